@@ -1,0 +1,44 @@
+# make demo | flask | test | format | clean. Each sets up what it needs in .venv.
+
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: demo flask test lint format clean
+
+demo: .venv/apps
+	$(BIN)/python demo.py
+
+flask: .venv/apps
+	$(BIN)/python flask_app.py
+
+test: .venv/all lint
+	$(BIN)/python -m pytest
+
+lint: .venv/all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv
+
+.venv/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found." \
+		"Install one, or name it: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or \
+		sys.exit(f"Python {v.major}.{v.minor} found, expected 3.11 to 3.13.")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/apps: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .[apps]
+	@touch $@
+
+.venv/all: .venv/python pyproject.toml requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@ .venv/apps

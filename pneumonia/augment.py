@@ -1,0 +1,219 @@
+"""What training changes in an image, so that the network learns disease and no shortcut.
+
+Every change is a plain function of (images, rng): parameters come from a NumPy generator,
+pixels are moved by Keras operations on any backend. The same generator state gives the
+same result, which is what lets a stopped training end where it would have.
+
+In the public training set the classes differ by the position of the "R" marker, black
+borders, crop, aspect ratio before squashing, contrast and sharpness. The changes below
+make each of these say nothing about the class.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from keras import ops
+
+Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""float32 (n, H, W, 1) in [0, 1] and a generator -> the same shape, dtype and range."""
+
+
+def warp(
+    images: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    rotation: float,
+    shift: float,
+    zoom: tuple[float, float] = (1.0, 1.0),
+    aspect: float = 1.0,
+    shear: float = 0.0,
+    flip_horizontal: bool = True,
+    flip_vertical: bool = False,
+    fill_modes: tuple[str, ...] = ("nearest",),
+) -> np.ndarray:
+    """Rotate, shift, zoom, stretch, shear and flip in one resampling.
+
+    Args:
+        images: float32 (n, H, W, 1) in [0, 1].
+        rng: source of the parameters.
+        rotation: largest turn either way, in degrees.
+        shift: largest move either way, as a fraction of the side.
+        zoom: smallest and largest magnification; above 1 crops.
+        aspect: largest ratio by which one axis is stretched against the other.
+        shear: largest shear either way, as a tangent.
+        flip_horizontal: mirror every second image left to right.
+        flip_vertical: turn every second image upside down.
+        fill_modes: one of Keras's fill modes is drawn for the batch: what stands beyond
+            the border.
+
+    Returns:
+        float32 (n, H, W, 1) in [0, 1].
+    """
+    n, height, width, _ = images.shape
+    angle = np.deg2rad(rng.uniform(-rotation, rotation, n))
+    stretch = np.exp(rng.uniform(-1, 1, n) * np.log(aspect) / 2)
+    scale = np.exp(rng.uniform(np.log(zoom[0]), np.log(zoom[1]), n))
+    mirror_x = np.where(rng.random(n) < 0.5 * flip_horizontal, -1.0, 1.0)
+    mirror_y = np.where(rng.random(n) < 0.5 * flip_vertical, -1.0, 1.0)
+    slant = rng.uniform(-shear, shear, n)
+    move_x = rng.uniform(-shift, shift, n) * width
+    move_y = rng.uniform(-shift, shift, n) * height
+
+    # output (x, y) about the centre -> input (x, y) about the centre
+    step_x, step_y = mirror_x / (scale * stretch), mirror_y * stretch / scale
+    cos, sin = np.cos(angle), np.sin(angle)
+    a, b = step_x * cos, step_x * (slant * cos - sin)
+    c, d = step_y * sin, step_y * (slant * sin + cos)
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    to_x = centre_x + move_x - a * centre_x - b * centre_y
+    to_y = centre_y + move_y - c * centre_x - d * centre_y
+    zero = np.zeros(n)
+    transform = np.stack([a, b, to_x, c, d, to_y, zero, zero], axis=1)  # (n, 8)
+    moved = ops.image.affine_transform(
+        images,
+        transform.astype(np.float32),
+        interpolation="bilinear",
+        fill_mode=fill_modes[rng.integers(len(fill_modes))],
+    )
+    return ops.convert_to_numpy(moved)
+
+
+def tone(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change gamma, contrast and brightness, as another detector would."""
+    n = len(images)
+    gamma = np.exp(rng.uniform(-0.6, 0.6, (n, 1, 1, 1))).astype(np.float32)
+    contrast = np.exp(rng.uniform(-0.4, 0.4, (n, 1, 1, 1))).astype(np.float32)
+    brightness = rng.uniform(-0.12, 0.12, (n, 1, 1, 1)).astype(np.float32)
+    curved = np.power(np.maximum(images, 1e-4), gamma)
+    return np.clip((curved - 0.5) * contrast + 0.5 + brightness, 0, 1)
+
+
+def equalise(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+) -> np.ndarray:
+    """Lift local contrast in some images, as post-processing in the clinic does.
+
+    The image is mixed with itself divided by the spread of its surroundings.
+    """
+    n, height, width, _ = images.shape
+    cells = int(rng.integers(3, 9))  # how many surroundings lie side by side
+
+    def around(values):
+        small = ops.image.resize(values, (cells, cells), antialias=True)
+        smooth = ops.image.resize(small, (height, width), interpolation="bicubic")
+        return ops.convert_to_numpy(smooth)
+
+    mean = around(images)
+    spread = np.sqrt(np.maximum(around(np.square(images - mean)), 1e-3))
+    local = 0.5 + 0.2 * (images - mean) / spread
+    chosen = rng.random((n, 1, 1, 1)) < probability
+    share = (chosen * rng.uniform(0.3, 1.0, (n, 1, 1, 1))).astype(np.float32)
+    return np.clip((1 - share) * images + share * local, 0, 1)
+
+
+def shade(
+    images: np.ndarray, rng: np.random.Generator, strength: float = 0.25
+) -> np.ndarray:
+    """Multiply by a smooth random field, as an uneven beam does."""
+    n, height, width, _ = images.shape
+    coarse = rng.normal(size=(n, 3, 3, 1)).astype(np.float32)
+    field = ops.image.resize(coarse, (height, width), interpolation="bicubic")
+    amount = rng.uniform(0, strength, (n, 1, 1, 1)).astype(np.float32)
+    return np.clip(images * np.exp(amount * ops.convert_to_numpy(field)), 0, 1)
+
+
+def coarsen(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.4
+) -> np.ndarray:
+    """Take fine detail from some images: down to a third of the resolution and back."""
+    n, height, width, _ = images.shape
+    side = int(rng.integers(height // 3, height * 7 // 8))
+    small = ops.image.resize(images, (side, side), antialias=True)
+    blurred = ops.convert_to_numpy(ops.image.resize(small, (height, width)))
+    return np.where(rng.random((n, 1, 1, 1)) < probability, blurred, images)
+
+
+def speckle(
+    images: np.ndarray, rng: np.random.Generator, strength: float = 0.04
+) -> np.ndarray:
+    """Add white noise of a random standard deviation up to `strength`."""
+    amount = rng.uniform(0, strength, (len(images), 1, 1, 1)).astype(np.float32)
+    noise = rng.standard_normal(images.shape, dtype=np.float32)
+    return np.clip(images + amount * noise, 0, 1)
+
+
+def cover_edges(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cover corners and borders, and paste bright marks near the border.
+
+    These are the places where the "R" marker, lettering and collimator edges stand.
+    """
+    n, height, width, _ = images.shape
+    images = images.copy()
+    for image in images:
+        grey = rng.choice([0.0, rng.random(), 1.0], p=[0.6, 0.3, 0.1])
+        for rows in (slice(None, _side(rng, height)), slice(-_side(rng, height), None)):
+            for columns in (
+                slice(None, _side(rng, width)),
+                slice(-_side(rng, width), None),
+            ):
+                if rng.random() < 0.25:
+                    image[rows, columns] = grey
+        if rng.random() < 0.3:
+            top, bottom, left, right = rng.integers(0, height // 9, 4)
+            image[:top], image[height - bottom :] = grey, grey
+            image[:, :left], image[:, width - right :] = grey, grey
+        if rng.random() < 0.3:
+            tall, wide = rng.integers(3, height // 10, 2)
+            y = rng.choice([0, height - tall]) + rng.integers(-height // 6, height // 6)
+            x = rng.choice([0, width - wide]) + rng.integers(-width // 6, width // 6)
+            y, x = np.clip(y, 0, height - tall), np.clip(x, 0, width - wide)
+            image[y : y + tall, x : x + wide] = rng.uniform(0.7, 1.0)
+    return images
+
+
+def _side(rng: np.random.Generator, length: int) -> int:
+    return int(rng.integers(length // 16, length // 4))
+
+
+def cut_out(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+) -> np.ndarray:
+    """Blank one random rectangle (DeVries and Taylor 2017, "Cutout") in some images."""
+    n, height, width, _ = images.shape
+    images = images.copy()
+    for image in images:
+        if rng.random() < probability:
+            tall, wide = rng.integers(height // 8, height // 3, 2)
+            y, x = rng.integers(0, height - tall), rng.integers(0, width - wide)
+            image[y : y + tall, x : x + wide] = image.mean()
+    return images
+
+
+def seed(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change images as the published recipe does: both flips, rotations, shifts."""
+    return warp(images, rng, rotation=40, shift=0.2, flip_vertical=True)
+
+
+def default(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change images so that no shortcut is left; never upside down.
+
+    Mirroring takes away the side of the marker. It also swaps the side of the heart,
+    which decides neither class.
+    """
+    images = tone(images, rng)
+    images = equalise(images, rng)
+    images = warp(
+        images,
+        rng,
+        rotation=12,
+        shift=0.08,
+        zoom=(0.85, 1.3),
+        aspect=1.6,
+        shear=0.08,
+        fill_modes=("constant", "nearest", "reflect"),
+    )
+    images = shade(images, rng)
+    images = cover_edges(images, rng)
+    images = cut_out(images, rng)
+    images = coarsen(images, rng)
+    return speckle(images, rng)

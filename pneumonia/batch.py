@@ -1,0 +1,104 @@
+"""Many files at once: one row per file, whatever the file holds."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import TextIO
+
+from .classifier import Classifier, predict
+from .image import ImageError, encode_png
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one file.
+
+    Attributes:
+        path: the file.
+        status: `ok` or `error`.
+        label: one of LABELS; empty on an error.
+        p_pneumonia: calibrated probability with four decimals; empty on an error.
+        certain: `true` or `false`; empty on an error.
+        reason: `ImageError.reason`, or `unreadable`; empty where the status is ok.
+    """
+
+    path: str
+    status: str
+    label: str = ""
+    p_pneumonia: str = ""
+    certain: str = ""
+    reason: str = ""
+
+
+def find_files(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
+    """List files, and all files below folders but the hidden ones.
+
+    Returns:
+        (file, its name relative to the folder that was named), folders sorted.
+    """
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.is_file())
+            names = [(p, p.relative_to(path)) for p in below]
+            found += [
+                (p, name)
+                for p, name in names
+                if not any(part.startswith(".") for part in name.parts)
+            ]
+        else:
+            found.append((path, Path(path.name)))
+    return found
+
+
+def answer_files(
+    classifier: Classifier,
+    files: Iterable[tuple[Path, Path]],
+    overlays: str | Path | None = None,
+) -> Iterator[Row]:
+    """Answer files one by one; a bad file becomes a row and stops nothing.
+
+    Args:
+        classifier: from `load_classifier`.
+        files: from `find_files`.
+        overlays: folder for the overlays, each named like its file with `.png` added.
+
+    Yields:
+        One row for each file, in order.
+    """
+    for path, name in files:
+        try:
+            prediction = predict(classifier, path.read_bytes())
+        except ImageError as error:
+            yield Row(str(path), "error", reason=error.reason)
+            continue
+        except OSError:
+            yield Row(str(path), "error", reason="unreadable")
+            continue
+        if overlays is not None:
+            place = Path(overlays) / name.with_name(f"{name.name}.png")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(encode_png(prediction.overlay))
+        yield Row(
+            path=str(path),
+            status="ok",
+            label=prediction.label,
+            p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
+            certain=str(prediction.certain).lower(),
+        )
+
+
+def write_rows(rows: Iterable[Row], file: TextIO) -> tuple[int, int]:
+    """Write rows as CSV, each as soon as it is known.
+
+    Returns:
+        How many rows were written, and how many of them are errors.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Row))
+    count = errors = 0
+    for row in rows:
+        writer.writerow(astuple(row))
+        count, errors = count + 1, errors + (row.status != "ok")
+    return count, errors

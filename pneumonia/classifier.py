@@ -1,0 +1,254 @@
+"""The loaded bundle, and the one predict function that both apps call.
+
+Needs NumPy, Pillow and ONNX Runtime alone: a prediction must not wait for a training
+framework.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from .image import IMAGE_SIZE, draw_overlay, enlarge, read_image, to_input
+
+LABELS = ("Normal", "Pneumonia")
+"""What the network tells apart, in the order of its outputs."""
+
+NOTICE = (
+    "Research demonstration, not a medical device. It learned from children of one "
+    "hospital and knows only two answers; it must not guide the care of anyone."
+)
+"""What every page and every answer says where people look."""
+
+BUNDLE_FORMAT = 1
+SELFTEST_TOLERANCE = 0.03
+"""Largest difference in probability that the self-test lets pass between machines."""
+
+_SHIPPED = Path(__file__).parent / "bundle"
+_PHANTOMS = Path(__file__).parent / "phantoms"
+_PNEUMONIA = LABELS.index("Pneumonia")
+
+
+class BundleError(RuntimeError):
+    """The installation is at fault, not the image; says the command that mends it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A loaded bundle. Make one with `load_classifier`; threads may share it.
+
+    Attributes:
+        temperature: logits are divided by it before the softmax (Guo et al. 2017).
+        threshold: probability of pneumonia from which the label is Pneumonia.
+        uncertain_band: lowest and highest probability of pneumonia that is reported as
+            uncertain.
+        sha256: checksum of the weights, in hexadecimal.
+        facts: everything that bundle.json holds.
+    """
+
+    temperature: float
+    threshold: float
+    uncertain_band: tuple[float, float]
+    sha256: str
+    facts: dict = field(repr=False)
+    _session: onnxruntime.InferenceSession = field(repr=False)
+
+    def run(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Run the graph once.
+
+        Args:
+            inputs: float32 (n, 128, 128, 1) in [0, 1], from `to_input`.
+
+        Returns:
+            logits float32 (n, 2); Grad-CAM maps float32 (n, 2, 8, 8) in [0, 1], one for
+            each label; embedding float32 (n, 512), the mean of the feature map.
+        """
+        return tuple(
+            self._session.run(["logits", "maps", "embedding"], {"image": inputs})
+        )
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Turn logits (n, 2) into calibrated float64 (n, 2) in [0, 1], rows sum to 1."""
+        return softmax(logits, self.temperature)
+
+    def decide(self, p_pneumonia: float) -> tuple[int, bool]:
+        """Return the label's index and whether the answer is certain."""
+        low, high = self.uncertain_band
+        is_pneumonia = p_pneumonia >= self.threshold
+        label = _PNEUMONIA if is_pneumonia else 1 - _PNEUMONIA
+        return label, not low <= p_pneumonia <= high
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to one image.
+
+    Attributes:
+        label: one of LABELS, by the calibrated threshold and not by the larger bar.
+        probabilities: calibrated, in LABELS order, each in [0, 1], sum 1.
+        certain: False inside the published uncertain band.
+        heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM).
+        overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray.
+        warnings: sentences about the image that do not refuse it.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    certain: bool
+    heatmap: np.ndarray
+    overlay: np.ndarray
+    warnings: tuple[str, ...] = ()
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return float64 (n, 2) for logits (n, 2) divided by the temperature."""
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def load_classifier(bundle: str | Path | None = None) -> Classifier:
+    """Load a bundle and verify it.
+
+    Args:
+        bundle: folder that `python -m pneumonia export` wrote; None: the one that ships.
+
+    Returns:
+        The classifier, ready for `predict`.
+
+    Raises:
+        BundleError: a file is missing, damaged, of another format or not the one whose
+            checksum is recorded.
+    """
+    folder = _SHIPPED if bundle is None else Path(bundle)
+    mend = (
+        "Restore it with `git checkout -- pneumonia/bundle`, or install the package again."
+        if bundle is None
+        else f"Write it again with `python -m pneumonia export RUN --out {folder}`."
+    )
+    try:
+        facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        if facts["format"] != BUNDLE_FORMAT:
+            raise BundleError(
+                f"The bundle in {folder} has format {facts['format']}, expected "
+                f"{BUNDLE_FORMAT}. {mend}"
+            )
+        if (facts["labels"], facts["image_size"]) != (list(LABELS), IMAGE_SIZE):
+            raise BundleError(
+                f"The bundle in {folder} answers {facts['labels']} at "
+                f"{facts['image_size']} pixels; expected {list(LABELS)} at {IMAGE_SIZE}. "
+                f"{mend}"
+            )
+        weights = (folder / facts["weights"]["file"]).read_bytes()
+        sha256 = hashlib.sha256(weights).hexdigest()
+        if sha256 != facts["weights"]["sha256"]:
+            raise BundleError(
+                f"The weights in {folder} do not match their checksum: they are damaged "
+                f"or were changed. {mend}"
+            )
+        low, high = facts["uncertain_band"]
+        return Classifier(
+            temperature=float(facts["temperature"]),
+            threshold=float(facts["threshold"]),
+            uncertain_band=(float(low), float(high)),
+            sha256=sha256,
+            facts=facts,
+            _session=_open_session(weights),
+        )
+    except OSError as error:
+        raise BundleError(
+            f"The bundle in {folder} can't be read: {error.strerror} "
+            f"({error.filename}). {mend}"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"The file {folder / 'bundle.json'} is damaged "
+            f"({type(error).__name__}: {error}). {mend}"
+        ) from error
+
+
+def _open_session(weights: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(
+        weights, options, providers=["CPUExecutionProvider"]
+    )
+
+
+def predict(classifier: Classifier, image: bytes) -> Prediction:
+    """Answer one image.
+
+    Args:
+        classifier: from `load_classifier`.
+        image: the content of an image file, as in `read_image`.
+
+    Returns:
+        Label, probabilities, heat map and overlay, all from one run of the network.
+
+    Raises:
+        ImageError: the bytes are no picture that can be answered; says why.
+    """
+    pixels = read_image(image)
+    logits, maps, _ = classifier.run(to_input(pixels))
+    probabilities = classifier.probabilities(logits)[0]
+    label, certain = classifier.decide(probabilities[_PNEUMONIA])
+    heatmap = enlarge(maps[0, label], pixels.shape)
+    return Prediction(
+        label=LABELS[label],
+        probabilities={
+            name: float(p) for name, p in zip(LABELS, probabilities, strict=True)
+        },
+        certain=certain,
+        heatmap=heatmap,
+        overlay=draw_overlay(pixels, heatmap),
+    )
+
+
+def verdict(classifier: Classifier, prediction: Prediction) -> str:
+    """Say a prediction in one plain sentence, with the operating point it rests on."""
+    p = prediction.probabilities["Pneumonia"]
+    sentence = (
+        f"{prediction.label}: the network puts pneumonia at {p:.0%} and says Pneumonia "
+        f"from {classifier.threshold:.0%} on."
+    )
+    if prediction.certain:
+        return sentence
+    return f"Uncertain, needs a reader. {sentence} That is too close to call."
+
+
+def phantoms() -> tuple[Path, ...]:
+    """Return the drawn chest phantoms that ship as examples, PNG files. No X-rays."""
+    return tuple(sorted(_PHANTOMS.glob("*.png")))
+
+
+def selftest(classifier: Classifier) -> dict[str, tuple[float, float]]:
+    """Answer the shipped phantoms and compare with the answers stored in the bundle.
+
+    Args:
+        classifier: from `load_classifier`, which has verified the checksum.
+
+    Returns:
+        By phantom, the stored and the present probability of pneumonia.
+
+    Raises:
+        BundleError: an answer differs by more than SELFTEST_TOLERANCE: this machine or
+            its ONNX Runtime computes something else than the bundle was tested with.
+    """
+    stored = classifier.facts["selftest"]
+    answers = {
+        path.name: (
+            stored[path.name],
+            predict(classifier, path.read_bytes()).probabilities["Pneumonia"],
+        )
+        for path in phantoms()
+    }
+    for name, (expected, found) in answers.items():
+        if abs(expected - found) > SELFTEST_TOLERANCE:
+            raise BundleError(
+                f"{name} was answered {found:.3f}, expected {expected:.3f} within "
+                f"{SELFTEST_TOLERANCE}. Install the versions in requirements.txt again."
+            )
+    return answers

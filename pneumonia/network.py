@@ -1,0 +1,208 @@
+"""What the network is: VGG19's convolutions and a fully connected head.
+
+Backend-neutral Keras 3. The graph is flat; its two halves, `features` and `head`, are its
+interface, so nobody has to dig a layer out of a finished model.
+
+Source of the architecture: Simonyan and Zisserman, "Very Deep Convolutional Networks for
+Large-Scale Image Recognition", ICLR 2015 (configuration E).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from .classifier import LABELS
+from .image import IMAGE_SIZE
+
+HIDDEN_UNITS = (256, 128)
+DROPOUT = 0.5
+
+# The spread of the pixels, zero mean in each channel, that VGG19 was trained on.
+PIXEL_SPREAD = 58.0
+
+
+class WeightsError(RuntimeError):
+    """The starting weights can't be had; says what to do."""
+
+
+@keras.saving.register_keras_serializable("pneumonia")
+class Standardize(layers.Layer):
+    """Shift and scale every image to mean 0 and spread `PIXEL_SPREAD`.
+
+    (n, H, W, 1) float32 in, the same shape and dtype out. A blank image becomes zeros.
+    """
+
+    def call(self, images):
+        mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+        spread = ops.std(images, axis=(1, 2, 3), keepdims=True)
+        return (images - mean) * (PIXEL_SPREAD / ops.maximum(spread, 1e-3))
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network and its two halves; all three share the same layers.
+
+    Attributes:
+        features: (n, 128, 128, 1) float32 in [0, 1] -> (n, 8, 8, 512), VGG19's
+            block5_conv4 after its ReLU.
+        head: (n, 8, 8, 512) -> (n, 2) logits in LABELS order.
+        classifier: softmax(head(features(x))), (n, 2) probabilities.
+    """
+
+    features: keras.Model
+    head: keras.Model
+    classifier: keras.Model
+
+
+def build(
+    backbone_weights: str | Path | None = None,
+    *,
+    standardize: bool = True,
+    hidden_units: tuple[int, ...] = HIDDEN_UNITS,
+    dropout: float = DROPOUT,
+) -> Network:
+    """Build the network.
+
+    Args:
+        backbone_weights: "imagenet" (downloaded by Keras on first use), the path of a
+            weights file for `keras.applications.VGG19(include_top=False)`, or None for
+            random weights.
+        standardize: scale each image to the spread that VGG19 was trained on. False
+            hands the pixels in [0, 1] on as they are, as the `seed` recipe does.
+        hidden_units: width of each fully connected ReLU layer.
+        dropout: fraction dropped after each of them, in [0, 1).
+
+    Returns:
+        The two halves and the whole, in the global dtype policy, logits in float32.
+
+    Raises:
+        WeightsError: the weights can't be downloaded, or the file doesn't fit.
+    """
+    backbone = _load_backbone(backbone_weights)
+    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")  # (n, 128, 128, 1)
+    x = (
+        Standardize(dtype="float32", name="standardize")(images)
+        if standardize
+        else images
+    )
+    x = layers.Concatenate(name="grey_to_rgb")([x, x, x])  # (n, 128, 128, 3)
+    for layer in backbone.layers[1:-1]:  # without its input and its last max-pool
+        x = layer(x)
+    feature_map = x  # (n, 8, 8, 512)
+
+    x = layers.MaxPooling2D(name="pool")(feature_map)  # (n, 4, 4, 512)
+    x = layers.Flatten(name="flatten")(x)  # (n, 8192)
+    for number, units in enumerate(hidden_units, 1):
+        x = layers.Dense(
+            units,
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=f"hidden{number}",
+        )(x)
+        x = layers.Dropout(dropout, name=f"dropout{number}")(x)
+    logits = layers.Dense(
+        len(LABELS),
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+        dtype="float32",
+        name="logits",
+    )(x)  # (n, 2)
+    probabilities = layers.Softmax(dtype="float32", name="softmax")(logits)
+    return Network(
+        features=keras.Model(images, feature_map, name="features"),
+        head=keras.Model(feature_map, logits, name="head"),
+        classifier=keras.Model(images, probabilities, name="classifier"),
+    )
+
+
+def _load_backbone(weights: str | Path | None) -> keras.Model:
+    """Return VGG19 without its top, its weights loaded."""
+    shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
+    name = None if weights is None else str(weights)
+    if name not in (None, "imagenet") and not Path(name).is_file():
+        raise WeightsError(
+            f"No weights file at {name}. Expected a file for "
+            'keras.applications.VGG19(include_top=False), or "imagenet".'
+        )
+    try:
+        return keras.applications.VGG19(
+            include_top=False, weights=name, input_shape=shape
+        )
+    except Exception as error:  # Keras raises what its client, h5py or it itself raises
+        what = (
+            "VGG19's ImageNet weights can't be downloaded here. Connect to the network, "
+            "or give a file with --backbone-weights PATH."
+            if name == "imagenet"
+            else f"{name} holds no weights that fit VGG19 without its top."
+        )
+        raise WeightsError(f"{what} ({type(error).__name__}: {error})") from error
+
+
+def freeze(network: Network, blocks: int) -> None:
+    """Freeze the first `blocks` (0 to 5) of VGG19's blocks, and unfreeze the rest."""
+    for layer in network.features.layers:
+        if layer.name.startswith("block"):
+            layer.trainable = int(layer.name[len("block")]) > blocks
+
+
+def condition(network: Network, images: np.ndarray) -> None:
+    """Bring the activations of every layer to unit spread over some images.
+
+    A frozen convolution is multiplied by one factor, which changes nothing but the scale
+    of what follows. In layers that will be trained each channel is also centred, so that
+    what differs between images is not drowned by what they have in common (Kraehenbuehl
+    et al., "Data-dependent Initializations of Convolutional Neural Networks", ICLR 2016).
+    Call it after `freeze`, in float32.
+
+    Args:
+        network: changed in place.
+        images: float32 (n, 128, 128, 1) in [0, 1], about a hundred training images.
+    """
+    signal, scale = (
+        images,
+        1.0,
+    )  # scale: by how much too large or small a layer's input is
+    for layer in network.classifier.layers[1:]:
+        if isinstance(layer, layers.Concatenate):
+            signal = layer([signal] * 3)
+            continue
+        if isinstance(layer, (layers.Conv2D, layers.Dense)) and layer.name != "logits":
+            kernel, bias = layer.get_weights()
+            bias = bias * scale
+            layer.set_weights([kernel, np.zeros_like(bias)])
+            activation, layer.activation = layer.activation, keras.activations.linear
+            sums = ops.convert_to_numpy(layer(signal)) + bias
+            layer.activation = activation
+            axes = tuple(range(sums.ndim - 1))
+            if layer.trainable:
+                spread = sums.std(axis=axes)
+                factor = 1 / np.maximum(spread, 0.3 * np.sqrt(np.mean(spread**2)))
+                bias, scale = bias - sums.mean(axis=axes), 1.0
+            else:
+                factor = 1 / np.sqrt(np.mean(np.maximum(sums, 0) ** 2))
+                scale *= factor
+            layer.set_weights([kernel * factor, bias * factor])
+        signal = layer(signal)
+
+
+def save(network: Network, path: str | Path) -> None:
+    """Write the weights of the whole network to `path`, which ends in .weights.h5."""
+    network.classifier.save_weights(path)
+
+
+def load(path: str | Path, **options) -> Network:
+    """Build the network and load weights that `save` or the training wrote.
+
+    Args:
+        path: a .weights.h5 file.
+        **options: `standardize`, `hidden_units`, `dropout` as it was built with.
+
+    Raises:
+        ValueError: the file holds a network of another shape.
+        FileNotFoundError: there is no such file.
+    """
+    network = build(**options)
+    network.classifier.load_weights(path)
+    return network

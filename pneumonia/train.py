@@ -1,0 +1,453 @@
+"""The recipe: what is trained how, and the loop that can be stopped and resumed.
+
+A run is a folder. `history.csv` and `last.weights.h5` are its whole state: which images an
+epoch shows and how they are changed follows from the seed and the epoch's number, and the
+callbacks are brought up to date by replaying the history.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from . import augment, data, network
+from .classifier import LABELS
+
+AUGMENTATIONS = {"seed": augment.seed, "default": augment.default}
+
+
+class RunError(RuntimeError):
+    """The run's folder is not what the command needs; says what to do."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        augmentation: key of `AUGMENTATIONS`.
+        standardize: scale each image inside the network (see `network.build`).
+        frozen_blocks: how many of VGG19's five blocks stay as they came.
+        condition: bring activations to unit spread first (see `network.condition`).
+        balanced: show both classes equally often.
+        images_per_epoch: images shown in one epoch; None: all of them once.
+        epochs: most epochs that are trained.
+        batch_size: images in one step.
+        optimizer: "sgd" or "adamw".
+        learning_rate: at the start; `plateau` lowers it.
+        momentum: of stochastic gradient descent.
+        weight_decay: of AdamW, decoupled (Loshchilov and Hutter 2019).
+        average: decay per step of the moving average of the weights that is validated
+            and kept (Polyak and Juditsky 1992); None keeps the weights themselves.
+        label_smoothing: share of the target spread over both classes, in [0, 1).
+        changed_views: how many changed copies of each validation image are validated on
+            besides the image itself. The clean ones alone can't tell epochs apart.
+        patience: epochs without better validation loss until training stops.
+        plateau: epochs without it until the learning rate is multiplied by 0.3.
+    """
+
+    augmentation: str
+    standardize: bool
+    frozen_blocks: int
+    condition: bool
+    balanced: bool
+    images_per_epoch: int | None
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    average: float | None = None
+    label_smoothing: float = 0.0
+    changed_views: int = 0
+    patience: int = 6
+    plateau: int = 2
+
+
+RECIPES = {
+    # The published recipe: frozen base, pixels in [0, 1], both flips, rotations, shifts.
+    "seed": Recipe(
+        augmentation="seed",
+        standardize=False,
+        frozen_blocks=5,
+        condition=False,
+        balanced=False,
+        images_per_epoch=None,
+        epochs=20,
+        batch_size=32,
+        learning_rate=1e-3,
+    ),
+    "default": Recipe(
+        augmentation="default",
+        standardize=True,
+        frozen_blocks=3,
+        condition=True,
+        balanced=True,
+        images_per_epoch=2400,
+        epochs=30,
+        batch_size=32,
+        optimizer="adamw",
+        learning_rate=1e-4,
+        average=0.99,
+        label_smoothing=0.05,
+        changed_views=2,
+        patience=8,
+        plateau=3,
+    ),
+}
+
+
+class Batches(keras.utils.PyDataset):
+    """Augmented training batches, each a function of (seed, epoch, step) alone."""
+
+    def __init__(
+        self, dataset: data.Dataset, recipe: Recipe, seed: int = 0, epoch: int = 0
+    ):
+        super().__init__()
+        self.dataset, self.recipe, self.seed = dataset, recipe, seed
+        self.epoch = epoch
+        self._begin_epoch()
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.recipe.batch_size)
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32 (n, 128, 128, 1) in [0, 1] and one-hot float32 (n, 2)."""
+        size = self.recipe.batch_size
+        chosen = self.order[step * size : (step + 1) * size]
+        rng = np.random.default_rng((self.seed, self.epoch, step))
+        images = data.as_input(self.dataset.images[chosen])
+        images = AUGMENTATIONS[self.recipe.augmentation](images, rng)
+        return images, one_hot(self.dataset.labels[chosen])
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        labels = self.dataset.labels
+        count = self.recipe.images_per_epoch or len(labels)
+        if self.recipe.balanced:
+            share = -(-count // len(LABELS))
+            drawn = [
+                _draw(np.flatnonzero(labels == label), share, rng)
+                for label in range(len(LABELS))
+            ]
+            self.order = rng.permutation(np.concatenate(drawn))[:count]
+        else:
+            self.order = _draw(np.arange(len(labels)), count, rng)
+
+
+def _draw(pool: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw `count` of `pool`, each as often as any other, give or take one."""
+    rounds = [rng.permutation(pool) for _ in range(-(-count // len(pool)))]
+    return np.concatenate(rounds)[:count]
+
+
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    """Return float32 (n, 2) for indices (n,)."""
+    return np.eye(len(LABELS), dtype=np.float32)[labels]
+
+
+def changed_copies(
+    images: np.ndarray, augmentation: str, views: int, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield the images changed `views` times, always in the same way.
+
+    Args:
+        images: float32 (n, 128, 128, 1) in [0, 1].
+        augmentation: key of `AUGMENTATIONS`.
+        views: how many copies of all images.
+        seed: another seed gives other changes.
+
+    Yields:
+        float32 (n, 128, 128, 1) in [0, 1].
+    """
+    for view in range(views):
+        rng = np.random.default_rng((seed, view))
+        batches = np.array_split(images, max(1, len(images) // 8))
+        yield np.concatenate([AUGMENTATIONS[augmentation](b, rng) for b in batches])
+
+
+class _KeepAverage(keras.callbacks.Callback):
+    """Validate and keep the optimiser's moving average; train on with the weights.
+
+    Stands behind ModelCheckpoint, which so finds the average in the model. Unlike Keras's
+    SwapEMAWeights it puts the weights back bit by bit, which resuming needs.
+    """
+
+    _weights = None
+
+    def on_test_begin(self, logs=None):
+        variables = self.model.trainable_variables
+        averages = self.model.optimizer._model_variables_moving_average
+        self._weights = [np.array(variable) for variable in variables]
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(average)
+
+    def on_epoch_end(self, epoch, logs=None):
+        for variable, weight in zip(
+            self.model.trainable_variables, self._weights, strict=True
+        ):
+            variable.assign(weight)
+
+
+class _SaveState(keras.callbacks.Callback):
+    """Save weights and optimiser after each epoch; a kill leaves the last state whole."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        unfinished = self.path.with_name(f"unfinished-{self.path.name}")
+        self.model.save_weights(unfinished)
+        unfinished.replace(self.path)
+
+
+class _Replay(keras.callbacks.Callback):
+    """Bring callbacks to where a stopped training left them."""
+
+    def __init__(self, callbacks: list[keras.callbacks.Callback], history: list[dict]):
+        super().__init__()
+        self.callbacks, self.history = callbacks, history
+
+    def on_train_begin(self, logs=None):
+        for epoch, row in enumerate(self.history):
+            for callback in self.callbacks:
+                callback.on_epoch_end(epoch, row)
+
+
+def train(
+    source: str | Path,
+    out: str | Path,
+    *,
+    recipe: str = "default",
+    backbone_weights: str | Path | None = "imagenet",
+    epochs: int | None = None,
+    images_per_epoch: int | None = None,
+    seed: int = 0,
+    precision: str = "float32",
+    resume: bool = False,
+) -> Path:
+    """Train a network and keep the run in a folder.
+
+    Args:
+        source: data-set folder or arrays, as in `data.load`.
+        out: the run's folder: `best.weights.h5` (lowest validation loss),
+            `last.weights.h5` (to resume), `history.csv`, `curves.png`, `run.json` (the
+            command, versions, recipe, data).
+        recipe: key of `RECIPES`.
+        backbone_weights: as in `network.build`.
+        epochs: instead of the recipe's number.
+        images_per_epoch: instead of the recipe's number.
+        seed: of everything that is drawn.
+        precision: "float32", or "mixed_bfloat16" / "mixed_float16" where the machine
+            computes those faster.
+        resume: go on with the run in `out`.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        data.DataError: the data set is missing, or too small to be split.
+        network.WeightsError: the starting weights can't be had.
+        RunError: `out` holds another run already, or none to resume.
+    """
+    out = Path(out)
+    chosen = RECIPES[recipe]
+    if epochs is not None:
+        chosen = replace(chosen, epochs=epochs)
+    if images_per_epoch is not None:
+        chosen = replace(chosen, images_per_epoch=images_per_epoch)
+    _check_folder(out, resume)
+    training, validation = data.split(data.load(source))
+
+    make_deterministic(seed)
+    start = _start(backbone_weights, chosen, training, seed) if not resume else None
+    keras.config.set_dtype_policy(precision)
+    try:
+        built = network.build(standardize=chosen.standardize)
+        network.freeze(built, chosen.frozen_blocks)
+        model = built.classifier
+        if start:
+            model.set_weights(start)
+        compile_network(model, chosen)
+        history = _restore(model, out, training, chosen) if resume else []
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            facts = {
+                "source": str(source),
+                "recipe": recipe,
+                "backbone_weights": Path(str(backbone_weights)).name,
+                "seed": seed,
+                "precision": precision,
+                "training_images": len(training.labels),
+                "training_patients": len(set(training.groups)),
+                "validation_images": len(validation.labels),
+                "validation_patients": len(set(validation.groups)),
+            }
+            _record(out, chosen, facts)
+        if not _is_finished(history, chosen):
+            _fit(model, out, chosen, seed, training, validation, history)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    plot_history(out)
+    return out
+
+
+def _check_folder(out: Path, resume: bool) -> None:
+    begun = (out / "last.weights.h5").exists()
+    if resume and not begun:
+        raise RunError(f"{out} holds no run to resume. Start it without --resume.")
+    if begun and not resume:
+        raise RunError(
+            f"{out} holds a run already. Go on with --resume, or choose another --out."
+        )
+
+
+def _start(backbone_weights, recipe: Recipe, training, seed: int) -> list[np.ndarray]:
+    """Return the weights that training starts from, made in float32."""
+    built = network.build(backbone_weights, standardize=recipe.standardize)
+    network.freeze(built, recipe.frozen_blocks)
+    if recipe.condition:
+        batches = Batches(training, recipe, seed)
+        some = [batches[step][0] for step in range(min(4, len(batches)))]
+        network.condition(built, np.concatenate(some))
+    return built.classifier.get_weights()
+
+
+def make_deterministic(seed: int) -> None:
+    """Seed every generator, and have TensorFlow compute the same on every run."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def compile_network(model: keras.Model, recipe: Recipe) -> None:
+    """Set optimiser, loss and metrics, and make the optimiser's variables."""
+    common = {
+        "learning_rate": recipe.learning_rate,
+        "use_ema": recipe.average is not None,
+        "ema_momentum": recipe.average or 0.99,
+    }
+    model.compile(
+        optimizer=keras.optimizers.SGD(momentum=recipe.momentum, **common)
+        if recipe.optimizer == "sgd"
+        else keras.optimizers.AdamW(weight_decay=recipe.weight_decay, **common),
+        loss=keras.losses.CategoricalCrossentropy(
+            label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy", keras.metrics.AUC(name="auroc")],
+        # XLA is slower than oneDNN on TensorFlow's CPU, and much faster elsewhere.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def _fit(model, out, recipe, seed, training, validation, history) -> None:
+    images = validation.inputs()
+    copies = changed_copies(images, recipe.augmentation, recipe.changed_views)
+    seen = np.concatenate([images, *copies])
+    targets = np.tile(one_hot(validation.labels), (1 + recipe.changed_views, 1))
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience)
+    slow_down = keras.callbacks.ReduceLROnPlateau(
+        "val_loss", factor=0.3, patience=recipe.plateau, verbose=1
+    )
+    keep_best = keras.callbacks.ModelCheckpoint(
+        out / "best.weights.h5",
+        monitor="val_loss",
+        save_best_only=True,
+        save_weights_only=True,
+        initial_value_threshold=min((r["val_loss"] for r in history), default=None),
+    )
+    begun = len(history)
+    model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it again
+    model.fit(
+        Batches(training, recipe, seed, begun),
+        validation_data=(seen, targets),
+        validation_batch_size=64,
+        initial_epoch=begun,
+        epochs=recipe.epochs,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            slow_down,
+            stop,
+            keep_best,
+            keras.callbacks.CSVLogger(out / "history.csv", append=True),
+            *([_KeepAverage()] if recipe.average is not None else []),
+            _SaveState(out / "last.weights.h5"),
+            _Replay([slow_down, stop], history),
+        ],
+    )
+
+
+def _restore(model, out: Path, training, recipe: Recipe) -> list[dict]:
+    """Load the last state and return the history up to it, oldest epoch first."""
+    model.load_weights(out / "last.weights.h5")
+    steps = len(Batches(training, recipe))
+    epochs_done = int(model.optimizer.iterations) // steps
+    history = read_history(out)[:epochs_done]
+    with (out / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    return history
+
+
+def _is_finished(history: list[dict], recipe: Recipe) -> bool:
+    losses = [row["val_loss"] for row in history]
+    waited = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+    return len(losses) >= recipe.epochs or waited >= recipe.patience
+
+
+def read_history(out: str | Path) -> list[dict]:
+    """Return one dict of floats per epoch of the run in `out`."""
+    with (Path(out) / "history.csv").open(newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def _record(out: Path, recipe: Recipe, facts: dict) -> None:
+    backend = keras.backend.backend()
+    record = {
+        "command": " ".join(["python -m pneumonia", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": sys.version.split()[0],
+            "backend": backend,
+            **{name: version(name) for name in ("keras", "numpy", "pillow", backend)},
+        },
+        **facts,
+        "settings": asdict(recipe),
+        "network": {"standardize": recipe.standardize},
+    }
+    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def plot_history(out: str | Path) -> None:
+    """Draw loss, accuracy and AUROC of the run in `out` into `curves.png`."""
+    from matplotlib.figure import Figure
+
+    history = read_history(out)
+    epochs = np.arange(1, len(history) + 1)
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    for axis, name in zip(
+        figure.subplots(1, 3), ("loss", "accuracy", "auroc"), strict=True
+    ):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            axis.plot(epochs, [row[key] for row in history], label=label)
+        axis.set(xlabel="epoch", title={"auroc": "AUROC"}.get(name, name))
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.savefig(Path(out) / "curves.png", dpi=120)

@@ -1,0 +1,59 @@
+"""The heat map in forward operations against automatic differentiation and the graph."""
+
+import keras
+import numpy as np
+import pytest
+
+from pneumonia import export, gradcam, network
+from pneumonia.image import to_input
+from pneumonia.phantom import draw
+
+
+@pytest.fixture(scope="module", params=["one hidden layer", "two hidden layers"])
+def some_network(request):
+    keras.utils.set_random_seed(3)
+    units = (32,) if request.param.startswith("one") else (32, 16)
+    built = network.build(hidden_units=units)
+    images = inputs()
+    network.freeze(built, 0)
+    network.condition(built, images)  # so that maps are not all zero
+    return built
+
+
+def inputs() -> np.ndarray:
+    pictures = [draw(0), draw(1, ((0.3, 0.6, 0.1),)), draw(2, ((0.7, 0.5, 0.2),))]
+    return np.concatenate([to_input(picture) for picture in pictures])
+
+
+def test_maps_equal_automatic_differentiation(some_network):
+    import tensorflow as tf
+
+    feature_map = tf.convert_to_tensor(some_network.features(inputs()))
+    _, maps = gradcam.explain(some_network, inputs())
+    for label in range(2):
+        with tf.GradientTape() as tape:
+            tape.watch(feature_map)
+            logit = some_network.head(feature_map, training=False)[:, label]
+        gradient = tape.gradient(logit, feature_map)
+        alpha = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+        expected = tf.nn.relu(tf.reduce_sum(alpha * feature_map, axis=-1)).numpy()
+        expected /= expected.max(axis=(1, 2), keepdims=True)
+        assert expected.max() == 1
+        np.testing.assert_allclose(maps[:, label], expected, atol=1e-4)
+
+
+def test_graph_equals_keras(some_network):
+    logits, maps = gradcam.explain(some_network, inputs())
+    graph = export.build_graph(some_network)
+    graph_logits, graph_maps, embedding = export.run_graph(graph, inputs())
+    np.testing.assert_allclose(graph_logits, logits, atol=1e-4)
+    np.testing.assert_allclose(graph_maps, maps, atol=1e-3)
+    pooled = np.asarray(some_network.features(inputs())).mean(axis=(1, 2))
+    np.testing.assert_allclose(embedding, pooled, atol=1e-4)
+
+
+def test_map_is_zero_where_nothing_speaks_for_the_label(some_network):
+    feature_map = np.zeros((1, 8, 8, 512), np.float32)
+    maps = keras.ops.convert_to_numpy(gradcam.heat_maps(feature_map, some_network.head))
+    assert maps.shape == (1, 2, 8, 8)
+    assert not maps.any()
