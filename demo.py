@@ -32,7 +32,10 @@ THEME = gr.themes.Default(
     font_mono=["ui-monospace", "monospace"],
 )
 CSS = """
-.notice { padding: .6rem 1rem; border-radius: .5rem; background: #fdf5dc; color: #4f3d00 }
+.notice {
+  padding: .6rem 1rem; border-radius: .5rem;
+  background: #fdf5dc; color: #4f3d00;
+}
 .dark .notice { background: #37300f; color: #f6e6a8 }
 .notice p { margin: 0; color: inherit }
 """
@@ -46,6 +49,7 @@ class Upload(gr.Image):
     """
 
     def preprocess(self, payload) -> str | None:
+        """Return the path of the uploaded file."""
         if payload is None or payload.path is None:
             return super().preprocess(payload)  # nothing, or a data URI
         return payload.path
@@ -55,6 +59,7 @@ class Confidences(gr.Label):
     """Confidence bars under the classifier's own label, not under the longest bar."""
 
     def postprocess(self, value: Prediction | None) -> LabelData | dict:
+        """Return a prediction as what Gradio's front end draws."""
         if value is None:
             return {}
         return LabelData(
@@ -177,8 +182,8 @@ def main() -> None:
     if args.share and not public:
         demo.close()
         raise SystemExit(
-            "error: no public link could be opened. Connect to the network and try again, "
-            "or start without --share."
+            "error: no public link could be opened. Connect to the network and try "
+            "again, or start without --share."
         )
     print(f"demo at {local}" + (f"\npublic link {public}" if public else ""))
     print(NOTICE)

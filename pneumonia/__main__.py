@@ -1,4 +1,4 @@
-"""Command line: python -m pneumonia COMMAND. Each command imports only what it needs."""
+"""Command line, python -m pneumonia: each command imports only what it needs."""
 
 import argparse
 import sys
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "--backbone-weights",
         default="imagenet",
         metavar="imagenet|random|PATH",
-        help="where VGG19's convolutions start from (default: imagenet, downloaded once)",
+        help="where VGG19's convolutions start (default: imagenet, downloaded once)",
     )
     sub.add_argument("--epochs", type=int, metavar="N", help="most epochs")
     sub.add_argument("--images-per-epoch", type=int, metavar="N")
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; what the user can mend ends in one sentence and exit status 1."""
+    """Run one command; what the user can mend ends in one sentence, status 1."""
     args = _parser().parse_args(arguments)
     try:
         args.run(args)

@@ -71,7 +71,7 @@ class Classifier:
         )
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Turn logits (n, 2) into calibrated float64 (n, 2) in [0, 1], rows sum to 1."""
+        """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
         return softmax(logits, self.temperature)
 
     def decide(self, p_pneumonia: float) -> tuple[int, bool]:
@@ -114,7 +114,8 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
     """Load a bundle and verify it.
 
     Args:
-        bundle: folder that `python -m pneumonia export` wrote; None: the one that ships.
+        bundle: folder that `python -m pneumonia export` wrote; None: the one that
+            ships.
 
     Returns:
         The classifier, ready for `predict`.
@@ -125,7 +126,7 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
     """
     folder = _SHIPPED if bundle is None else Path(bundle)
     mend = (
-        "Restore it with `git checkout -- pneumonia/bundle`, or install the package again."
+        "Restore it with `git checkout -- pneumonia/bundle`, or install it again."
         if bundle is None
         else f"Write it again with `python -m pneumonia export RUN --out {folder}`."
     )
@@ -139,15 +140,15 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
         if (facts["labels"], facts["image_size"]) != (list(LABELS), IMAGE_SIZE):
             raise BundleError(
                 f"The bundle in {folder} answers {facts['labels']} at "
-                f"{facts['image_size']} pixels; expected {list(LABELS)} at {IMAGE_SIZE}. "
-                f"{mend}"
+                f"{facts['image_size']} pixels; expected {list(LABELS)} at "
+                f"{IMAGE_SIZE}. {mend}"
             )
         weights = (folder / facts["weights"]["file"]).read_bytes()
         sha256 = hashlib.sha256(weights).hexdigest()
         if sha256 != facts["weights"]["sha256"]:
             raise BundleError(
-                f"The weights in {folder} do not match their checksum: they are damaged "
-                f"or were changed. {mend}"
+                f"The weights in {folder} do not match their checksum: they are "
+                f"damaged or were changed. {mend}"
             )
         low, high = facts["uncertain_band"]
         return Classifier(

@@ -4,10 +4,7 @@ A data set is a folder that holds `NORMAL/` and `PNEUMONIA/`, or holds such a fo
 `train/`. Images are decoded by the same two functions that serving uses.
 """
 
-import hashlib
-import re
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +14,19 @@ from tqdm import tqdm
 
 from .classifier import LABELS
 from .image import ImageError, read_image, to_input
+from .patients import digests, link_duplicates, patient_of, validation_mask
 
 KAGGLE_DATASET = "paultimothymooney/chest-xray-pneumonia"
 """Kermany et al. 2018 as published on Kaggle, CC BY 4.0."""
-
-VALIDATION_SHARE = 0.10
-"""Share of the patients that is held out for validation."""
 
 SUFFIXES = {
     *(".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"),
     *(".jp2", ".j2k"),
 }
 
-# person12_virus_34.jpeg, IM-0115-0001.jpeg, NORMAL2-IM-0383-0001.jpeg, 00001280_004.jpeg
-_PATIENT = re.compile(r"person\d+(?=_)|(?:NORMAL2-)?IM-\d+(?=-)|\d{8}(?=_\d)")
-
 
 class DataError(ValueError):
-    """The folder or file that should hold a data set does not; says what is expected."""
+    """There is no data set where one should be; says what is expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +67,12 @@ class Dataset:
 
     def duplicates(self) -> int:
         """Count the images that repeat an earlier one, pixel by pixel."""
-        return len(self.images) - len(set(_digests(self.images)))
+        return len(self.images) - len(set(digests(self.images)))
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
-    """Turn stored images, uint8 in [0, 255], into float32 in [0, 1] as `to_input` does."""
+    """Turn stored images, uint8 in [0, 255], into float32 in [0, 1]."""
     return images.astype(np.float32) / 255
-
-
-def patient_of(name: str) -> str:
-    """Return the patient that a file name carries; without one, the name itself."""
-    stem = Path(name).stem
-    match = _PATIENT.match(stem)
-    return match.group() if match else stem
 
 
 def find_images(folder: str | Path) -> list[tuple[Path, int]]:
@@ -115,7 +100,8 @@ def find_images(folder: str | Path) -> list[tuple[Path, int]]:
     if root is None:
         raise DataError(
             f"{folder} is no data set: expected the folders {' and '.join(classes)} in "
-            "it or in its folder train. `python -m pneumonia download --out DIR` gets one."
+            "it or in its folder train. `python -m pneumonia download --out DIR` "
+            "gets one."
         )
     found = [
         (path, index)
@@ -168,7 +154,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
         labels=np.array([found[i][1] for i in good]),
         names=np.array([names[i] for i in good]),
         patients=patients,
-        groups=_link_duplicates(patients, _digests(images)),
+        groups=link_duplicates(patients, digests(images)),
         unreadable=tuple(
             (name, result)
             for name, result in zip(names, decoded, strict=True)
@@ -207,45 +193,6 @@ def _load_arrays(path: Path) -> Dataset:
             f"{path} does not hold the arrays of a data set. "
             "`python -m pneumonia data DIR --arrays FILE.npz` writes them."
         ) from error
-
-
-def _digests(images: np.ndarray) -> list[bytes]:
-    return [hashlib.sha256(image.tobytes()).digest() for image in images]
-
-
-def _link_duplicates(patients: np.ndarray, digests: Sequence[bytes]) -> np.ndarray:
-    """Give patients who share an image one group: the first patient's name."""
-    leader = {patient: patient for patient in patients}
-
-    def find(patient: str) -> str:
-        while leader[patient] != patient:
-            patient = leader[patient]
-        return patient
-
-    first: dict[bytes, str] = {}
-    for patient, digest in zip(patients, digests, strict=True):
-        one, other = find(first.setdefault(digest, patient)), find(patient)
-        leader[max(one, other)] = min(one, other)
-    return np.array([find(patient) for patient in patients])
-
-
-def validation_mask(groups: np.ndarray, share: float = VALIDATION_SHARE) -> np.ndarray:
-    """Choose the validation images by a hash of their patient's group.
-
-    A patient stays on one side whatever else is in the folder, and no list is kept.
-
-    Args:
-        groups: (n,) names from `Dataset.groups`.
-        share: expected share of the patients, in [0, 1].
-
-    Returns:
-        bool (n,), True for validation.
-    """
-
-    def fraction(group: str) -> float:
-        return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
-
-    return np.array([fraction(group) < share for group in groups], dtype=bool)
 
 
 def split(dataset: Dataset) -> tuple[Dataset, Dataset]:
@@ -308,8 +255,8 @@ def download(out: str | Path) -> Path:
         root = Path(kagglehub.dataset_download(KAGGLE_DATASET, output_dir=str(out)))
     except Exception as error:  # whatever the client and its transport raise
         raise DataError(
-            f"The data set can't be downloaded ({type(error).__name__}). Connect to the "
-            "network and run the same command again; it resumes where it stopped."
+            f"The data set can't be downloaded ({type(error).__name__}). Connect to "
+            "the network and run the same command again; it resumes where it stopped."
         ) from error
     found = next((path.parent for path in sorted(root.rglob("train/NORMAL"))), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""How good a bundle is: metrics with intervals, calibration, operating point, plots."""
+"""How good a bundle is: metrics with intervals, report and plots."""
 
 import csv
 import json
@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from sklearn import metrics
 from tqdm import tqdm
 
 from . import data
-from .classifier import LABELS, Classifier, load_classifier, softmax
+from .classifier import LABELS, Classifier, load_classifier
 
 BATCH = 16
 CALIBRATION_BINS = 10
@@ -23,7 +22,7 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray, float], float]
 
 
 def _confusion(labels, p, weights, threshold):
-    """Return the weights of true negatives, false positives, false and true positives."""
+    """Return the weights of true and false negatives and positives: TN, FP, FN, TP."""
     called = p >= threshold
     return [
         float(weights[(labels == actual) & (called == answer)].sum())
@@ -93,7 +92,8 @@ def measure(
 ) -> dict[str, dict]:
     """Measure every metric with its 95 % interval.
 
-    The interval is a percentile bootstrap over patients: images of one patient are drawn
+    The interval is a percentile bootstrap over patients: images of one patient are
+        drawn
     together, because they resemble each other.
 
     Args:
@@ -138,72 +138,6 @@ def confusion_counts(labels: np.ndarray, p: np.ndarray, threshold: float) -> dic
     names = ("true_negative", "false_positive", "false_negative", "true_positive")
     counts = _confusion(labels, p, np.ones(len(labels)), threshold)
     return {name: int(count) for name, count in zip(names, counts, strict=True)}
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Find the temperature with the least negative log-likelihood (Guo et al. 2017).
-
-    Args:
-        logits: float (n, 2).
-        labels: int (n,), indices into LABELS.
-
-    Returns:
-        A factor in [0.05, 20] by which logits are divided.
-    """
-
-    def loss(log_temperature: float) -> float:
-        p = softmax(logits, float(np.exp(log_temperature)))
-        return -float(np.log(np.maximum(p[np.arange(len(p)), labels], 1e-12)).mean())
-
-    found = minimize_scalar(loss, bounds=np.log([0.05, 20]), method="bounded")
-    return float(np.exp(found.x))
-
-
-def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
-    """Choose where sensitivity plus specificity is greatest (Youden 1950).
-
-    Of the range of equally good thresholds, its middle.
-    """
-    candidates = np.unique(p_pneumonia)
-    middles = (candidates[1:] + candidates[:-1]) / 2
-    positives, negatives = p_pneumonia[labels == 1], p_pneumonia[labels == 0]
-    sensitivity = 1 - np.searchsorted(np.sort(positives), middles) / len(positives)
-    specificity = np.searchsorted(np.sort(negatives), middles) / len(negatives)
-    youden = sensitivity + specificity
-    best = middles[youden >= youden.max() - 1e-9]
-    return float((best.min() + best.max()) / 2)
-
-
-def choose_uncertain_band(
-    labels: np.ndarray, p_pneumonia: np.ndarray, threshold: float, share: float = 0.1
-) -> dict:
-    """Choose the band around the threshold that holds `share` of each side's answers.
-
-    Args:
-        labels: int (n,).
-        p_pneumonia: float (n,) in [0, 1].
-        threshold: probability from which the answer is pneumonia.
-        share: of the answers below and of those above the threshold, how many of the
-            nearest are called uncertain.
-
-    Returns:
-        `band` [lo, hi]; `coverage`, the share of images outside it; `error_inside` and
-        `error_outside`, shares of wrong answers.
-    """
-    below, above = (
-        p_pneumonia[p_pneumonia < threshold],
-        p_pneumonia[p_pneumonia >= threshold],
-    )
-    low = float(np.quantile(below, 1 - share)) if len(below) else threshold
-    high = float(np.quantile(above, share)) if len(above) else threshold
-    wrong = (p_pneumonia >= threshold) != (labels == 1)
-    inside = (p_pneumonia >= low) & (p_pneumonia <= high)
-    return {
-        "band": [low, high],
-        "coverage": float((~inside).mean()),
-        "error_inside": _ratio(float(wrong[inside].sum()), float(inside.sum())),
-        "error_outside": _ratio(float(wrong[~inside].sum()), float((~inside).sum())),
-    }
 
 
 def run_all(classifier: Classifier, images: np.ndarray, progress: bool = True):
@@ -285,7 +219,7 @@ def _write_predictions(path: Path, dataset, p, classifier: Classifier) -> None:
 
 
 def plot(out: Path, labels: np.ndarray, p: np.ndarray, threshold: float) -> None:
-    """Draw roc.png, precision_recall.png, confusion.png and reliability.png into `out`."""
+    """Draw ROC, precision-recall, confusion matrix and reliability into `out`."""
     from matplotlib.figure import Figure
 
     def draw(name, paint):

@@ -4,11 +4,11 @@ Grad-CAM (Selvaraju et al., ICCV 2017) weighs channel k of the feature map A by
 
     alpha_ck = mean over positions of d logit_c / d A_k
 
-and draws ReLU(sum_k alpha_ck A_k). Behind A stand a max-pool, Flatten and fully connected
-ReLU layers. Max-pool sends each pooled gradient to exactly one position, so the mean over
-the map is the sum over the pooled positions divided by the map's positions; and the pooled
-gradient is the product of the layers' matrices, masked by which hidden units were on. Both
-are known once the forward pass is done.
+and draws ReLU(sum_k alpha_ck A_k). Behind A stand a max-pool, Flatten and fully
+connected ReLU layers. Max-pool sends each pooled gradient to exactly one position, so
+the mean over the map is the sum over the pooled positions divided by the map's
+positions; and the pooled gradient is the product of the layers' matrices, masked by
+which hidden units were on. Both are known once the forward pass is done.
 """
 
 import keras

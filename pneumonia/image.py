@@ -1,7 +1,8 @@
 """Image bytes to pixels, pixels to network input, heat map to picture.
 
 This is the only module that decodes, resizes or encodes an image. Serving and training
-both go through `read_image` and `to_input`, so the network meets the same pixels in both.
+both go through `read_image` and `to_input`, so the network meets the same pixels in
+both.
 """
 
 import io
@@ -10,6 +11,13 @@ import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 IMAGE_SIZE = 128
 """Height and width of the network's input, in pixels."""
@@ -26,7 +34,13 @@ MIN_SIDE = 64
 DISPLAY_SIDE = 1024
 """Longest side of what `read_image` returns, in pixels: enough to look at."""
 
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000")
+FORMATS = tuple(
+    kind.format
+    for kind in (
+        *(PngImageFile, JpegImageFile, BmpImageFile),
+        *(TiffImageFile, WebPImageFile, GifImageFile, Jpeg2KImageFile),
+    )
+)
 """Pillow's names of the formats that are opened; everything else is refused."""
 
 _JPEG_SIDE = 512  # a JPEG is decoded at the smallest scale that keeps this much
@@ -45,22 +59,16 @@ _DECODE_ERRORS = (
     zlib.error,
 )
 
-# Nine points of matplotlib's perceptually uniform map "inferno" (CC0), red green blue.
-_INFERNO = (
-    (0, 0, 4),
-    (31, 12, 72),
-    (85, 15, 109),
-    (136, 34, 106),
-    (186, 54, 85),
-    (227, 89, 51),
-    (249, 140, 10),
-    (249, 201, 50),
-    (252, 255, 164),
-)
+# Seventeen points of matplotlib's perceptually uniform colour map "inferno" (CC0).
+_INFERNO = """
+000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754
+d24644 e45a31 f1731d f98e09 fcac11 f9cb35 f2ea69 fcffa4
+"""
+_POINTS = np.array([list(bytes.fromhex(point)) for point in _INFERNO.split()])
 _COLOURS = np.stack(
     [
-        np.interp(np.arange(256), np.linspace(0, 255, len(_INFERNO)), channel)
-        for channel in zip(*_INFERNO, strict=True)
+        np.interp(np.arange(256), np.linspace(0, 255, len(_POINTS)), channel)
+        for channel in _POINTS.T
     ],
     axis=-1,
 ).astype(np.float32)
@@ -83,8 +91,9 @@ def read_image(data: bytes) -> np.ndarray:
     """Decode an image file into upright greyscale pixels.
 
     EXIF rotation is applied, transparency is laid on black, colours become luma, and
-    pixels of more than 8 bits are scaled by their own range. Of several frames the first
-    is read. Large pictures come out reduced, sides in proportion, to what a screen needs.
+    pixels of more than 8 bits are scaled by their own range. Of several frames the
+    first is read. Large pictures come out reduced, sides in proportion, to what a
+    screen needs.
 
     Args:
         data: the file's content, in one of `FORMATS`, at most `MAX_BYTES` long.

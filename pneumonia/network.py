@@ -1,10 +1,10 @@
 """What the network is: VGG19's convolutions and a fully connected head.
 
-Backend-neutral Keras 3. The graph is flat; its two halves, `features` and `head`, are its
-interface, so nobody has to dig a layer out of a finished model.
+Backend-neutral Keras 3. The graph is flat; its two halves, `features` and `head`, are
+its interface, so nobody has to dig a layer out of a finished model.
 
-Source of the architecture: Simonyan and Zisserman, "Very Deep Convolutional Networks for
-Large-Scale Image Recognition", ICLR 2015 (configuration E).
+Source of the architecture: Simonyan and Zisserman, "Very Deep Convolutional Networks
+for Large-Scale Image Recognition", ICLR 2015 (configuration E).
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .classifier import LABELS
 from .image import IMAGE_SIZE
 
 HIDDEN_UNITS = (256, 128)
-DROPOUT = 0.5
+DROPOUT = 0.3
 
 # The spread of the pixels, zero mean in each channel, that VGG19 was trained on.
 PIXEL_SPREAD = 58.0
@@ -36,6 +36,7 @@ class Standardize(layers.Layer):
     """
 
     def call(self, images):
+        """Return the images, each scaled by its own mean and spread."""
         mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
         spread = ops.std(images, axis=(1, 2, 3), keepdims=True)
         return (images - mean) * (PIXEL_SPREAD / ops.maximum(spread, 1e-3))
@@ -132,8 +133,8 @@ def _load_backbone(weights: str | Path | None) -> keras.Model:
         )
     except Exception as error:  # Keras raises what its client, h5py or it itself raises
         what = (
-            "VGG19's ImageNet weights can't be downloaded here. Connect to the network, "
-            "or give a file with --backbone-weights PATH."
+            "VGG19's ImageNet weights can't be downloaded here. Connect to the "
+            "network, or give a file with --backbone-weights PATH."
             if name == "imagenet"
             else f"{name} holds no weights that fit VGG19 without its top."
         )
@@ -150,11 +151,11 @@ def freeze(network: Network, blocks: int) -> None:
 def condition(network: Network, images: np.ndarray) -> None:
     """Bring the activations of every layer to unit spread over some images.
 
-    A frozen convolution is multiplied by one factor, which changes nothing but the scale
-    of what follows. In layers that will be trained each channel is also centred, so that
-    what differs between images is not drowned by what they have in common (Kraehenbuehl
-    et al., "Data-dependent Initializations of Convolutional Neural Networks", ICLR 2016).
-    Call it after `freeze`, in float32.
+    A frozen convolution is multiplied by one factor, which changes nothing but the
+    scale of what follows. In layers that will be trained each channel is also centred,
+    so that what differs between images is not drowned by what they have in common
+    (Kraehenbuehl et al., "Data-dependent Initializations of Convolutional Neural
+    Networks", ICLR 2016). Call it after `freeze`, in float32.
 
     Args:
         network: changed in place.

@@ -1,15 +1,14 @@
-"""The recipe: what is trained how, and the loop that can be stopped and resumed.
+"""Training that can be stopped and resumed.
 
-A run is a folder. `history.csv` and `last.weights.h5` are its whole state: which images an
-epoch shows and how they are changed follows from the seed and the epoch's number, and the
-callbacks are brought up to date by replaying the history.
+A run is a folder. `history.csv` and `last.weights.h5` are its whole state: which images
+an epoch shows and how they are changed follows from the seed and the epoch's number,
+and the callbacks are brought up to date by replaying the history.
 """
 
 import csv
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,172 +16,20 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import augment, data, network
-from .classifier import LABELS
-
-AUGMENTATIONS = {"seed": augment.seed, "default": augment.default}
+from . import data, network
+from .recipe import RECIPES, Recipe
+from .sampling import Batches, changed_copies, one_hot
 
 
 class RunError(RuntimeError):
     """The run's folder is not what the command needs; says what to do."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-        augmentation: key of `AUGMENTATIONS`.
-        standardize: scale each image inside the network (see `network.build`).
-        frozen_blocks: how many of VGG19's five blocks stay as they came.
-        condition: bring activations to unit spread first (see `network.condition`).
-        balanced: show both classes equally often.
-        images_per_epoch: images shown in one epoch; None: all of them once.
-        epochs: most epochs that are trained.
-        batch_size: images in one step.
-        optimizer: "sgd" or "adamw".
-        learning_rate: at the start; `plateau` lowers it.
-        momentum: of stochastic gradient descent.
-        weight_decay: of AdamW, decoupled (Loshchilov and Hutter 2019).
-        average: decay per step of the moving average of the weights that is validated
-            and kept (Polyak and Juditsky 1992); None keeps the weights themselves.
-        label_smoothing: share of the target spread over both classes, in [0, 1).
-        changed_views: how many changed copies of each validation image are validated on
-            besides the image itself. The clean ones alone can't tell epochs apart.
-        patience: epochs without better validation loss until training stops.
-        plateau: epochs without it until the learning rate is multiplied by 0.3.
-    """
-
-    augmentation: str
-    standardize: bool
-    frozen_blocks: int
-    condition: bool
-    balanced: bool
-    images_per_epoch: int | None
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    average: float | None = None
-    label_smoothing: float = 0.0
-    changed_views: int = 0
-    patience: int = 6
-    plateau: int = 2
-
-
-RECIPES = {
-    # The published recipe: frozen base, pixels in [0, 1], both flips, rotations, shifts.
-    "seed": Recipe(
-        augmentation="seed",
-        standardize=False,
-        frozen_blocks=5,
-        condition=False,
-        balanced=False,
-        images_per_epoch=None,
-        epochs=20,
-        batch_size=32,
-        learning_rate=1e-3,
-    ),
-    "default": Recipe(
-        augmentation="default",
-        standardize=True,
-        frozen_blocks=3,
-        condition=True,
-        balanced=True,
-        images_per_epoch=2400,
-        epochs=30,
-        batch_size=32,
-        optimizer="adamw",
-        learning_rate=1e-4,
-        average=0.99,
-        label_smoothing=0.05,
-        changed_views=2,
-        patience=8,
-        plateau=3,
-    ),
-}
-
-
-class Batches(keras.utils.PyDataset):
-    """Augmented training batches, each a function of (seed, epoch, step) alone."""
-
-    def __init__(
-        self, dataset: data.Dataset, recipe: Recipe, seed: int = 0, epoch: int = 0
-    ):
-        super().__init__()
-        self.dataset, self.recipe, self.seed = dataset, recipe, seed
-        self.epoch = epoch
-        self._begin_epoch()
-
-    def __len__(self) -> int:
-        return -(-len(self.order) // self.recipe.batch_size)
-
-    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return float32 (n, 128, 128, 1) in [0, 1] and one-hot float32 (n, 2)."""
-        size = self.recipe.batch_size
-        chosen = self.order[step * size : (step + 1) * size]
-        rng = np.random.default_rng((self.seed, self.epoch, step))
-        images = data.as_input(self.dataset.images[chosen])
-        images = AUGMENTATIONS[self.recipe.augmentation](images, rng)
-        return images, one_hot(self.dataset.labels[chosen])
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._begin_epoch()
-
-    def _begin_epoch(self) -> None:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        labels = self.dataset.labels
-        count = self.recipe.images_per_epoch or len(labels)
-        if self.recipe.balanced:
-            share = -(-count // len(LABELS))
-            drawn = [
-                _draw(np.flatnonzero(labels == label), share, rng)
-                for label in range(len(LABELS))
-            ]
-            self.order = rng.permutation(np.concatenate(drawn))[:count]
-        else:
-            self.order = _draw(np.arange(len(labels)), count, rng)
-
-
-def _draw(pool: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw `count` of `pool`, each as often as any other, give or take one."""
-    rounds = [rng.permutation(pool) for _ in range(-(-count // len(pool)))]
-    return np.concatenate(rounds)[:count]
-
-
-def one_hot(labels: np.ndarray) -> np.ndarray:
-    """Return float32 (n, 2) for indices (n,)."""
-    return np.eye(len(LABELS), dtype=np.float32)[labels]
-
-
-def changed_copies(
-    images: np.ndarray, augmentation: str, views: int, seed: int = 0
-) -> Iterator[np.ndarray]:
-    """Yield the images changed `views` times, always in the same way.
-
-    Args:
-        images: float32 (n, 128, 128, 1) in [0, 1].
-        augmentation: key of `AUGMENTATIONS`.
-        views: how many copies of all images.
-        seed: another seed gives other changes.
-
-    Yields:
-        float32 (n, 128, 128, 1) in [0, 1].
-    """
-    for view in range(views):
-        rng = np.random.default_rng((seed, view))
-        batches = np.array_split(images, max(1, len(images) // 8))
-        yield np.concatenate([AUGMENTATIONS[augmentation](b, rng) for b in batches])
-
-
 class _KeepAverage(keras.callbacks.Callback):
     """Validate and keep the optimiser's moving average; train on with the weights.
 
-    Stands behind ModelCheckpoint, which so finds the average in the model. Unlike Keras's
-    SwapEMAWeights it puts the weights back bit by bit, which resuming needs.
+    Stands behind ModelCheckpoint, which so finds the average in the model. Unlike
+    Keras's SwapEMAWeights it puts the weights back bit by bit, which resuming needs.
     """
 
     _weights = None
@@ -202,7 +49,7 @@ class _KeepAverage(keras.callbacks.Callback):
 
 
 class _SaveState(keras.callbacks.Callback):
-    """Save weights and optimiser after each epoch; a kill leaves the last state whole."""
+    """Save weights and optimiser after each epoch; a kill leaves the last one whole."""
 
     def __init__(self, path: Path):
         super().__init__()

@@ -1,10 +1,10 @@
-"""The heat map in forward operations against automatic differentiation and the graph."""
+"""The forward-only heat map against automatic differentiation and the graph."""
 
 import keras
 import numpy as np
 import pytest
 
-from pneumonia import export, gradcam, network
+from pneumonia import gradcam, graph, network
 from pneumonia.image import to_input
 from pneumonia.phantom import draw
 
@@ -44,11 +44,13 @@ def test_maps_equal_automatic_differentiation(some_network):
 
 def test_graph_equals_keras(some_network):
     logits, maps = gradcam.explain(some_network, inputs())
-    graph = export.build_graph(some_network)
-    graph_logits, graph_maps, embedding = export.run_graph(graph, inputs())
+    model = graph.build_graph(some_network)
+    graph_logits, graph_maps, embedding = graph.run_graph(model, inputs())
     np.testing.assert_allclose(graph_logits, logits, atol=1e-4)
     np.testing.assert_allclose(graph_maps, maps, atol=1e-3)
-    pooled = np.asarray(some_network.features(inputs())).mean(axis=(1, 2))
+    pooled = keras.ops.convert_to_numpy(some_network.features(inputs())).mean(
+        axis=(1, 2)
+    )
     np.testing.assert_allclose(embedding, pooled, atol=1e-4)
 
 

@@ -1,0 +1,229 @@
+"""The network as an ONNX graph: written out, quantised, run.
+
+The graph is written by hand, node by node, because it computes more than the Keras
+network does: logits, both labels' Grad-CAM maps and the embedding in one run. Source of
+the format: https://onnx.ai/onnx/operators/
+"""
+
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from . import gradcam, network
+from .classifier import LABELS
+from .image import IMAGE_SIZE
+
+OPSET = 17
+BATCH = 16
+
+
+class _Graph:
+    """Nodes and constants of an ONNX graph under construction; names are outputs."""
+
+    def __init__(self):
+        self.nodes, self.constants = [], []
+
+    def constant(self, name: str, values) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+    def add(self, kind: str, inputs: list[str], output: str, **attributes) -> str:
+        self.nodes.append(
+            helper.make_node(kind, inputs, [output], name=output, **attributes)
+        )
+        return output
+
+
+def build_graph(source: network.Network) -> onnx.ModelProto:
+    """Write the network as a float32 ONNX graph.
+
+    Args:
+        source: a network in float32.
+
+    Returns:
+        A graph from `image` float32 (n, 128, 128, 1) in [0, 1] to `logits` (n, 2),
+        `maps` (n, 2, 8, 8) in [0, 1] and `embedding` (n, 512), as in `Classifier.run`.
+    """
+    graph = _Graph()
+    feature_map, side, channels = _add_features(graph, source.features)
+    graph.add("ReduceMean", [feature_map], "embedding", axes=[2, 3], keepdims=0)
+    _add_head(graph, source.head, feature_map, side, channels)
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
+        for name, shape in (
+            ("image", [IMAGE_SIZE, IMAGE_SIZE, 1]),
+            ("logits", [len(LABELS)]),
+            ("maps", [len(LABELS), side, side]),
+            ("embedding", [channels]),
+        )
+    ]
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes, "pneumonia", values[:1], values[1:], graph.constants
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=8,
+        producer_name="pneumonia",
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
+    """Add the convolutions; return their output's name, side and channels."""
+    shape = graph.constant("planes", np.array([-1, 1, IMAGE_SIZE, IMAGE_SIZE]))
+    x = graph.add("Reshape", ["image", shape], "grey")  # (n, 1, 128, 128)
+    for layer in features.layers:
+        if isinstance(layer, network.Standardize):
+            x = _add_standardize(graph, x)
+        elif isinstance(layer, keras.layers.Conv2D):
+            kernel, bias = (np.asarray(w, np.float32) for w in layer.get_weights())
+            kernel = kernel.transpose(3, 2, 0, 1)  # (out, in, 3, 3)
+            if layer.name == "block1_conv1":  # its three inputs are one grey picture
+                kernel = kernel.sum(axis=1, keepdims=True)
+            weights = [
+                graph.constant(f"{layer.name}.kernel", kernel),
+                graph.constant(f"{layer.name}.bias", bias),
+            ]
+            x = graph.add("Conv", [x, *weights], f"{layer.name}.sum", pads=[1] * 4)
+            x = graph.add("Relu", [x], layer.name)
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            x = graph.add(
+                "MaxPool", [x], layer.name, kernel_shape=[2, 2], strides=[2, 2]
+            )
+    _, side, _, channels = features.output_shape
+    return x, side, channels
+
+
+def _add_standardize(graph: _Graph, x: str) -> str:
+    axes = {"axes": [1, 2, 3], "keepdims": 1}
+    mean = graph.add("ReduceMean", [x], "mean", **axes)
+    centred = graph.add("Sub", [x, mean], "centred")
+    square = graph.add("Mul", [centred, centred], "square")
+    variance = graph.add("ReduceMean", [square], "variance", **axes)
+    spread = graph.add("Sqrt", [variance], "spread")
+    floor = graph.constant("least_spread", np.float32(1e-3))
+    spread = graph.add("Max", [spread, floor], "safe_spread")
+    unit = graph.add("Div", [centred, spread], "unit")
+    factor = graph.constant("pixel_spread", np.float32(network.PIXEL_SPREAD))
+    return graph.add("Mul", [unit, factor], "standardized")
+
+
+def _add_head(
+    graph: _Graph, head: keras.Model, feature_map: str, side: int, channels: int
+) -> None:
+    """Add logits and maps; the arithmetic is that of `gradcam.heat_maps`."""
+    *hidden, last = gradcam.dense_layers(head)
+    x = graph.add("MaxPool", [feature_map], "pool", kernel_shape=[2, 2], strides=[2, 2])
+    x = graph.add("Flatten", [x], "flatten")  # channels first, unlike Keras
+    zero = graph.constant("zero", np.float32(0))
+    kernels, switched_on = [], []
+    for layer in [*hidden, last]:
+        kernel, bias = (np.asarray(w, np.float32) for w in layer.get_weights())
+        kernels.append(kernel)
+        if layer is hidden[0]:
+            grid = kernel.reshape(side // 2, side // 2, channels, -1)
+            kernel = grid.transpose(2, 0, 1, 3).reshape(kernel.shape)
+        name = "logits" if layer is last else f"{layer.name}.sum"
+        weights = [
+            graph.constant(f"{layer.name}.kernel", kernel),
+            graph.constant(f"{layer.name}.bias", bias),
+        ]
+        x = graph.add("Gemm", [x, *weights], name)
+        if layer is not last:
+            x = graph.add("Relu", [x], layer.name)
+            on = graph.add("Greater", [x, zero], f"{layer.name}.on")
+            on = graph.add("Cast", [on], f"{layer.name}.mask", to=TensorProto.FLOAT)
+            axis = graph.constant(f"{layer.name}.axis", np.array([1]))
+            switched_on.append(graph.add("Unsqueeze", [on, axis], f"{layer.name}.gate"))
+
+    back = [gradcam.position_sum(head), *kernels[1:-1]]
+    gradient = graph.constant("logits.gradient", kernels[-1].T[None])
+    for number in reversed(range(len(hidden))):
+        name = hidden[number].name
+        gradient = graph.add("Mul", [gradient, switched_on[number]], f"{name}.gradient")
+        matrix = graph.constant(f"{name}.transposed", back[number].T.copy())
+        gradient = graph.add("MatMul", [gradient, matrix], f"{name}.passed")
+    # gradient is alpha now, (n, 2, channels)
+    flat = graph.constant("flat", np.array([0, channels, side * side]))
+    positions = graph.add("Reshape", [feature_map, flat], "positions")
+    raw = graph.add("MatMul", [gradient, positions], "weighted")  # (n, 2, 64)
+    positive = graph.add("Relu", [raw], "positive")
+    peak = graph.add("ReduceMax", [positive], "peak", axes=[2], keepdims=1)
+    tiny = graph.constant("tiny", np.float32(keras.config.epsilon() ** 2))
+    peak = graph.add("Max", [peak, tiny], "safe_peak")
+    scaled = graph.add("Div", [positive, peak], "scaled")
+    grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
+    graph.add("Reshape", [scaled, grid], "maps")
+
+
+def quantise(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
+    """Turn the convolutions into int8, the rest stays float32.
+
+    Weights per output channel, activations by their extremes over the calibration
+    images. Weights use seven of their eight bits: the byte products of processors
+    without VNNI would saturate otherwise, and the same bundle must answer alike
+    everywhere.
+
+    Args:
+        model: from `build_graph`.
+        calibration: float32 (n, 128, 128, 1) in [0, 1], training images.
+
+    Returns:
+        The quantised graph.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.batches = iter(calibration[:, None])
+
+        def get_next(self):
+            image = next(self.batches, None)
+            return None if image is None else {"image": image}
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, prepared, result = (
+            Path(folder, f"{step}.onnx") for step in ("plain", "prepared", "int8")
+        )
+        onnx.save(model, plain)
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            result,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Relu", "MaxPool"],
+            # the feature map stays float32, for the head and the heat map
+            nodes_to_exclude=["pool"],
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        return onnx.load(result)
+
+
+def run_graph(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Run a graph on float32 (n, 128, 128, 1); logits, maps, embedding in batches."""
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    parts = [
+        session.run(None, {"image": inputs[start : start + BATCH]})
+        for start in range(0, len(inputs), BATCH)
+    ]
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))

@@ -1,0 +1,248 @@
+"""Both apps answer the same bytes with the same numbers, and refuse with a reason."""
+
+import base64
+import io
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import gradio_client
+import numpy as np
+import pytest
+from PIL import Image
+from test_image import BAD, palette_with_alpha, rotated_by_exif
+
+import demo
+import flask_app
+from pneumonia import MAX_BYTES, NOTICE, BundleError, predict
+from pneumonia.classifier import load_classifier
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def web(classifier):
+    return flask_app.create_app(classifier).test_client()
+
+
+@pytest.fixture(scope="module")
+def gradio_url(classifier):
+    app = demo.build_demo(classifier)
+    _, url, _ = app.launch(
+        prevent_thread_lock=True, quiet=True, max_file_size=MAX_BYTES
+    )
+    yield url
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def gradio(gradio_url, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("downloads")
+    return gradio_client.Client(gradio_url, verbose=False, download_files=folder)
+
+
+def upload(web, data: bytes, path="/api/predict", field="image"):
+    return web.post(path, data={field: (io.BytesIO(data), "x.png")})
+
+
+@pytest.mark.parametrize(
+    "make", ["phantom", "turned by EXIF", "palette with alpha", "16 bit"]
+)
+def test_both_apps_and_the_package_agree(
+    web, gradio, classifier, phantom_bytes, tmp_path, make
+):
+    data = {
+        "phantom": lambda: phantom_bytes,
+        "turned by EXIF": lambda: rotated_by_exif(6),
+        "palette with alpha": palette_with_alpha,
+        "16 bit": lambda: sixteen_bit(phantom_bytes),
+    }[make]()
+    expected = predict(classifier, data)
+    answer = upload(web, data, "/api/predict?overlay=1").json
+    assert answer["label"] == expected.label
+    assert answer["probabilities"] == expected.probabilities
+    assert answer["certain"] == expected.certain
+    assert answer["threshold"] == classifier.threshold
+    assert answer["warnings"] == []
+    assert (overlay_of(answer["overlay"]) == expected.overlay).all()
+
+    path = tmp_path / "x.png"
+    path.write_bytes(data)
+    bars, overlay, words = gradio.predict(
+        gradio_client.handle_file(path), api_name="/predict"
+    )
+    assert bars["label"] == expected.label
+    found = {c["label"]: c["confidence"] for c in bars["confidences"]}
+    assert found == expected.probabilities
+    assert (np.asarray(Image.open(overlay)) == expected.overlay).all()
+    assert expected.label in words
+
+
+def sixteen_bit(data: bytes) -> bytes:
+    grey = np.asarray(Image.open(io.BytesIO(data))).astype(np.uint16) * 40
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG")
+    return file.getvalue()
+
+
+def overlay_of(uri: str) -> np.ndarray:
+    head, _, body = uri.partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))))
+
+
+def test_overlay_comes_only_when_asked_for(web, phantom_bytes):
+    assert "overlay" not in upload(web, phantom_bytes).json
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", [kind for kind in BAD if kind != "too many bytes"])
+def test_flask_refuses_bad_files_with_their_reason(web, kind):
+    data, reason = BAD[kind]
+    answer = upload(web, data)
+    assert answer.status_code == 400
+    assert answer.json["error"]["reason"] == reason
+    page = upload(web, data, "/")
+    assert page.status_code == 400
+    message = answer.json["error"]["message"].replace("'", "&#39;")
+    assert message in page.text
+    assert 'name="image"' in page.text  # the form is there to try again
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", ["text", "truncated JPEG", "100 megapixels", "1x1"])
+def test_gradio_refuses_bad_files_with_the_same_sentence(gradio, web, kind, tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(BAD[kind][0])
+    message = upload(web, BAD[kind][0]).json["error"]["message"]
+    with pytest.raises(gradio_client.exceptions.AppError) as caught:
+        gradio.predict(gradio_client.handle_file(path), api_name="/predict")
+    assert message in str(caught.value)
+
+
+def test_gradio_without_an_image_says_so(gradio):
+    with pytest.raises(gradio_client.exceptions.AppError, match="No image came in"):
+        gradio.predict(None, api_name="/predict")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/predict"])
+def test_flask_without_a_file_names_the_field(web, phantom_bytes, path):
+    for answer in (web.post(path), upload(web, phantom_bytes, path, field="file")):
+        assert answer.status_code == 400
+        assert "`image`" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/api/predict"])
+def test_flask_refuses_a_body_that_is_too_large(web, path):
+    answer = upload(web, bytes(MAX_BYTES + 2**20), path)
+    assert answer.status_code == 413
+    assert "32 MiB" in answer.text
+
+
+def test_flask_pages_carry_the_notice_and_no_foreign_address(web, phantom_bytes):
+    for page in (web.get("/"), upload(web, phantom_bytes, "/")):
+        assert page.status_code == 200
+        assert NOTICE in page.text
+        assert "http://" not in page.text
+        assert "https://" not in page.text
+        assert page.headers["Cache-Control"] == "no-store"
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_flask_result_shows_label_bars_and_overlay(web, classifier, phantom_bytes):
+    expected = predict(classifier, phantom_bytes)
+    page = upload(web, phantom_bytes, "/").text
+    assert expected.label in page
+    for p in expected.probabilities.values():
+        assert f'value="{p:.4f}"' in page
+    assert "data:image/png;base64," in page
+
+
+def test_flask_form_has_a_predict_button(web):
+    page = web.get("/").text
+    assert '<button type="submit">Predict</button>' in page
+    assert 'enctype="multipart/form-data"' in page
+
+
+def test_flask_health_and_unknown_addresses(web, classifier):
+    assert web.get("/healthz").json == {
+        "status": "ok",
+        "bundle_sha256": classifier.sha256,
+    }
+    assert web.get("/none").status_code == 404
+    assert web.get("/api/none").json["error"]["reason"] == "not_found"
+    assert web.get("/api/predict").json["error"]["reason"] == "method_not_allowed"
+
+
+def test_flask_bugs_leak_nothing(classifier, phantom_bytes, monkeypatch):
+    def broken(*args):
+        raise KeyError("a secret path")
+
+    app = flask_app.create_app(classifier)
+    monkeypatch.setattr(flask_app, "predict", broken)
+    for path in ("/", "/api/predict"):
+        answer = upload(app.test_client(), phantom_bytes, path)
+        assert answer.status_code == 500
+        assert "secret" not in answer.text
+        assert "Traceback" not in answer.text
+
+
+def test_flask_writes_no_upload_to_disk(web, phantom_bytes, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("an upload went to disk")
+
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
+    large = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(large).save(file, "PNG")
+    assert len(file.getvalue()) > 2**20
+    assert upload(web, file.getvalue()).status_code == 200
+
+
+def test_gradio_offers_one_named_endpoint(gradio):
+    endpoints = gradio.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/predict"]
+
+
+@pytest.mark.parametrize("app", ["demo.py", "flask_app.py"])
+def test_apps_stop_at_start_where_the_bundle_is_broken(app, monkeypatch):
+    module = {"demo.py": demo, "flask_app.py": flask_app}[app]
+
+    def broken():
+        return load_classifier(ROOT / "none")
+
+    monkeypatch.setattr(module, "load_classifier", broken)
+    monkeypatch.setattr(sys, "argv", [app])
+    with pytest.raises(SystemExit, match="can't be read") as caught:
+        module.main()
+    assert isinstance(caught.value.__cause__, BundleError)
+
+
+def test_demo_says_in_one_sentence_that_a_port_is_taken():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "demo.py", "--port", str(port)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert "Choose another with --port." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("wrong", ["nobody", ":secret", "user:"])
+def test_demo_wants_user_and_password(wrong, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--auth", wrong])
+    with pytest.raises(SystemExit):
+        demo.main()
+    assert "expected USER:PASSWORD" in capsys.readouterr().err

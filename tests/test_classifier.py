@@ -1,0 +1,127 @@
+"""The answer: label, probabilities, map and overlay from the bundle that ships."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pneumonia import LABELS, ImageError, predict, selftest, verdict
+from pneumonia.__main__ import main
+from pneumonia.classifier import softmax
+from pneumonia.data import load, split
+from pneumonia.evaluate import run_all
+
+
+def test_prediction_is_complete(classifier, phantom_bytes):
+    prediction = predict(classifier, phantom_bytes)
+    assert prediction.label in LABELS
+    assert tuple(prediction.probabilities) == LABELS
+    assert all(type(p) is float for p in prediction.probabilities.values())
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    assert type(prediction.certain) is bool
+    assert prediction.heatmap.shape == (512, 512)
+    assert prediction.heatmap.dtype == np.float32
+    assert 0 <= prediction.heatmap.min() <= prediction.heatmap.max() <= 1
+    assert prediction.overlay.shape == (512, 512, 3)
+    assert prediction.overlay.dtype == np.uint8
+    assert prediction.warnings == ()
+    assert hash(prediction)  # arrays in it do not break it
+
+
+def test_same_bytes_same_answer(classifier, phantom_bytes):
+    one, other = (predict(classifier, phantom_bytes) for _ in range(2))
+    assert one.probabilities == other.probabilities
+    assert (one.overlay == other.overlay).all()
+
+
+def test_bad_image_is_refused(classifier):
+    with pytest.raises(ImageError, match="No image came in"):
+        predict(classifier, b"")
+
+
+@pytest.mark.parametrize(
+    ("p", "label", "certain"),
+    [
+        (0.1, 0, True),
+        (0.35, 0, False),
+        (0.59, 0, False),
+        (0.6, 1, False),
+        (0.9, 1, True),
+    ],
+)
+def test_label_follows_the_threshold_and_not_the_larger_bar(
+    classifier, p, label, certain
+):
+    other = replace(classifier, threshold=0.6, uncertain_band=(0.3, 0.7))
+    assert other.decide(p) == (label, certain)
+
+
+def test_temperature_softens_and_never_overflows():
+    logits = np.array([[0, 4], [-1000, 1000]], np.float32)
+    hot, cold = softmax(logits, 4), softmax(logits, 0.5)
+    assert 0.5 < hot[0, 1] < cold[0, 1] < 1
+    np.testing.assert_allclose(hot[1], [0, 1], atol=1e-12)
+    np.testing.assert_allclose(hot.sum(axis=1), 1)
+
+
+def test_verdict_names_label_probability_and_threshold(classifier, phantom_bytes):
+    certain = replace(predict(classifier, phantom_bytes), certain=True)
+    sentence = verdict(classifier, certain)
+    assert sentence.startswith(certain.label)
+    assert f"{classifier.threshold:.0%}" in sentence
+    unsure = verdict(classifier, replace(certain, certain=False))
+    assert unsure.startswith("Uncertain, needs a reader.")
+
+
+def test_shipped_bundle_answers_as_when_it_was_made(classifier, capsys):
+    assert len(selftest(classifier)) == 3
+    main(["selftest"])
+    assert "the bundle works here" in capsys.readouterr().out
+
+
+def test_shipped_bundle_holds_its_published_validation_figures(classifier, xrays):
+    _, validation = split(load(xrays, progress=False))
+    logits, maps, embedding = run_all(classifier, validation.images, progress=False)
+    p = classifier.probabilities(logits)[:, 1]
+    published = classifier.facts["validation"]["clean"]
+    accuracy = ((p >= classifier.threshold) == (validation.labels == 1)).mean()
+    assert accuracy == pytest.approx(published["accuracy"]["value"], abs=0.01)
+    assert accuracy > 0.9
+    assert np.isfinite(maps).all()
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+    assert embedding.shape == (len(p), 512)
+
+
+def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys):
+    folder = tmp_path / "in" / "deeper"
+    folder.mkdir(parents=True)
+    (folder / "good.png").write_bytes(phantom_bytes)
+    (folder / "bad.jpeg").write_bytes(b"no picture")
+    (folder / ".hidden").write_bytes(b"not looked at")
+    missing = tmp_path / "missing.png"
+    table, overlays = tmp_path / "answers.csv", tmp_path / "overlays"
+    command = ["predict", str(tmp_path / "in"), str(missing), "--csv", str(table)]
+    main([*command, "--overlays", str(overlays)])
+    head, bad, good, gone = table.read_text().splitlines()
+    assert head == "path,status,label,p_pneumonia,certain,reason"
+    assert bad == f"{folder / 'bad.jpeg'},error,,,,not_image"
+    assert gone == f"{missing},error,,,,unreadable"
+    path, status, label, p, certain, reason = good.split(",")
+    assert (path, status, reason) == (str(folder / "good.png"), "ok", "")
+    assert label in LABELS
+    assert 0 <= float(p) <= 1
+    assert certain in ("true", "false")
+    assert (overlays / "deeper" / "good.png.png").read_bytes().startswith(b"\x89PNG")
+    assert "3 files, 2 not answered" in capsys.readouterr().err
+
+
+def test_command_line_prints_rows_without_a_file(phantom_bytes, tmp_path, capsys):
+    (tmp_path / "one.png").write_bytes(phantom_bytes)
+    main(["predict", str(tmp_path / "one.png")])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_command_line_says_what_is_wrong_with_an_empty_folder(tmp_path):
+    with pytest.raises(SystemExit, match="no file in"):
+        main(["predict", str(tmp_path)])

@@ -1,0 +1,151 @@
+"""The data-set folder: layout, patients, duplicates, split."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pneumonia import data
+from pneumonia.image import read_image, to_input
+from pneumonia.patients import link_duplicates, patient_of, validation_mask
+from pneumonia.phantom import draw
+
+
+def write(path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(draw(seed, size=96)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(6):
+        write(tmp_path / "NORMAL" / f"IM-{number:04}-0001.png", number)
+        write(tmp_path / "PNEUMONIA" / f"person{number}_virus_1.png", 50 + number)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("train/PNEUMONIA/person1000_bacteria_2931.jpeg", "person1000"),
+        ("person1000_virus_1681.jpeg", "person1000"),
+        ("IM-0115-0001.jpeg", "IM-0115"),
+        ("IM-0115-0001-0002.jpeg", "IM-0115"),
+        ("NORMAL2-IM-0383-0001.jpeg", "NORMAL2-IM-0383"),
+        ("00001280_004.jpeg", "00001280"),
+        ("somebody.png", "somebody"),
+    ],
+)
+def test_patient_is_read_from_the_file_name(name, patient):
+    assert patient_of(name) == patient
+
+
+@pytest.mark.parametrize("below", ["", "train"])
+def test_images_are_what_serving_sees(tmp_path, folder, below):
+    if below:
+        for name in ("NORMAL", "PNEUMONIA"):
+            shutil.move(folder / name, folder / below / name)
+    dataset = data.load(folder, progress=False)
+    assert dataset.images.shape == (12, 128, 128, 1)
+    assert dataset.labels.tolist() == [0] * 6 + [1] * 6
+    served = to_input(read_image((folder / dataset.names[7]).read_bytes()))
+    assert (dataset.inputs()[7:8] == served).all()
+
+
+def test_unreadable_files_are_listed_and_left_out(folder):
+    (folder / "NORMAL" / "broken.jpeg").write_bytes(b"no picture")
+    (folder / "NORMAL" / "notes.txt").write_text("not looked at")
+    dataset = data.load(folder, progress=False)
+    assert len(dataset.labels) == 12
+    assert dataset.unreadable == (("NORMAL/broken.jpeg", "not_image"),)
+    assert "unreadable files: 1" in data.describe(dataset)
+    assert "NORMAL/broken.jpeg: not_image" in data.describe(dataset)
+
+
+@pytest.mark.parametrize("what", ["missing", "empty class", "all broken", "no arrays"])
+def test_what_is_no_data_set_says_what_is_expected(tmp_path, what):
+    source = tmp_path
+    if what == "no arrays":
+        source = tmp_path / "x.npz"
+        source.write_bytes(b"nothing")
+    elif what != "missing":
+        (tmp_path / "NORMAL").mkdir()
+        (tmp_path / "PNEUMONIA").mkdir()
+        if what == "all broken":
+            (tmp_path / "NORMAL" / "a.png").write_bytes(b"x")
+            (tmp_path / "PNEUMONIA" / "b.png").write_bytes(b"x")
+    with pytest.raises(data.DataError, match=r"(?i)expected|can be read|arrays"):
+        data.load(source, progress=False)
+
+
+def test_arrays_give_the_data_set_back(folder, tmp_path):
+    dataset = data.load(folder, progress=False)
+    data.save(dataset, tmp_path / "all.npz")
+    again = data.load(tmp_path / "all.npz")
+    for field in ("images", "labels", "names", "patients", "groups"):
+        assert (getattr(again, field) == getattr(dataset, field)).all()
+
+
+def test_duplicates_bring_their_patients_to_one_side(folder):
+    shutil.copy(
+        folder / "PNEUMONIA" / "person2_virus_1.png",
+        folder / "PNEUMONIA" / "person900_virus_7.png",
+    )
+    dataset = data.load(folder, progress=False)
+    groups = dict(zip(dataset.patients, dataset.groups, strict=True))
+    assert groups["person900"] == groups["person2"] == "person2"
+    assert len(set(dataset.groups)) == 12
+    assert dataset.duplicates() == 1
+
+
+def test_groups_are_linked_through_others():
+    patients = np.array(["a", "b", "b", "c", "c", "d"])
+    images = [b"1", b"1", b"2", b"2", b"3", b"4"]
+    assert link_duplicates(patients, images).tolist() == ["a"] * 5 + ["d"]
+
+
+def test_split_is_by_patient_and_about_a_tenth():
+    groups = np.array([f"person{i // 2}" for i in range(8000)])
+    held_out = validation_mask(groups)
+    assert 0.08 < held_out.mean() < 0.12
+    assert not set(groups[held_out]) & set(groups[~held_out])
+    # other images in the folder change nobody's side
+    assert (validation_mask(groups[:100]) == held_out[:100]).all()
+
+
+def test_split_needs_both_classes_on_each_side(folder):
+    with pytest.raises(data.DataError, match="lacks a class"):
+        data.split(data.load(folder, progress=False).subset(np.arange(3)))
+
+
+def test_download_without_a_network_says_so_in_one_sentence(monkeypatch, tmp_path):
+    import kagglehub
+
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(kagglehub, "dataset_download", fail)
+    with pytest.raises(data.DataError, match=r"^The data set can't be downloaded"):
+        data.download(tmp_path)
+
+
+def test_real_xrays_are_read_whole(xrays):
+    dataset = data.load(xrays, progress=False)
+    assert np.bincount(dataset.labels).tolist() == [1341, 3875]
+    assert not dataset.unreadable
+    training, validation = data.split(dataset)
+    assert not set(training.groups) & set(validation.groups)
+    shared = {i.tobytes() for i in training.images} & {
+        i.tobytes() for i in validation.images
+    }
+    assert not shared
+
+
+def test_every_suffix_can_be_decoded():
+    for suffix in data.SUFFIXES:
+        kind = Image.registered_extensions()[suffix]
+        file = io.BytesIO()
+        Image.fromarray(draw(0, size=96)).save(file, kind)
+        assert read_image(file.getvalue()).shape == (96, 96)

@@ -1,0 +1,103 @@
+"""The house rules: who may import whom, and that serving stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "pneumonia"
+SERVING = {"__init__", "classifier", "image", "batch"}
+MAY_IMPORT = {
+    "__init__": {"classifier", "image"},
+    "image": set(),
+    "classifier": {"image"},
+    "batch": {"classifier", "image"},
+    "phantom": set(),
+    "augment": set(),
+    "patients": set(),
+    "recipe": {"augment"},
+    "network": {"classifier", "image"},
+    "gradcam": {"network"},
+    "graph": {"gradcam", "network", "classifier", "image"},
+    "calibrate": {"classifier"},
+    "data": {"classifier", "image", "patients"},
+    "sampling": {"classifier", "data", "recipe"},
+    "train": {"data", "network", "recipe", "sampling"},
+    "evaluate": {"classifier", "data"},
+    "export": {
+        *{"calibrate", "classifier", "data", "evaluate", "gradcam", "graph", "image"},
+        *{"network", "sampling"},
+    },
+    "__main__": {"batch", "classifier", "data", "evaluate", "export", "train"},
+}
+
+
+def imports(path: Path) -> tuple[set[str], set[str]]:
+    """Return what a file imports of the package, and of everything else."""
+    ours, others = set(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            others |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            names = [node.module] if node.module else [a.name for a in node.names]
+            ours |= set(names)
+        elif isinstance(node, ast.ImportFrom):
+            others.add(node.module)
+    return ours, {name.partition(".")[0] for name in others}
+
+
+def test_every_module_has_its_rule():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("module", MAY_IMPORT)
+def test_module_imports_only_what_it_may(module):
+    ours, others = imports(PACKAGE / f"{module}.py")
+    assert ours <= MAY_IMPORT[module]
+    assert not others & {"flask", "gradio", "pneumonia"}
+    if module in SERVING:
+        assert not others & {"keras", "tensorflow", "matplotlib", "scipy", "sklearn"}
+
+
+@pytest.mark.parametrize("app", ["demo.py", "flask_app.py"])
+def test_apps_import_only_the_face(app):
+    for node in ast.walk(ast.parse((ROOT / app).read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.module.startswith("pneumonia.")
+
+
+def test_answering_loads_no_training_framework(phantom_bytes, tmp_path):
+    picture = tmp_path / "phantom.png"
+    picture.write_bytes(phantom_bytes)
+    script = (
+        "import sys, pneumonia\n"
+        "c = pneumonia.load_classifier()\n"
+        f"pneumonia.predict(c, open({str(picture)!r}, 'rb').read())\n"
+        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'matplotlib', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_files_stay_small():
+    for path in [*PACKAGE.glob("*.py"), ROOT / "demo.py", ROOT / "flask_app.py"]:
+        assert len(path.read_text().splitlines()) <= 320, path.name
+
+
+def test_shipped_phantoms_are_what_the_code_draws():
+    import numpy as np
+    from PIL import Image
+
+    from pneumonia import phantom, phantoms
+
+    assert {path.name for path in phantoms()} == phantom.SHIPPED.keys()
+    for path in phantoms():
+        drawn = phantom.draw(**phantom.SHIPPED[path.name]).astype(int)
+        # the font renderer may differ between versions, in the corner with the word
+        assert np.abs(np.asarray(Image.open(path)) - drawn)[:470].max() <= 2

@@ -1,0 +1,216 @@
+"""What comes in: every kind of file gets the right pixels or a reason."""
+
+import io
+import re
+import struct
+import zlib
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from pneumonia import ImageError
+from pneumonia.image import (
+    DISPLAY_SIDE,
+    MAX_BYTES,
+    draw_overlay,
+    encode_png,
+    enlarge,
+    read_image,
+    to_input,
+)
+from pneumonia.phantom import draw
+
+GREY = draw(1, size=256)[:, :200]  # upright, so that a rotation shows
+
+
+def encode(picture: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
+    file = io.BytesIO()
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def png_header_of(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size that its few bytes do not hold."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
+
+
+def rotated_by_exif(orientation: int) -> bytes:
+    turn = {3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(Image.fromarray(GREY).transpose(turn), exif=exif)
+
+
+def palette_with_alpha() -> bytes:
+    grey = Image.fromarray(GREY).convert("P")
+    return encode(grey, transparency=0)
+
+
+def deep(dtype, scale: float) -> np.ndarray:
+    return (GREY.astype(np.float64) * scale + 7).astype(dtype)
+
+
+def animation() -> bytes:
+    frames = [Image.fromarray(np.roll(GREY, 40 * i, axis=1)) for i in range(3)]
+    return encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+def big_endian_tiff() -> bytes:
+    picture = Image.new("I;16B", GREY.shape[::-1])
+    picture.frombytes(deep(">u2", 200).tobytes())
+    return encode(picture, "TIFF")
+
+
+GOOD = {
+    "PNG": (encode(GREY), 0),
+    "BMP": (encode(GREY, "BMP"), 0),
+    "TIFF": (encode(GREY, "TIFF"), 0),
+    "WebP, lossless": (encode(GREY, "WEBP", lossless=True), 0),
+    "JPEG 2000": (encode(GREY, "JPEG2000"), 0),
+    "GIF": (encode(GREY, "GIF"), 0),
+    "animated GIF, its first frame": (animation(), 0),
+    "JPEG": (encode(GREY, "JPEG", quality=95), 12),
+    "RGB": (encode(Image.fromarray(GREY).convert("RGB")), 1),
+    "CMYK JPEG": (
+        encode(Image.fromarray(GREY).convert("CMYK"), "JPEG", quality=95),
+        20,
+    ),
+    "palette": (encode(Image.fromarray(GREY).convert("P")), 1),
+    "alpha, opaque": (encode(Image.fromarray(GREY).convert("LA")), 1),
+    "palette with alpha": (palette_with_alpha(), 1),
+    "16 bit, dim": (encode(deep(np.uint16, 8)), 1),
+    "16 bit, bright": (encode(deep(np.uint16, 250)), 1),
+    "16 bit, big endian TIFF": (big_endian_tiff(), 1),
+    "32 bit TIFF": (encode(deep(np.int32, 300), "TIFF"), 1),
+    "float TIFF": (encode(deep(np.float32, 0.001), "TIFF"), 1),
+    "turned by EXIF, 180": (rotated_by_exif(3), 0),
+    "turned by EXIF, 90": (rotated_by_exif(6), 0),
+    "turned by EXIF, 270": (rotated_by_exif(8), 0),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_good_files_give_the_same_upright_pixels(kind):
+    data, tolerance = GOOD[kind]
+    pixels = read_image(data)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == GREY.shape
+    stretched = GREY
+    if "bit" in kind or "float" in kind:  # scaled by their own range
+        low, high = int(GREY.min()), int(GREY.max())
+        stretched = np.rint((GREY.astype(float) - low) * 255 / (high - low))
+    assert np.abs(pixels.astype(int) - stretched).max() <= tolerance
+
+
+BAD = {
+    "nothing": (b"", "empty"),
+    "text": (b"not a picture at all, but long enough " * 20, "not_image"),
+    "HTML": (b"<!doctype html><svg></svg>" * 20, "not_image"),
+    "PDF": (b"%PDF-1.7\n" + bytes(500), "not_image"),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_image"),
+    "DICOM": (bytes(128) + b"DICM" + bytes(300), "dicom"),
+    "truncated JPEG": (encode(GREY, "JPEG")[:2000], "damaged"),
+    "truncated PNG": (encode(GREY)[:2000], "damaged"),
+    "JPEG of three bytes": (b"\xff\xd8\xff", "not_image"),
+    "damaged PNG": (png_header_of(300, 300), "damaged"),
+    "100 megapixels": (png_header_of(10_000, 10_000), "too_many_pixels"),
+    "4 gigapixels": (png_header_of(65_000, 65_000), "too_many_pixels"),
+    "1x1": (encode(np.zeros((1, 1), np.uint8)), "too_small"),
+    "a line": (encode(np.zeros((20, 900), np.uint8)), "too_small"),
+    "black": (encode(np.zeros((300, 300), np.uint8)), "no_contrast"),
+    "grey, 16 bit": (encode(np.full((300, 300), 999, np.uint16)), "no_contrast"),
+    "float without a number": (
+        encode(np.full((99, 99), np.nan, np.float32), "TIFF"),
+        "no_contrast",
+    ),
+    "too many bytes": (bytes(MAX_BYTES + 1), "too_large"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_files_get_a_stable_reason_and_a_sentence(kind):
+    data, reason = BAD[kind]
+    with pytest.raises(ImageError) as caught:
+        read_image(data)
+    assert caught.value.reason == reason
+    message = str(caught.value)
+    assert re.fullmatch(r"[A-Z][^\n]{20,}[.]", message), message
+    assert "Error" not in message  # words for a layman, no class names
+
+
+def test_transparent_parts_are_black():
+    picture = Image.fromarray(np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255)]))
+    picture.paste((255, 255, 255, 0), (0, 0, 50, 50))
+    assert not read_image(encode(picture))[:49, :49].any()
+
+
+def test_large_pictures_are_reduced_in_proportion():
+    large = Image.fromarray(draw(2)).resize((3000, 2000))
+    for kind in ("PNG", "JPEG"):
+        height, width = read_image(encode(large, kind)).shape
+        assert max(height, width) <= DISPLAY_SIDE
+        assert min(height, width) >= 500
+        assert width / height == pytest.approx(1.5, abs=0.01)
+
+
+def test_reduced_jpeg_gives_nearly_the_same_input_as_full_decoding():
+    large = Image.fromarray(draw(2)).resize((2000, 1700))
+    full = to_input(read_image(encode(large)))
+    reduced = to_input(read_image(encode(large, "JPEG", quality=95)))
+    assert np.abs(full - reduced).mean() < 0.005
+
+
+def test_input_is_the_whole_picture_in_unit_range():
+    pixels = np.zeros((300, 200), np.uint8)
+    pixels[:150, 100:] = 255
+    network_input = to_input(pixels)
+    assert network_input.shape == (1, 128, 128, 1)
+    assert network_input.dtype == np.float32
+    assert network_input[0, :60, 70:, 0].min() == 1
+    assert network_input[0, 70:, :, 0].max() == 0
+
+
+def test_overlay_leaves_the_picture_where_the_map_is_zero():
+    heatmap = np.zeros(GREY.shape, np.float32)
+    heatmap[100:, 100:] = 1
+    overlay = draw_overlay(GREY, heatmap)
+    assert overlay.dtype == np.uint8
+    assert (overlay[:100] == GREY[:100, :, None]).all()
+    red, _, blue = overlay[150, 150].astype(int)
+    assert red - blue > 50  # the hot end of the colour map
+
+
+def test_colours_are_close_to_matplotlibs_inferno():
+    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (2, 1))
+    ours = draw_overlay(np.zeros((2, 256), np.uint8), ramp, strength=1)[0] / 255
+    theirs = matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3]
+    assert np.abs(ours - theirs * np.linspace(0, 1, 256)[:, None]).max() < 0.04
+
+
+def test_enlarged_map_keeps_range_and_place():
+    coarse = np.zeros((8, 8), np.float32)
+    coarse[1, 6] = 1
+    fine = enlarge(coarse, (400, 300))
+    assert fine.shape == (400, 300)
+    assert fine.min() >= 0
+    assert fine.max() <= 1
+    y, x = np.unravel_index(fine.argmax(), fine.shape)
+    assert (round(y / 400 * 8 - 0.5), round(x / 300 * 8 - 0.5)) == (1, 6)
+
+
+def test_png_gives_the_pixels_back():
+    colour = np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    decoded = np.asarray(Image.open(io.BytesIO(encode_png(colour))))
+    assert (decoded == colour).all()

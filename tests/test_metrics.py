@@ -1,0 +1,77 @@
+"""Metrics, calibration and operating point on numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from pneumonia.calibrate import (
+    choose_threshold,
+    choose_uncertain_band,
+    fit_temperature,
+)
+from pneumonia.classifier import softmax
+from pneumonia.evaluate import confusion_counts, measure
+
+LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+P = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9, 0.95])
+
+
+def test_metrics_are_right():
+    found = measure(LABELS, P, np.arange(8), 0.5, rounds=200)
+    values = {name: metric["value"] for name, metric in found.items()}
+    assert values["accuracy"] == 6 / 8
+    assert values["sensitivity"] == 4 / 5
+    assert values["specificity"] == 2 / 3
+    assert values["auroc"] == pytest.approx(13 / 15)
+    assert values["brier"] == pytest.approx(np.mean((P - LABELS) ** 2))
+    # each bin holds one image but the last, which holds two
+    gaps = [0.1, 0.2, 0.7, 0.7, 0.4, 0.2, 0.15]
+    assert values["ece"] == pytest.approx(sum(gaps) / 8)
+    for metric in found.values():
+        low, high = metric["ci95"]
+        assert low <= metric["value"] <= high
+    assert confusion_counts(LABELS, P, 0.5) == {
+        "true_negative": 2,
+        "false_positive": 1,
+        "false_negative": 1,
+        "true_positive": 4,
+    }
+
+
+def test_intervals_are_by_patient():
+    labels, p = np.tile(LABELS, 20), np.tile(P, 20)
+    many = measure(labels, p, np.arange(160), 0.5, rounds=300)
+    few = measure(labels, p, np.tile(np.arange(8), 20), 0.5, rounds=300)
+    for name in ("accuracy", "auroc"):
+        assert np.ptp(few[name]["ci95"]) > 2 * np.ptp(many[name]["ci95"])
+
+
+def test_temperature_is_found_again():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 2)) * 2
+    labels = (rng.random(20_000) < softmax(logits)[:, 1]).astype(int)
+    assert fit_temperature(logits * 3, labels) == pytest.approx(3, rel=0.05)
+
+
+def test_threshold_is_in_the_middle_of_the_best_gap():
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    p = np.array([0.1, 0.2, 0.4, 0.8, 0.9, 0.95])
+    assert choose_threshold(labels, p) == pytest.approx(0.6)
+
+
+def test_threshold_weighs_both_classes_alike():
+    labels = np.r_[np.zeros(10, int), np.ones(1000, int)]
+    p = np.r_[np.linspace(0.1, 0.5, 10), np.linspace(0.45, 1, 1000)]
+    chosen = choose_threshold(labels, p)
+    assert (p[:10] < chosen).mean() == 1
+    assert (p[10:] >= chosen).mean() > 0.9
+
+
+def test_uncertain_band_lies_around_the_threshold_where_errors_are():
+    rng = np.random.default_rng(1)
+    p = rng.random(5000)
+    labels = (rng.random(5000) < p).astype(int)
+    found = choose_uncertain_band(labels, p, 0.5)
+    low, high = found["band"]
+    assert low < 0.5 < high
+    assert found["coverage"] == pytest.approx(0.9, abs=0.01)
+    assert found["error_inside"] > 2 * found["error_outside"]
