@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 from gradio.components.label import LabelConfidence, LabelData
+from gradio.data_classes import ImageData
 
 from pneumonia import (
     MAX_BYTES,
@@ -40,35 +41,6 @@ CSS = """
 .notice p { margin: 0; color: inherit }
 """
 _CACHE_SECONDS = 300
-
-
-class Upload(gr.Image):
-    """An image input that hands on the path of the upload, its bytes untouched.
-
-    Gradio's own opens the file, which turns a bad one into an error without a reason.
-    """
-
-    def preprocess(self, payload) -> str | None:
-        """Return the path of the uploaded file."""
-        if payload is None or payload.path is None:
-            return super().preprocess(payload)  # nothing, or a data URI
-        return payload.path
-
-
-class Confidences(gr.Label):
-    """Confidence bars under the classifier's own label, not under the longest bar."""
-
-    def postprocess(self, value: Prediction | None) -> LabelData | dict:
-        """Return a prediction as what Gradio's front end draws."""
-        if value is None:
-            return {}
-        return LabelData(
-            label=value.label,
-            confidences=[
-                LabelConfidence(label=label, confidence=p)
-                for label, p in value.probabilities.items()
-            ],
-        )
 
 
 def build_demo(classifier: Classifier) -> gr.Blocks:
@@ -103,24 +75,22 @@ def build_demo(classifier: Classifier) -> gr.Blocks:
         gr.Markdown(NOTICE, elem_classes="notice")
         with gr.Row():
             with gr.Column():
-                image = Upload(
+                image = gr.Image(
                     type="filepath",
                     sources=["upload", "clipboard"],
                     label="Drop a chest X-ray, seen from the front",
                     height=380,
                 )
+                # Gradio's own opens the file; of a bad one it can't say what is wrong
+                image.preprocess = _path_of_upload
                 button = gr.Button("Predict", variant="primary")
-                gr.Examples(
-                    [[str(path)] for path in phantoms()],
-                    inputs=image,
-                    label="No X-ray at hand? Drawings, whose answers mean nothing",
-                    cache_examples=False,
-                )
+                drawings = gr.Column()
             with gr.Column():
                 words = gr.Markdown(
                     "Drop an X-ray to see the answer here.", label="Verdict"
                 )
-                bars = Confidences(label="Probability", show_heading=False)
+                bars = gr.Label(label="Probability", show_heading=False)
+                bars.postprocess = _bars  # Gradio's own calls the longest bar the label
                 overlay = gr.Image(
                     label="Where the network found evidence for its label (Grad-CAM)",
                     format="png",
@@ -129,10 +99,39 @@ def build_demo(classifier: Classifier) -> gr.Blocks:
                     height=380,
                 )
         outputs = [bars, overlay, words]
+        with drawings:
+            gr.Examples(
+                [[str(path)] for path in phantoms()],
+                inputs=image,
+                outputs=outputs,
+                fn=answer,
+                run_on_click=True,
+                cache_examples=False,
+                label="No X-ray at hand? Drawings, whose answers mean nothing",
+                api_visibility="private",
+            )
         button.click(answer, image, outputs, api_name="predict")
         image.upload(answer, image, outputs, api_visibility="private")
         image.clear(lambda: (None, None, ""), None, outputs, api_visibility="private")
     return demo
+
+
+def _path_of_upload(upload: ImageData | None) -> str | None:
+    """Return the path of an upload, its bytes untouched."""
+    return upload.path if upload else None
+
+
+def _bars(prediction: Prediction | None) -> LabelData | dict:
+    """Return a prediction as Gradio's label and confidence bars."""
+    if prediction is None:
+        return {}
+    return LabelData(
+        label=prediction.label,
+        confidences=[
+            LabelConfidence(label=label, confidence=p)
+            for label, p in prediction.probabilities.items()
+        ],
+    )
 
 
 def _words(classifier: Classifier, prediction: Prediction) -> str:

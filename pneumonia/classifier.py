@@ -211,13 +211,17 @@ def predict(classifier: Classifier, image: bytes) -> Prediction:
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
     """Say a prediction in one plain sentence, with the operating point it rests on."""
     p = prediction.probabilities["Pneumonia"]
-    sentence = (
-        f"{prediction.label}: the network puts pneumonia at {p:.0%} and says Pneumonia "
-        f"from {classifier.threshold:.0%} on."
-    )
+    threshold = classifier.threshold
     if prediction.certain:
-        return sentence
-    return f"Uncertain, needs a reader. {sentence} That is too close to call."
+        return (
+            f"{prediction.label}. Probability of pneumonia {p:.0%}; "
+            f"the network says Pneumonia from {threshold:.0%} on."
+        )
+    return (
+        f"Uncertain, needs a reader. Probability of pneumonia {p:.0%} leans to "
+        f"{prediction.label}, but lies too close to {threshold:.0%}, from where on the "
+        "network says Pneumonia."
+    )
 
 
 def phantoms() -> tuple[Path, ...]:

@@ -217,6 +217,14 @@ def quantise(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto
         return onnx.load(result)
 
 
+def shift_logits(model: onnx.ModelProto, shift: np.ndarray) -> None:
+    """Add `shift`, float32 (2,), to the logits of a graph, in place."""
+    for constant in model.graph.initializer:
+        if constant.name == "logits.bias":
+            shifted = numpy_helper.to_array(constant) + shift
+            constant.CopyFrom(numpy_helper.from_array(shifted, constant.name))
+
+
 def run_graph(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
     """Run a graph on float32 (n, 128, 128, 1); logits, maps, embedding in batches."""
     session = onnxruntime.InferenceSession(
