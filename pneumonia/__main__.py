@@ -48,7 +48,10 @@ def _train(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from . import evaluate
 
-    print(evaluate.summarise(evaluate.evaluate(args.source, args.out, args.bundle)))
+    report = evaluate.evaluate(
+        args.source, args.out, args.bundle, validation_only=args.validation_only
+    )
+    print(evaluate.summarise(report))
     print(f"report and plots written to {args.out}")
 
 
@@ -140,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(_evaluate, "measure a bundle on labelled images")
     sub.add_argument("source", type=Path, help=source_help)
     sub.add_argument("--out", type=Path, required=True, help="folder for report, plots")
+    sub.add_argument(
+        "--validation-only",
+        action="store_true",
+        help="only the patients that training holds out",
+    )
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
 
     sub = command(_export, "turn a run into the bundle that is served")

@@ -160,7 +160,11 @@ def run_all(classifier: Classifier, images: np.ndarray, progress: bool = True):
 
 
 def evaluate(
-    source: str | Path, out: str | Path, bundle: str | Path | None = None
+    source: str | Path,
+    out: str | Path,
+    bundle: str | Path | None = None,
+    *,
+    validation_only: bool = False,
 ) -> dict:
     """Evaluate a bundle on a data set, and write report and plots.
 
@@ -170,6 +174,8 @@ def evaluate(
         source: data-set folder or arrays, as in `data.load`.
         out: folder for `report.json`, `predictions.csv` and the plots.
         bundle: as in `load_classifier`.
+        validation_only: measure only the patients that training holds out; for the
+            folder that the bundle was trained on.
 
     Returns:
         What `report.json` holds.
@@ -179,6 +185,8 @@ def evaluate(
     """
     classifier = load_classifier(bundle)
     dataset = data.load(source)
+    if validation_only:
+        _, dataset = data.split(dataset)
     logits, _, _ = run_all(classifier, dataset.images)
     p = classifier.probabilities(logits)[:, 1]
     report = {
@@ -195,6 +203,7 @@ def evaluate(
         "confusion": confusion_counts(dataset.labels, p, classifier.threshold),
         "bundle_sha256": classifier.sha256,
         "source": str(source),
+        "validation_only": validation_only,
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     out = Path(out)

@@ -61,6 +61,21 @@ class _SaveState(keras.callbacks.Callback):
         unfinished.replace(self.path)
 
 
+class _SeedEpoch(keras.callbacks.Callback):
+    """Give dropout the same draws in an epoch, whatever ran before it."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for number, layer in enumerate(self.model.layers):
+            if isinstance(layer, keras.layers.Dropout):
+                draws = np.random.default_rng((self.seed, epoch, number))
+                state = draws.integers(2**32, size=2, dtype=np.uint32)
+                layer.seed_generator.state.assign(state)
+
+
 class _Replay(keras.callbacks.Callback):
     """Bring callbacks to where a stopped training left them."""
 
@@ -227,8 +242,10 @@ def _fit(model, out, recipe, seed, training, validation, history) -> None:
         validation_batch_size=64,
         initial_epoch=begun,
         epochs=recipe.epochs,
+        shuffle=False,  # the batches are drawn already
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
+            _SeedEpoch(seed),
             slow_down,
             stop,
             keep_best,
@@ -249,7 +266,7 @@ def _restore(model, out: Path, training, recipe: Recipe) -> list[dict]:
     with (out / "history.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
-        writer.writerows(history)
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
     return history
 
 

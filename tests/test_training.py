@@ -153,8 +153,10 @@ def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
     trained = network.load(run / "best.weights.h5")
     _, validation = split(load(drawings, progress=False))
     logits, _ = gradcam.explain(trained, validation.inputs())
-    small_logits, _, _ = load_classifier(bundle).run(validation.inputs())
-    assert np.abs(logits - small_logits).max() < 0.1 * max(1, np.abs(logits).max())
+    classifier = load_classifier(bundle)
+    small_logits, _, _ = classifier.run(validation.inputs())
+    small_logits -= np.array(classifier.facts["logit_shift"])
+    assert np.abs(logits - small_logits).max() < 0.25  # hardly trained, so noisy
 
 
 def test_export_refuses_a_graph_that_disagrees(run, tmp_path, monkeypatch):
