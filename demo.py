@@ -179,7 +179,7 @@ def main() -> None:
             "Choose another with --port."
         ) from error
     if args.share and not public:
-        demo.close()
+        demo.close(verbose=False)
         raise SystemExit(
             "error: no public link could be opened. Connect to the network and try "
             "again, or start without --share."

@@ -54,8 +54,8 @@ def export(
         The bundle, loaded and checked.
 
     Raises:
-        ExportError: `run` is no finished run, or int8 and Keras disagree on more than 1
-            % of the validation labels. Nothing is written then.
+        ExportError: `run` holds no trained network, or int8 and Keras disagree on more
+            than 1 % of the validation labels. Nothing is written then.
         data.DataError: the data set is not there.
     """
     run, out = Path(run), Path(out)
@@ -123,7 +123,8 @@ def export(
             ),
         },
         "int8_against_keras": fidelity,
-        "training": record,
+        # where the images lay is nobody's business but the run's
+        "training": {k: record[k] for k in record.keys() - {"source", "command"}},
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": LICENCE,
     }

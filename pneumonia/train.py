@@ -7,6 +7,7 @@ and the callbacks are brought up to date by replaying the history.
 
 import csv
 import json
+import shlex
 import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -17,76 +18,13 @@ import keras
 import numpy as np
 
 from . import data, network
+from .callbacks import KeepAverage, Replay, SaveState, SeedEpoch
 from .recipe import RECIPES, Recipe
 from .sampling import Batches, changed_copies, one_hot
 
 
 class RunError(RuntimeError):
     """The run's folder is not what the command needs; says what to do."""
-
-
-class _KeepAverage(keras.callbacks.Callback):
-    """Validate and keep the optimiser's moving average; train on with the weights.
-
-    Stands behind ModelCheckpoint, which so finds the average in the model. Unlike
-    Keras's SwapEMAWeights it puts the weights back bit by bit, which resuming needs.
-    """
-
-    _weights = None
-
-    def on_test_begin(self, logs=None):
-        variables = self.model.trainable_variables
-        averages = self.model.optimizer._model_variables_moving_average
-        self._weights = [np.array(variable) for variable in variables]
-        for variable, average in zip(variables, averages, strict=True):
-            variable.assign(average)
-
-    def on_epoch_end(self, epoch, logs=None):
-        for variable, weight in zip(
-            self.model.trainable_variables, self._weights, strict=True
-        ):
-            variable.assign(weight)
-
-
-class _SaveState(keras.callbacks.Callback):
-    """Save weights and optimiser after each epoch; a kill leaves the last one whole."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path = path
-
-    def on_epoch_end(self, epoch, logs=None):
-        unfinished = self.path.with_name(f"unfinished-{self.path.name}")
-        self.model.save_weights(unfinished)
-        unfinished.replace(self.path)
-
-
-class _SeedEpoch(keras.callbacks.Callback):
-    """Give dropout the same draws in an epoch, whatever ran before it."""
-
-    def __init__(self, seed: int):
-        super().__init__()
-        self.seed = seed
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for number, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout):
-                draws = np.random.default_rng((self.seed, epoch, number))
-                state = draws.integers(2**32, size=2, dtype=np.uint32)
-                layer.seed_generator.state.assign(state)
-
-
-class _Replay(keras.callbacks.Callback):
-    """Bring callbacks to where a stopped training left them."""
-
-    def __init__(self, callbacks: list[keras.callbacks.Callback], history: list[dict]):
-        super().__init__()
-        self.callbacks, self.history = callbacks, history
-
-    def on_train_begin(self, logs=None):
-        for epoch, row in enumerate(self.history):
-            for callback in self.callbacks:
-                callback.on_epoch_end(epoch, row)
 
 
 def train(
@@ -115,7 +53,8 @@ def train(
         seed: of everything that is drawn.
         precision: "float32", or "mixed_bfloat16" / "mixed_float16" where the machine
             computes those faster.
-        resume: go on with the run in `out`.
+        resume: go on with the run in `out`, with the recipe, seed and precision that it
+            was started with; `epochs` alone may be another.
 
     Returns:
         The run's folder.
@@ -126,12 +65,16 @@ def train(
         RunError: `out` holds another run already, or none to resume.
     """
     out = Path(out)
+    _check_folder(out, resume)
     chosen = RECIPES[recipe]
+    if resume:
+        record = json.loads((out / "run.json").read_text())
+        chosen = Recipe(**record["settings"])
+        seed, precision = record["seed"], record["precision"]
+    elif images_per_epoch is not None:
+        chosen = replace(chosen, images_per_epoch=images_per_epoch)
     if epochs is not None:
         chosen = replace(chosen, epochs=epochs)
-    if images_per_epoch is not None:
-        chosen = replace(chosen, images_per_epoch=images_per_epoch)
-    _check_folder(out, resume)
     training, validation = data.split(data.load(source))
 
     make_deterministic(seed)
@@ -147,18 +90,21 @@ def train(
         history = _restore(model, out, training, chosen) if resume else []
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
-            facts = {
+            record = {
+                "command": _command(source, out, recipe, backbone_weights, chosen, seed)
+                + f" --precision {precision}",
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "versions": _versions(),
                 "source": str(source),
                 "recipe": recipe,
                 "backbone_weights": Path(str(backbone_weights)).name,
                 "seed": seed,
                 "precision": precision,
-                "training_images": len(training.labels),
-                "training_patients": len(set(training.groups)),
-                "validation_images": len(validation.labels),
-                "validation_patients": len(set(validation.groups)),
+                **_sizes(training, validation),
+                "network": {"standardize": chosen.standardize},
             }
-            _record(out, chosen, facts)
+        record["settings"] = asdict(chosen)
+        (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
         if not _is_finished(history, chosen):
             _fit(model, out, chosen, seed, training, validation, history)
     finally:
@@ -245,14 +191,14 @@ def _fit(model, out, recipe, seed, training, validation, history) -> None:
         shuffle=False,  # the batches are drawn already
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            _SeedEpoch(seed),
+            SeedEpoch(seed),
             slow_down,
             stop,
             keep_best,
             keras.callbacks.CSVLogger(out / "history.csv", append=True),
-            *([_KeepAverage()] if recipe.average is not None else []),
-            _SaveState(out / "last.weights.h5"),
-            _Replay([slow_down, stop], history),
+            *([KeepAverage()] if recipe.average is not None else []),
+            SaveState(out / "last.weights.h5"),
+            Replay([slow_down, stop], history),
         ],
     )
 
@@ -282,21 +228,38 @@ def read_history(out: str | Path) -> list[dict]:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def _record(out: Path, recipe: Recipe, facts: dict) -> None:
-    backend = keras.backend.backend()
-    record = {
-        "command": " ".join(["python -m pneumonia", *sys.argv[1:]]),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "python": sys.version.split()[0],
-            "backend": backend,
-            **{name: version(name) for name in ("keras", "numpy", "pillow", backend)},
-        },
-        **facts,
-        "settings": asdict(recipe),
-        "network": {"standardize": recipe.standardize},
+def _command(source, out, recipe, backbone_weights, chosen: Recipe, seed: int) -> str:
+    options = {
+        "--out": out,
+        "--recipe": recipe,
+        "--backbone-weights": backbone_weights or "random",
+        "--epochs": chosen.epochs,
+        "--images-per-epoch": chosen.images_per_epoch,
+        "--seed": seed,
     }
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+    words = ["python", "-m", "pneumonia", "train", str(source)]
+    for option, value in options.items():
+        words += [option, str(value)] if value is not None else []
+    return shlex.join(words)
+
+
+def _sizes(training: data.Dataset, validation: data.Dataset) -> dict[str, int]:
+    return {
+        "training_images": len(training.labels),
+        "training_patients": len(set(training.groups)),
+        "validation_images": len(validation.labels),
+        "validation_patients": len(set(validation.groups)),
+    }
+
+
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    names = ("keras", "numpy", "pillow", backend)
+    return {
+        "python": sys.version.split()[0],
+        "backend": backend,
+        **{name: version(name) for name in names},
+    }
 
 
 def plot_history(out: str | Path) -> None:

@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "calibrate": {"classifier"},
     "data": {"classifier", "image", "patients"},
     "sampling": {"classifier", "data", "recipe"},
-    "train": {"data", "network", "recipe", "sampling"},
+    "callbacks": set(),
+    "train": {"callbacks", "data", "network", "recipe", "sampling"},
     "evaluate": {"classifier", "data"},
     "export": {
         *{"calibrate", "classifier", "data", "evaluate", "gradcam", "graph", "image"},

@@ -59,7 +59,7 @@ def bundle(run, tmp_path_factory):
 
 def test_run_keeps_what_it_takes_to_repeat_it(run, drawings):
     record = json.loads((run / "run.json").read_text())
-    assert record["command"].startswith("python -m pneumonia")
+    assert record["command"].startswith(f"python -m pneumonia train {drawings} --out")
     assert record["source"] == str(drawings)
     assert record["versions"]["keras"] == keras.__version__
     assert record["settings"]["epochs"] == 2
@@ -76,7 +76,7 @@ def test_stopped_and_resumed_training_ends_where_it_would_have(
     main([*command, "--epochs", "1"])
     with pytest.raises(SystemExit, match="holds a run already"):
         main([*command, "--epochs", "2"])
-    main([*command, "--epochs", "2", "--resume"])
+    main(["train", str(drawings), "--out", str(out), "--epochs", "2", "--resume"])
     assert (out / "history.csv").read_text() == (run / "history.csv").read_text()
     for name in ("last", "best"):
         one, other = (

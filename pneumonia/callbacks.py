@@ -1,0 +1,76 @@
+"""What lets a stopped training end, bit by bit, where it would have."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class KeepAverage(keras.callbacks.Callback):
+    """Validate and keep the optimiser's moving average; train on with the weights.
+
+    Stands behind ModelCheckpoint, which so finds the average in the model. Unlike
+    Keras's SwapEMAWeights it puts the weights back bit by bit, which resuming needs.
+    """
+
+    _weights = None
+
+    def on_test_begin(self, logs=None):
+        """Put the average into the model."""
+        variables = self.model.trainable_variables
+        averages = self.model.optimizer._model_variables_moving_average
+        self._weights = [ops.convert_to_numpy(v).copy() for v in variables]
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(average)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Put the weights back, after ModelCheckpoint has run."""
+        for variable, weight in zip(
+            self.model.trainable_variables, self._weights, strict=True
+        ):
+            variable.assign(weight)
+
+
+class SaveState(keras.callbacks.Callback):
+    """Save weights and optimiser after each epoch; a kill leaves the last one whole."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write beside the last state, then take its place."""
+        unfinished = self.path.with_name(f"unfinished-{self.path.name}")
+        self.model.save_weights(unfinished)
+        unfinished.replace(self.path)
+
+
+class SeedEpoch(keras.callbacks.Callback):
+    """Give dropout the same draws in an epoch, whatever ran before it."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Seed every dropout layer from the run's seed and the epoch."""
+        for number, layer in enumerate(self.model.layers):
+            if isinstance(layer, keras.layers.Dropout):
+                draws = np.random.default_rng((self.seed, epoch, number))
+                state = draws.integers(2**32, size=2, dtype=np.uint32)
+                layer.seed_generator.state.assign(state)
+
+
+class Replay(keras.callbacks.Callback):
+    """Bring callbacks to where a stopped training left them."""
+
+    def __init__(self, callbacks: list[keras.callbacks.Callback], history: list[dict]):
+        super().__init__()
+        self.callbacks, self.history = callbacks, history
+
+    def on_train_begin(self, logs=None):
+        """Show the callbacks every epoch of the history."""
+        for epoch, row in enumerate(self.history):
+            for callback in self.callbacks:
+                callback.on_epoch_end(epoch, row)
