@@ -1,5 +1,9 @@
-"""Both apps in a real browser: an X-ray in, an answer out, nothing asked of others."""
+"""Both apps in a real browser: an X-ray in, an answer out, nothing asked of others.
 
+With PNEUMONIA_SCREENSHOTS=docs the README's picture is taken again.
+"""
+
+import os
 import re
 import shutil
 import threading
@@ -109,6 +113,10 @@ def test_gradio_answers(page, gradio_url, classifier):
     expect(page.get_by_text(percent, exact=True)).to_be_visible()
     expect(page.locator("img[src*='.png']").last).to_be_visible()
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
+    folder = os.environ.get("PNEUMONIA_SCREENSHOTS")
+    if folder and page.viewport_size["width"] > 1000:
+        page.wait_for_timeout(2000)  # the bars grow slowly
+        page.screenshot(path=f"{folder}/demo.png")
 
 
 def test_gradio_answers_a_drawing_at_one_click(page, gradio_url, classifier):
