@@ -59,7 +59,6 @@ def create_app(classifier: Classifier | None = None) -> Flask:
             "result.html",
             prediction=prediction,
             verdict=verdict(classifier, prediction),
-            threshold=classifier.threshold,
             overlay=_data_uri(prediction),
         )
 

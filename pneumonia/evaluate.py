@@ -93,8 +93,7 @@ def measure(
     """Measure every metric with its 95 % interval.
 
     The interval is a percentile bootstrap over patients: images of one patient are
-        drawn
-    together, because they resemble each other.
+    drawn together, because they resemble each other.
 
     Args:
         labels: int (n,), indices into LABELS; both classes occur.

@@ -17,7 +17,7 @@ from .classifier import (
     predict,
     softmax,
 )
-from .graph import BATCH, build_graph, quantise, run_graph, shift_logits
+from .graph import build_graph, in_batches, quantise, run_graph, shift_logits
 from .image import IMAGE_SIZE
 from .sampling import changed_copies
 
@@ -153,11 +153,7 @@ def _spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
 
 def _compare(trained, small, images, shift, temperature, threshold) -> dict:
     """Compare the quantised graph with Keras on images, both as they would answer."""
-    parts = [
-        gradcam.explain(trained, images[start : start + BATCH])
-        for start in range(0, len(images), BATCH)
-    ]
-    logits, maps = (np.concatenate(part) for part in zip(*parts, strict=True))
+    logits, maps = in_batches(lambda batch: gradcam.explain(trained, batch), images)
     small_logits, small_maps, _ = run_graph(small, images)
     p = softmax(logits + shift, temperature)[:, 1]
     small_p = softmax(small_logits, temperature)[:, 1]

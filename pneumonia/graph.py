@@ -6,6 +6,7 @@ the format: https://onnx.ai/onnx/operators/
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -230,8 +231,12 @@ def run_graph(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[np.ndarray, .
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
+    return in_batches(lambda batch: session.run(None, {"image": batch}), inputs)
+
+
+def in_batches(run: Callable, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Call `run` on batches of inputs (n, ...) and join each of its outputs."""
     parts = [
-        session.run(None, {"image": inputs[start : start + BATCH]})
-        for start in range(0, len(inputs), BATCH)
+        run(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)
     ]
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))

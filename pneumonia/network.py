@@ -161,10 +161,8 @@ def condition(network: Network, images: np.ndarray) -> None:
         network: changed in place.
         images: float32 (n, 128, 128, 1) in [0, 1], about a hundred training images.
     """
-    signal, scale = (
-        images,
-        1.0,
-    )  # scale: by how much too large or small a layer's input is
+    signal = images
+    scale = 1.0  # by how much a layer's input was multiplied on its way here
     for layer in network.classifier.layers[1:]:
         if isinstance(layer, layers.Concatenate):
             signal = layer([signal] * 3)
