@@ -190,20 +190,43 @@ def cut_out(
     return images
 
 
-def seed(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change images as the published recipe does: both flips, rotations, shifts."""
-    return warp(images, rng, rotation=40, shift=0.2, flip_vertical=True)
+def transfer(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+) -> np.ndarray:
+    """Lend images the grey-value histogram or the frame of another one of the batch.
+
+    Both classes are in a batch, so neither the tone nor what stands at the border tells
+    them apart any more. The histogram is matched pixel rank by pixel rank; the frame is
+    up to an eighth of the side wide.
+    """
+    n, height, width, _ = images.shape
+    donors = images[rng.permutation(n)]
+    images = images.copy()
+    for image, donor in zip(images, donors, strict=True):
+        if rng.random() < probability:
+            ranks = np.argsort(image, axis=None, kind="stable")
+            image.reshape(-1)[ranks] = np.sort(donor, axis=None)
+        if rng.random() < probability:
+            top, bottom, left, right = rng.integers(0, height // 8, 4)
+            inside = image[top : height - bottom, left : width - right].copy()
+            image[:] = donor
+            image[top : height - bottom, left : width - right] = inside
+    return images
 
 
-def default(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change images so that no shortcut is left; never upside down.
+def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror every second image left to right."""
+    flipped = rng.random(len(images)) < 0.5
+    return np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+
+
+def geometry(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn, shift, crop, stretch, shear and mirror; never upside down.
 
     Mirroring takes away the side of the marker. It also swaps the side of the heart,
     which decides neither class.
     """
-    images = tone(images, rng)
-    images = equalise(images, rng)
-    images = warp(
+    return warp(
         images,
         rng,
         rotation=10,
@@ -213,8 +236,60 @@ def default(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shear=0.05,
         fill_modes=("constant", "nearest", "reflect"),
     )
-    images = shade(images, rng)
-    images = cover_edges(images, rng)
-    images = cut_out(images, rng)
-    images = coarsen(images, rng)
-    return speckle(images, rng)
+
+
+def masking(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cover edges and corners, blank rectangles: `cover_edges`, then `cut_out`."""
+    return cut_out(cover_edges(images, rng), rng)
+
+
+def resolution(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Take detail away and add noise: `coarsen`, then `speckle`."""
+    return speckle(coarsen(images, rng), rng)
+
+
+def seed(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change images as the published recipe does: both flips, rotations, shifts."""
+    return warp(images, rng, rotation=40, shift=0.2, flip_vertical=True)
+
+
+FAMILIES: dict[str, Augmentation] = {
+    "seed": seed,
+    "mirror": mirror,
+    "tone": tone,
+    "equalise": equalise,
+    "transfer": transfer,
+    "geometry": geometry,
+    "shade": shade,
+    "masking": masking,
+    "resolution": resolution,
+}
+"""Families of changes by name, in the order in which they are made."""
+
+DEFAULT = "tone+equalise+geometry+shade+masking+resolution"
+
+
+def compose(names: str) -> Augmentation:
+    """Return one augmentation out of families.
+
+    Args:
+        names: keys of `FAMILIES` joined by "+", such as "tone+geometry"; their order
+            does not matter. "" changes nothing.
+
+    Raises:
+        ValueError: a name is no family.
+    """
+    wanted = set(filter(None, names.split("+")))
+    if unknown := wanted - FAMILIES.keys():
+        raise ValueError(
+            f"no augmentation is called {', '.join(sorted(unknown))}; "
+            f"expected some of {', '.join(FAMILIES)}, joined by +"
+        )
+    changes = [change for name, change in FAMILIES.items() if name in wanted]
+
+    def all_of_them(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        for change in changes:
+            images = change(images, rng)
+        return images
+
+    return all_of_them

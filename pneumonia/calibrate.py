@@ -46,7 +46,7 @@ def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
 
 def choose_uncertain_band(
     labels: np.ndarray, p_pneumonia: np.ndarray, threshold: float, share: float = 0.1
-) -> dict:
+) -> tuple[float, float]:
     """Choose the band around the threshold that holds `share` of each side's answers.
 
     Args:
@@ -57,8 +57,7 @@ def choose_uncertain_band(
             nearest are called uncertain.
 
     Returns:
-        `band` [lo, hi]; `coverage`, the share of images outside it; `error_inside` and
-        `error_outside`, shares of wrong answers.
+        Lowest and highest probability that is called uncertain.
     """
     below, above = (
         p_pneumonia[p_pneumonia < threshold],
@@ -66,15 +65,37 @@ def choose_uncertain_band(
     )
     low = float(np.quantile(below, 1 - share)) if len(below) else threshold
     high = float(np.quantile(above, share)) if len(above) else threshold
+    return low, high
+
+
+def measure_band(
+    labels: np.ndarray,
+    p_pneumonia: np.ndarray,
+    threshold: float,
+    band: tuple[float, float],
+) -> dict:
+    """Measure how many answers an uncertain band holds, and how wrong they are.
+
+    Args:
+        labels: int (n,).
+        p_pneumonia: float (n,) in [0, 1].
+        threshold: probability from which the answer is pneumonia.
+        band: lowest and highest probability that is called uncertain.
+
+    Returns:
+        `band` [lo, hi]; `coverage`, the share of images outside it, which get a certain
+        answer; `error_inside` and `error_outside`, shares of wrong answers.
+    """
+    low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
     inside = (p_pneumonia >= low) & (p_pneumonia <= high)
     return {
-        "band": [low, high],
+        "band": [float(low), float(high)],
         "coverage": float((~inside).mean()),
         "error_inside": _share(wrong[inside]),
         "error_outside": _share(wrong[~inside]),
     }
 
 
-def _share(wrong: np.ndarray) -> float:
-    return float(wrong.mean()) if len(wrong) else float("nan")
+def _share(wrong: np.ndarray) -> float | None:
+    return float(wrong.mean()) if len(wrong) else None

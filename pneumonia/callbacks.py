@@ -32,6 +32,18 @@ class KeepAverage(keras.callbacks.Callback):
             variable.assign(weight)
 
 
+class KeepBest(keras.callbacks.ModelCheckpoint):
+    """Keep the best weights of the whole network, whichever part of it is fitted."""
+
+    def __init__(self, whole: keras.Model, *args, **options):
+        super().__init__(*args, **options)
+        self.whole = whole
+
+    def set_model(self, model):
+        """Take the whole network instead of the fitted part."""
+        super().set_model(self.whole)
+
+
 class SaveState(keras.callbacks.Callback):
     """Save weights and optimiser after each epoch; a kill leaves the last one whole."""
 

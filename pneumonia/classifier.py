@@ -27,7 +27,7 @@ BUNDLE_FORMAT = 1
 SELFTEST_TOLERANCE = 0.03
 """Largest difference in probability that the self-test lets pass between machines."""
 
-_SHIPPED = Path(__file__).parent / "bundle"
+BUNDLE = Path(__file__).parent / "bundle"
 _PHANTOMS = Path(__file__).parent / "phantoms"
 _PNEUMONIA = LABELS.index("Pneumonia")
 
@@ -124,7 +124,7 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
         BundleError: a file is missing, damaged, of another format or not the one whose
             checksum is recorded.
     """
-    folder = _SHIPPED if bundle is None else Path(bundle)
+    folder = BUNDLE if bundle is None else Path(bundle)
     mend = (
         "Restore it with `git checkout -- pneumonia/bundle`, or install it again."
         if bundle is None

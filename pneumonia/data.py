@@ -14,7 +14,13 @@ from tqdm import tqdm
 
 from .classifier import LABELS
 from .image import ImageError, read_image, to_input
-from .patients import digests, link_duplicates, patient_of, validation_mask
+from .patients import (
+    VALIDATION_SHARE,
+    digests,
+    link_duplicates,
+    patient_of,
+    validation_mask,
+)
 
 KAGGLE_DATASET = "paultimothymooney/chest-xray-pneumonia"
 """Kermany et al. 2018 as published on Kaggle, CC BY 4.0."""
@@ -195,13 +201,18 @@ def _load_arrays(path: Path) -> Dataset:
         ) from error
 
 
-def split(dataset: Dataset) -> tuple[Dataset, Dataset]:
+def split(dataset: Dataset, share: float = VALIDATION_SHARE) -> tuple[Dataset, Dataset]:
     """Return the training and the validation images, no patient in both.
+
+    Args:
+        dataset: to split.
+        share: of the patients that is held out, in (0, 1). A larger share holds out
+            the patients of a smaller one too.
 
     Raises:
         DataError: one side lacks a class, so that nothing could be learned or measured.
     """
-    held_out = validation_mask(dataset.groups)
+    held_out = validation_mask(dataset.groups, share)
     sides = dataset.subset(~held_out), dataset.subset(held_out)
     for side, name in zip(sides, ("training", "validation"), strict=True):
         if set(side.labels) != set(range(len(LABELS))):

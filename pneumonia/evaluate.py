@@ -1,4 +1,4 @@
-"""How good a bundle is: metrics with intervals, report and plots."""
+"""How good a bundle is: report, predictions and plots."""
 
 import csv
 import json
@@ -7,136 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from sklearn import metrics
+from sklearn.metrics import roc_curve
 from tqdm import tqdm
 
-from . import data
+from . import calibrate, data, groups, stress
 from .classifier import LABELS, Classifier, load_classifier
+from .metrics import METRICS, confusion_counts, measure, reliability
 
 BATCH = 16
-CALIBRATION_BINS = 10
-BOOTSTRAP_ROUNDS = 1000
+ENGINES = ("onnx", "keras")
 
-Metric = Callable[[np.ndarray, np.ndarray, np.ndarray, float], float]
-"""(labels (n,), probabilities of pneumonia (n,), weights (n,), threshold) -> value."""
-
-
-def _confusion(labels, p, weights, threshold):
-    """Return the weights of true and false negatives and positives: TN, FP, FN, TP."""
-    called = p >= threshold
-    return [
-        float(weights[(labels == actual) & (called == answer)].sum())
-        for actual in (0, 1)
-        for answer in (False, True)
-    ]
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
-
-
-def _accuracy(labels, p, weights, threshold):
-    tn, fp, fn, tp = _confusion(labels, p, weights, threshold)
-    return _ratio(tn + tp, tn + fp + fn + tp)
-
-
-def _sensitivity(labels, p, weights, threshold):
-    _, _, fn, tp = _confusion(labels, p, weights, threshold)
-    return _ratio(tp, fn + tp)
-
-
-def _specificity(labels, p, weights, threshold):
-    tn, fp, _, _ = _confusion(labels, p, weights, threshold)
-    return _ratio(tn, tn + fp)
-
-
-def _auroc(labels, p, weights, threshold):
-    return float(metrics.roc_auc_score(labels, p, sample_weight=weights))
-
-
-def _auprc(labels, p, weights, threshold):
-    return float(metrics.average_precision_score(labels, p, sample_weight=weights))
-
-
-def _ece(labels, p, weights, threshold):
-    """Expected calibration error of p over equal-width bins (Naeini et al. 2015)."""
-    bins = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights * (p - labels), CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / weights.sum())
-
-
-def _brier(labels, p, weights, threshold):
-    return float(np.average((p - labels) ** 2, weights=weights))
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": _accuracy,
-    "sensitivity": _sensitivity,
-    "specificity": _specificity,
-    "auroc": _auroc,
-    "auprc": _auprc,
-    "ece": _ece,
-    "brier": _brier,
-}
-"""What is measured. Sensitivity and specificity are of pneumonia, at the threshold."""
-
-
-def measure(
-    labels: np.ndarray,
-    p_pneumonia: np.ndarray,
-    patients: np.ndarray,
-    threshold: float,
-    *,
-    rounds: int = BOOTSTRAP_ROUNDS,
-    seed: int = 0,
-) -> dict[str, dict]:
-    """Measure every metric with its 95 % interval.
-
-    The interval is a percentile bootstrap over patients: images of one patient are
-    drawn together, because they resemble each other.
-
-    Args:
-        labels: int (n,), indices into LABELS; both classes occur.
-        p_pneumonia: float (n,) in [0, 1].
-        patients: (n,) patient of each image.
-        threshold: probability from which the answer is pneumonia.
-        rounds: bootstrap samples.
-        seed: of the bootstrap.
-
-    Returns:
-        `{"value": v, "ci95": [lo, hi]}` for each key of METRICS.
-    """
-    once = np.ones(len(labels))
-    values = {
-        name: m(labels, p_pneumonia, once, threshold) for name, m in METRICS.items()
-    }
-    _, of_patient = np.unique(patients, return_inverse=True)
-    count = of_patient.max() + 1
-    rng = np.random.default_rng(seed)
-    drawn = {name: [] for name in METRICS}
-    for _ in range(rounds):
-        times = np.bincount(rng.integers(count, size=count), minlength=count)
-        weights = times[of_patient].astype(float)
-        if len(set(labels[weights > 0])) < len(LABELS):
-            continue  # a sample of one class has no AUROC
-        for name, metric in METRICS.items():
-            drawn[name].append(metric(labels, p_pneumonia, weights, threshold))
-    return {
-        name: {
-            "value": values[name],
-            "ci95": [float(edge) for edge in np.percentile(drawn[name], [2.5, 97.5])]
-            if drawn[name]
-            else [float("nan")] * 2,
-        }
-        for name in METRICS
-    }
-
-
-def confusion_counts(labels: np.ndarray, p: np.ndarray, threshold: float) -> dict:
-    """Count true and false answers; positive means pneumonia."""
-    names = ("true_negative", "false_positive", "false_negative", "true_positive")
-    counts = _confusion(labels, p, np.ones(len(labels)), threshold)
-    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+Answer = Callable[[np.ndarray], np.ndarray]
+"""uint8 (n, 128, 128, 1), as stored -> calibrated p of pneumonia, float64 (n,)."""
 
 
 def run_all(classifier: Classifier, images: np.ndarray, progress: bool = True):
@@ -164,6 +46,8 @@ def evaluate(
     bundle: str | Path | None = None,
     *,
     validation_only: bool = False,
+    under_stress: bool = False,
+    engine: str = "onnx",
 ) -> dict:
     """Evaluate a bundle on a data set, and write report and plots.
 
@@ -175,42 +59,150 @@ def evaluate(
         bundle: as in `load_classifier`.
         validation_only: measure only the patients that training holds out; for the
             folder that the bundle was trained on.
+        under_stress: measure the same images changed in each of `stress.FAMILIES`, and
+            the groups of `groups.GROUPS`.
+        engine: "onnx", what is served, or "keras", the network beside it as it was
+            trained, on the training framework.
 
     Returns:
         What `report.json` holds.
 
     Raises:
-        data.DataError, BundleError: source or bundle can't be used.
+        data.DataError, BundleError, network.WeightsError: source or bundle can't be
+            used.
     """
     classifier = load_classifier(bundle)
+    answer = _answer(classifier, bundle, engine)
     dataset = data.load(source)
+    unreadable = dataset.unreadable
     if validation_only:
         _, dataset = data.split(dataset)
-    logits, _, _ = run_all(classifier, dataset.images)
-    p = classifier.probabilities(logits)[:, 1]
+    p = answer(dataset.images)
+    at = classifier.threshold
     report = {
         "n": len(p),
         "n_by_label": {
             name: int((dataset.labels == i).sum()) for i, name in enumerate(LABELS)
         },
-        "patients": len(set(dataset.patients)),
-        "unreadable": [list(pair) for pair in dataset.unreadable],
-        **measure(dataset.labels, p, dataset.patients, classifier.threshold),
-        "threshold": classifier.threshold,
+        "patients": len(set(dataset.groups)),
+        "unreadable": [list(pair) for pair in unreadable],
+        **measure(dataset.labels, p, dataset.groups, at),
+        "threshold": at,
         "temperature": classifier.temperature,
         "uncertain_band": list(classifier.uncertain_band),
-        "confusion": confusion_counts(dataset.labels, p, classifier.threshold),
+        "band": calibrate.measure_band(
+            dataset.labels, p, at, classifier.uncertain_band
+        ),
+        "confusion": confusion_counts(dataset.labels, p, at),
+        "curves": _curves(dataset.labels, p),
         "bundle_sha256": classifier.sha256,
-        "source": str(source),
+        "source": Path(source).name,
         "validation_only": validation_only,
+        "engine": engine,
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if under_stress:
+        report["stress"] = measure_stress(dataset, answer, p, classifier)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     _write_predictions(out / "predictions.csv", dataset, p, classifier)
-    plot(out, dataset.labels, p, classifier.threshold)
+
+    from . import plots  # matplotlib takes a while to load
+
+    plots.plot_answers(out, dataset.labels, p, at)
+    if under_stress:
+        plots.plot_stress(out, report)
     return report
+
+
+def _answer(classifier: Classifier, bundle, engine: str) -> Answer:
+    if engine == "onnx":
+
+        def logits(images):
+            return run_all(classifier, images)[0]
+    else:
+        from . import network
+
+        model = network.load(bundle)
+
+        def logits(images):
+            return network.run_logits(model, data.as_input(images))
+
+    return lambda images: classifier.probabilities(logits(images))[:, 1]
+
+
+def measure_stress(
+    dataset: data.Dataset, answer: Answer, clean: np.ndarray, classifier: Classifier
+) -> dict:
+    """Measure a bundle on a data set under every family of changes, and in groups.
+
+    Args:
+        dataset: images that training did not see.
+        answer: images -> probabilities of pneumonia.
+        clean: its answers to the images as they are, float (n,).
+        classifier: the bundle, for its threshold and what it was trained on.
+
+    Returns:
+        `families`, `groups`, `all` (every family together), `worst` (metric -> family)
+        and `band`, as the model card shows them.
+    """
+    at = classifier.threshold
+    used = classifier.facts["training"]["settings"]["augmentation"]
+    families, answers = {}, []
+    for name, family in stress.FAMILIES.items():
+        answers.append(answer(stress.changed(dataset.images, name)))
+        families[name] = {
+            "what": family.what,
+            "seen_in_training": stress.seen_in_training(name, used),
+            "n": len(clean),
+            **measure(dataset.labels, answers[-1], dataset.groups, at),
+        }
+    labels = np.tile(dataset.labels, len(answers))
+    patients = np.tile(dataset.groups, len(answers))
+    everything = np.concatenate(answers)
+    return {
+        "families": families,
+        "groups": _measure_groups(dataset, clean, at),
+        "all": measure(labels, everything, patients, at),
+        "band": calibrate.measure_band(
+            labels, everything, at, classifier.uncertain_band
+        ),
+        "worst": {
+            metric: (max if metric in ("ece", "brier") else min)(
+                families, key=lambda name: families[name][metric]["value"]
+            )
+            for metric in METRICS
+        },
+    }
+
+
+def _measure_groups(dataset: data.Dataset, p: np.ndarray, at: float) -> dict:
+    """Measure each group that the data set has, against all of the other class."""
+    measured = {}
+    for name in groups.GROUPS:
+        chosen = groups.with_other_class(dataset, name)
+        if len(set(dataset.labels[chosen])) == len(LABELS):
+            measured[name] = {
+                "n": int(groups.mask(dataset, name).sum()),
+                **measure(
+                    dataset.labels[chosen], p[chosen], dataset.groups[chosen], at
+                ),
+            }
+    return measured
+
+
+def _curves(labels: np.ndarray, p: np.ndarray) -> dict:
+    """Return ROC and reliability as points, so that pages can draw them."""
+    false_positive, true_positive, thresholds = roc_curve(labels, p)
+    return {
+        "roc": {
+            "false_positive_rate": np.round(false_positive, 5).tolist(),
+            "sensitivity": np.round(true_positive, 5).tolist(),
+            "threshold": np.round(np.minimum(thresholds, 1), 5).tolist(),
+        },
+        "reliability": reliability(labels, p),
+    }
 
 
 def _write_predictions(path: Path, dataset, p, classifier: Classifier) -> None:
@@ -226,75 +218,6 @@ def _write_predictions(path: Path, dataset, p, classifier: Classifier) -> None:
             )
 
 
-def plot(out: Path, labels: np.ndarray, p: np.ndarray, threshold: float) -> None:
-    """Draw ROC, precision-recall, confusion matrix and reliability into `out`."""
-    from matplotlib.figure import Figure
-
-    def draw(name, paint):
-        figure = Figure(figsize=(5, 4.5), layout="constrained")
-        axis = figure.subplots()
-        paint(axis)
-        axis.set_title(name.replace("_", " "))
-        figure.savefig(out / f"{name}.png", dpi=120)
-
-    once = np.ones(len(labels))
-    sensitivity = _sensitivity(labels, p, once, threshold)
-    specificity = _specificity(labels, p, once, threshold)
-
-    def roc(axis):
-        false_positive, true_positive, _ = metrics.roc_curve(labels, p)
-        area = _auroc(labels, p, once, threshold)
-        axis.plot(false_positive, true_positive, label=f"AUROC {area:.3f}")
-        axis.plot(1 - specificity, sensitivity, "o", label=f"threshold {threshold:.2f}")
-        axis.set(xlabel="1 - specificity", ylabel="sensitivity")
-        axis.grid(alpha=0.3)
-        axis.legend()
-
-    def precision_recall(axis):
-        precision, recall, _ = metrics.precision_recall_curve(labels, p)
-        area = _auprc(labels, p, once, threshold)
-        axis.plot(recall, precision, label=f"average precision {area:.3f}")
-        axis.axhline(labels.mean(), color="grey", ls=":", label="always pneumonia")
-        axis.set(
-            xlabel="sensitivity (recall)", ylabel="PPV (precision)", ylim=(0, 1.02)
-        )
-        axis.grid(alpha=0.3)
-        axis.legend()
-
-    def confusion(axis):
-        table = metrics.confusion_matrix(labels, p >= threshold, labels=[0, 1])
-        metrics.ConfusionMatrixDisplay(table, display_labels=LABELS).plot(
-            ax=axis, cmap="Blues", colorbar=False
-        )
-
-    def reliability(axis):
-        edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-        bins = np.clip(np.digitize(p, edges) - 1, 0, CALIBRATION_BINS - 1)
-        axis.plot([0, 1], [0, 1], ":", color="grey", label="perfectly calibrated")
-        for bin_ in np.unique(bins):
-            chosen = bins == bin_
-            axis.scatter(
-                p[chosen].mean(),
-                labels[chosen].mean(),
-                s=20 + 300 * chosen.mean(),
-                color="C0",
-            )
-        axis.set(
-            xlabel="predicted probability of pneumonia",
-            ylabel="share that has pneumonia",
-        )
-        axis.grid(alpha=0.3)
-        axis.legend()
-
-    for name, paint in (
-        ("roc", roc),
-        ("precision_recall", precision_recall),
-        ("confusion", confusion),
-        ("reliability", reliability),
-    ):
-        draw(name, paint)
-
-
 def summarise(report: dict) -> str:
     """Return the report's metrics as a table."""
     lines = [f"{report['n']} images of {report['patients']} patients"]
@@ -305,4 +228,24 @@ def summarise(report: dict) -> str:
         f"{k.replace('_', ' ')} {v}" for k, v in report["confusion"].items()
     )
     lines.append(f"at threshold {report['threshold']:.4f}: {counts}")
+    if "stress" in report:
+        lines += ["", *_stress_lines(report["stress"])]
     return "\n".join(lines)
+
+
+def _stress_lines(measured: dict) -> list[str]:
+    names = ("accuracy", "sensitivity", "specificity", "auroc", "ece")
+    lines = [f"{'under stress':<22}" + "".join(f"{name:>13}" for name in names)]
+
+    def line(name: str, row: dict) -> str:
+        return f"{name:<22}" + "".join(f"{row[n]['value']:>13.3f}" for n in names)
+
+    by_accuracy = sorted(
+        measured["families"].items(), key=lambda pair: pair[1]["accuracy"]["value"]
+    )
+    lines += [line(name, row) for name, row in by_accuracy]
+    lines.append(line("all families", measured["all"]))
+    lines += [line(name, row) for name, row in measured["groups"].items()]
+    worst = measured["worst"]
+    lines.append("worst: " + ", ".join(f"{n} under {worst[n]}" for n in names))
+    return lines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import calibrate, data, evaluate, gradcam, network
+from . import calibrate, data, gradcam, network, stress
 from .classifier import (
     BUNDLE_FORMAT,
     LABELS,
@@ -19,11 +19,13 @@ from .classifier import (
 )
 from .graph import build_graph, in_batches, quantise, run_graph, shift_logits
 from .image import IMAGE_SIZE
-from .sampling import changed_copies
+from .metrics import measure
 
 CALIBRATION_IMAGES = 128
-CALIBRATION_VIEWS = 4
+STRESS_COPIES = 3
 LEAST_AGREEMENT = 0.99
+PRIVATE = {"source", "extra_source", "command"}
+"""What a run records about the machine that it ran on; its bundle does not."""
 
 LICENCE = {
     "code and trained weights": "MIT",
@@ -42,7 +44,7 @@ def export(
     """Write a run's best network as a bundle.
 
     Temperature, threshold and uncertain band are chosen on the validation patients of
-    the run's data set, each seen as it is and changed as in training: on the clean
+    the run's data set, each seen as it is and under `stress.FAMILIES`: on the clean
     images alone nearly every threshold looks equally good.
 
     Args:
@@ -61,8 +63,8 @@ def export(
     run, out = Path(run), Path(out)
     try:
         record = json.loads((run / "run.json").read_text())
-        trained = network.load(run / "best.weights.h5", **record["network"])
-    except (OSError, ValueError) as error:
+        trained = network.load(run)
+    except (OSError, ValueError, network.WeightsError) as error:
         raise ExportError(
             f"{run} holds no trained network ({error}). Expected the folder that "
             "`python -m pneumonia train DIR --out RUN` wrote."
@@ -73,23 +75,23 @@ def export(
     chosen = _spread_over_classes(training.labels, CALIBRATION_IMAGES)
     small = quantise(full, data.as_input(training.images[chosen]))
 
-    augmentation = record["settings"]["augmentation"]
     clean = validation.inputs()
-    copies = changed_copies(clean, augmentation, CALIBRATION_VIEWS, seed=1)
-    views = [run_graph(small, view)[0] for view in (clean, *copies)]
-    logits = np.concatenate(views)
+    copies = stress.mixed_copies(validation.images, STRESS_COPIES, seed=1)
+    views = [clean, *(data.as_input(copy) for copy in copies)]
+    logits = np.concatenate([run_graph(small, view)[0] for view in views])
     labels = np.tile(validation.labels, len(views))
     # The operating point moves into the graph: from 50 % on the label is Pneumonia, and
     # no bar ever contradicts it.
     boundary = calibrate.choose_threshold(labels, logits[:, 1] - logits[:, 0])
     shift = np.array([boundary / 2, -boundary / 2], np.float32)
     shift_logits(small, shift)
+    trained.classifier.get_layer("logits").bias.assign_add(shift)
     logits, threshold = logits + shift, 0.5
     temperature = calibrate.fit_temperature(logits, labels)
     p = softmax(logits, temperature)[:, 1]
     band = calibrate.choose_uncertain_band(labels, p, threshold)
 
-    fidelity = _compare(trained, small, clean, shift, temperature, threshold)
+    fidelity = _compare(trained, small, clean, temperature, threshold)
     if fidelity["label_agreement"] < LEAST_AGREEMENT:
         raise ExportError(
             f"int8 and Keras agree on {fidelity['label_agreement']:.1%} of the "
@@ -98,6 +100,9 @@ def export(
         )
     clean_p = p[: len(clean)]
     weights = small.SerializeToString()
+    out.mkdir(parents=True, exist_ok=True)
+    network.save(trained, out / network.KERAS_WEIGHTS, **record["network"])
+    keras_weights = (out / network.KERAS_WEIGHTS).read_bytes()
     facts = {
         "format": BUNDLE_FORMAT,
         "labels": list(LABELS),
@@ -105,35 +110,35 @@ def export(
         "temperature": temperature,
         "threshold": threshold,
         "logit_shift": shift.tolist(),
-        "uncertain_band": band.pop("band"),
-        "uncertain_band_measured": band,
-        "weights": {
-            "file": "classifier.onnx",
-            "bytes": len(weights),
-            "sha256": hashlib.sha256(weights).hexdigest(),
-        },
+        "uncertain_band": list(band),
+        "weights": _file("classifier.onnx", weights),
+        "keras_weights": _file(network.KERAS_WEIGHTS, keras_weights),
+        "network": record["network"],
         "validation": {
             "images": len(clean),
             "patients": len(set(validation.groups)),
-            "clean": evaluate.measure(
-                validation.labels, clean_p, validation.groups, threshold
-            ),
-            "clean_and_changed": evaluate.measure(
+            "clean": measure(validation.labels, clean_p, validation.groups, threshold),
+            "clean_and_stressed": measure(
                 labels, p, np.tile(validation.groups, len(views)), threshold
             ),
         },
         "int8_against_keras": fidelity,
-        # where the images lay is nobody's business but the run's
-        "training": {k: record[k] for k in record.keys() - {"source", "command"}},
+        "training": {
+            k: record[k] for k in sorted(record.keys() - PRIVATE - {"network"})
+        },
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": LICENCE,
     }
-    out.mkdir(parents=True, exist_ok=True)
     (out / "classifier.onnx").write_bytes(weights)
     _write_facts(out, facts)
     facts["selftest"] = _answer_phantoms(load_classifier(out))
     _write_facts(out, facts)
     return load_classifier(out)
+
+
+def _file(name: str, content: bytes) -> dict:
+    digest = hashlib.sha256(content).hexdigest()
+    return {"file": name, "bytes": len(content), "sha256": digest}
 
 
 def _write_facts(out: Path, facts: dict) -> None:
@@ -151,11 +156,11 @@ def _spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
     )
 
 
-def _compare(trained, small, images, shift, temperature, threshold) -> dict:
+def _compare(trained, small, images, temperature, threshold) -> dict:
     """Compare the quantised graph with Keras on images, both as they would answer."""
     logits, maps = in_batches(lambda batch: gradcam.explain(trained, batch), images)
     small_logits, small_maps, _ = run_graph(small, images)
-    p = softmax(logits + shift, temperature)[:, 1]
+    p = softmax(logits, temperature)[:, 1]
     small_p = softmax(small_logits, temperature)[:, 1]
     alike = (p >= threshold) == (small_p >= threshold)
     shown = (p >= threshold).astype(int)

@@ -7,6 +7,8 @@ Source of the architecture: Simonyan and Zisserman, "Very Deep Convolutional Net
 for Large-Scale Image Recognition", ICLR 2015 (configuration E).
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +16,18 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from .classifier import LABELS
+from .classifier import BUNDLE, LABELS
 from .image import IMAGE_SIZE
 
 HIDDEN_UNITS = (256, 128)
 DROPOUT = 0.3
+KERAS_WEIGHTS = "classifier.weights.h5"
+"""The Keras network in a bundle's folder, float16."""
 
 # The spread of the pixels, zero mean in each channel, that VGG19 was trained on.
 PIXEL_SPREAD = 58.0
+NEIGHBOURHOOD = 41  # pixels, about a third of the side
+FLAT_SHARE = 0.1  # of the whole image's variance, added to each neighbourhood's
 
 
 class WeightsError(RuntimeError):
@@ -40,6 +46,32 @@ class Standardize(layers.Layer):
         mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
         spread = ops.std(images, axis=(1, 2, 3), keepdims=True)
         return (images - mean) * (PIXEL_SPREAD / ops.maximum(spread, 1e-3))
+
+
+@keras.saving.register_keras_serializable("pneumonia")
+class EvenContrast(layers.Layer):
+    """Scale every pixel by the mean and spread of its surroundings.
+
+    (n, H, W, 1) float32 in, the same shape and dtype out. The surroundings are a square
+    of `NEIGHBOURHOOD` pixels; where they are flat, the whole image's spread keeps noise
+    from being blown up.
+    """
+
+    def call(self, images):
+        """Return the images with even brightness and contrast."""
+        mean = self.around(images)
+        centred = images - mean
+        local = self.around(ops.square(centred))
+        overall = ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True)
+        spread = ops.sqrt(local + FLAT_SHARE * overall + 1e-6)
+        return centred * (PIXEL_SPREAD / spread)
+
+    @staticmethod
+    def around(values):
+        """Return the mean over each pixel's surroundings, as two one-way means."""
+        for size in ((NEIGHBOURHOOD, 1), (1, NEIGHBOURHOOD)):
+            values = ops.average_pool(values, size, strides=1, padding="same")
+        return values
 
 
 @dataclass(frozen=True)
@@ -62,6 +94,7 @@ def build(
     backbone_weights: str | Path | None = None,
     *,
     standardize: bool = True,
+    local_contrast: bool = False,
     hidden_units: tuple[int, ...] = HIDDEN_UNITS,
     dropout: float = DROPOUT,
 ) -> Network:
@@ -73,6 +106,7 @@ def build(
             random weights.
         standardize: scale each image to the spread that VGG19 was trained on. False
             hands the pixels in [0, 1] on as they are, as the `seed` recipe does.
+        local_contrast: even out brightness and contrast across the image first.
         hidden_units: width of each fully connected ReLU layer.
         dropout: fraction dropped after each of them, in [0, 1).
 
@@ -84,11 +118,11 @@ def build(
     """
     backbone = _load_backbone(backbone_weights)
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")  # (n, 128, 128, 1)
-    x = (
-        Standardize(dtype="float32", name="standardize")(images)
-        if standardize
-        else images
-    )
+    x = images
+    if local_contrast:
+        x = EvenContrast(dtype="float32", name="even_contrast")(x)
+    if standardize:
+        x = Standardize(dtype="float32", name="standardize")(x)
     x = layers.Concatenate(name="grey_to_rgb")([x, x, x])  # (n, 128, 128, 3)
     for layer in backbone.layers[1:-1]:  # without its input and its last max-pool
         x = layer(x)
@@ -186,22 +220,98 @@ def condition(network: Network, images: np.ndarray) -> None:
         signal = layer(signal)
 
 
-def save(network: Network, path: str | Path) -> None:
-    """Write the weights of the whole network to `path`, which ends in .weights.h5."""
-    network.classifier.save_weights(path)
+def cut(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
+    """Cut the classifier behind the first `blocks` of VGG19's blocks.
+
+    Both parts share the network's layers. What stands in front of the cut can be
+    computed once where the images stay the same.
+
+    Returns:
+        front: (n, 128, 128, 1) -> features of the last of those blocks, and
+        tail: those features -> probabilities (n, 2).
+    """
+    layers_ = network.classifier.layers
+    inside = [
+        number
+        for number, layer in enumerate(layers_)
+        if layer.name.startswith("block") and int(layer.name[len("block")]) <= blocks
+    ]
+    last = layers_[inside[-1]]
+    front = keras.Model(network.classifier.input, last.output, name="front")
+    features = keras.Input(last.output.shape[1:], name="front_features")
+    x = features
+    for layer in layers_[inside[-1] + 1 :]:
+        x = layer(x)
+    return front, keras.Model(features, x, name="tail")
 
 
-def load(path: str | Path, **options) -> Network:
-    """Build the network and load weights that `save` or the training wrote.
+def run_logits(network: Network, images: np.ndarray, batch: int = 32) -> np.ndarray:
+    """Run the network on images.
 
     Args:
-        path: a .weights.h5 file.
-        **options: `standardize`, `hidden_units`, `dropout` as it was built with.
+        network: from `build` or `load`.
+        images: float32 (n, 128, 128, 1) in [0, 1].
+        batch: images at a time.
+
+    Returns:
+        logits float32 (n, 2).
+    """
+    whole = keras.Model(
+        network.classifier.input, network.classifier.get_layer("logits").output
+    )
+    starts = range(0, len(images), batch)
+    parts = [whole.predict_on_batch(images[i : i + batch]) for i in starts]
+    return np.concatenate([np.asarray(part, np.float32) for part in parts])
+
+
+def save(network: Network, path: str | Path, **options) -> None:
+    """Write the weights of the whole network as float16, half the size.
+
+    Args:
+        network: any precision; the logits' layer stays float32.
+        path: ends in .weights.h5.
+        **options: of `build`, as it was built with.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float16")
+    try:
+        copy = build(**options).classifier
+    finally:
+        keras.config.set_dtype_policy(policy)
+    copy.set_weights(network.classifier.get_weights())
+    copy.save_weights(path)
+
+
+def load(source: str | Path | None = None) -> Network:
+    """Build a network that was trained, and load its weights.
+
+    Args:
+        source: a bundle's folder, or the folder of a run of `train.train` (its best
+            weights); None: the bundle that ships.
 
     Raises:
-        ValueError: the file holds a network of another shape.
-        FileNotFoundError: there is no such file.
+        WeightsError: there is no such network, or its file is damaged.
     """
-    network = build(**options)
-    network.classifier.load_weights(path)
+    source = Path(source or BUNDLE)
+    try:
+        if (source / "run.json").is_file():
+            facts = json.loads((source / "run.json").read_text())
+            path = source / "best.weights.h5"
+        else:
+            facts = json.loads((source / "bundle.json").read_text())
+            path = source / KERAS_WEIGHTS
+            expected = facts["keras_weights"]["sha256"]
+            if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                raise WeightsError(
+                    f"{path} does not match its checksum in bundle.json: it was "
+                    "changed or cut short. Get it again: git checkout -- pneumonia"
+                )
+        network = build(**facts["network"])
+        network.classifier.load_weights(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{source} holds no trained network ({type(error).__name__}: {error}). "
+            "Expected a bundle's folder, or the folder that "
+            "`python -m pneumonia train DIR --out RUN` wrote."
+        ) from error
     return network

@@ -1,10 +1,13 @@
 """What is trained how: the recipes."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from . import augment
 
-AUGMENTATIONS = {"seed": augment.seed, "default": augment.default}
+
+class RecipeError(ValueError):
+    """A setting that no recipe has, or a value that it can't take."""
 
 
 @dataclass(frozen=True)
@@ -12,25 +15,39 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        augmentation: key of `AUGMENTATIONS`.
+        augmentation: families of changes, as in `augment.compose`.
         standardize: scale each image inside the network (see `network.build`).
+        local_contrast: even out local contrast inside the network (ditto).
+        hidden_units: width of each fully connected layer.
+        dropout: share dropped after each of them.
         frozen_blocks: how many of VGG19's five blocks stay as they came.
-        condition: bring activations to unit spread first (see `network.condition`).
+        condition: bring activations to unit spread first (see `network.condition`);
+            not done where training starts from a trained network.
         balanced: show both classes equally often.
+        overlap_weights: show images more often whose thumbnail looks like the other
+            class (see `balance.overlap_weights`).
+        extra_share: share of each epoch that comes from the extra data set, if any.
         images_per_epoch: images shown in one epoch; None: all of them once.
         epochs: most epochs that are trained.
         batch_size: images in one step.
         optimizer: "sgd" or "adamw".
-        learning_rate: at the start; `plateau` lowers it.
+        learning_rate: at the start.
+        schedule: "plateau" multiplies the learning rate by 0.3 after `plateau` epochs
+            without better validation loss; "cosine" lets it fall to zero over the run.
         momentum: of stochastic gradient descent.
         weight_decay: of AdamW, decoupled (Loshchilov and Hutter 2019).
         average: decay per step of the moving average of the weights that is validated
             and kept (Polyak and Juditsky 1992); None keeps the weights themselves.
         label_smoothing: share of the target spread over both classes, in [0, 1).
-        changed_views: how many changed copies of each validation image are validated on
-            besides the image itself. The clean ones alone can't tell epochs apart.
+        mixup: parameter of the Beta distribution by which pairs of images are mixed
+            (Zhang et al. 2018, "mixup"); 0 mixes none.
+        cached_views: show every image in so many fixed changed versions, whose frozen
+            features are computed once; 0: changed anew each time.
+        stress_views: how many copies of each validation image, changed as in
+            `stress.mixed_copies`, are validated on besides the image itself. The clean
+            ones alone can't tell epochs apart.
         patience: epochs without better validation loss until training stops.
-        plateau: epochs without it until the learning rate is multiplied by 0.3.
+        plateau: see `schedule`.
     """
 
     augmentation: str
@@ -42,15 +59,108 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
+    local_contrast: bool = False
+    hidden_units: tuple[int, ...] = (256, 128)
+    dropout: float = 0.3
+    overlap_weights: bool = False
+    extra_share: float = 0.15
     optimizer: str = "sgd"
+    schedule: str = "plateau"
     momentum: float = 0.9
     weight_decay: float = 1e-4
     average: float | None = None
     label_smoothing: float = 0.0
-    changed_views: int = 0
+    mixup: float = 0.0
+    cached_views: int = 0
+    stress_views: int = 0
     patience: int = 6
     plateau: int = 2
 
+    def __post_init__(self):
+        augment.compose(self.augmentation)
+        object.__setattr__(self, "hidden_units", tuple(self.hidden_units))  # from JSON
+        for name, expected in (
+            ("optimizer", ("sgd", "adamw")),
+            ("schedule", ("plateau", "cosine")),
+        ):
+            if getattr(self, name) not in expected:
+                raise RecipeError(
+                    f"{name} is {getattr(self, name)!r}; expected "
+                    f"{' or '.join(expected)}"
+                )
+
+    @property
+    def network(self) -> dict:
+        """What `network.build` needs to build this recipe's network again."""
+        names = ("standardize", "local_contrast", "hidden_units", "dropout")
+        return {name: getattr(self, name) for name in names}
+
+
+def adjust(recipe: Recipe, settings: dict[str, str]) -> Recipe:
+    """Change settings of a recipe, given as text.
+
+    Args:
+        recipe: to start from.
+        settings: attribute -> value as on a command line: `4`, `1e-4`, `true`,
+            `none`, `256,128`, `sgd`.
+
+    Raises:
+        RecipeError: no such setting, or a value of another kind.
+    """
+    kinds = {field.name: field.type for field in dataclasses.fields(Recipe)}
+    changed = {}
+    for name, text in settings.items():
+        if name not in kinds:
+            raise RecipeError(
+                f"no setting is called {name}; expected one of {', '.join(kinds)}"
+            )
+        try:
+            changed[name] = _parse(text, kinds[name])
+        except ValueError as error:
+            raise RecipeError(f"{name}={text}: expected {kinds[name]}") from error
+    try:
+        return dataclasses.replace(recipe, **changed)
+    except RecipeError:
+        raise
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+
+
+def _parse(text: str, kind) -> object:
+    if text.lower() == "none":
+        if kind not in (int | None, float | None):
+            raise ValueError(text)
+        return None
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    if kind == tuple[int, ...]:
+        return tuple(int(part) for part in text.split(",") if part)
+    if kind in (int, int | None):
+        return int(text)
+    if kind in (float, float | None):
+        return float(text)
+    return text
+
+
+_OURS = Recipe(
+    augmentation=augment.DEFAULT,
+    standardize=True,
+    frozen_blocks=3,
+    condition=True,
+    balanced=True,
+    images_per_epoch=2400,
+    epochs=35,
+    batch_size=16,
+    optimizer="adamw",
+    learning_rate=1e-4,
+    average=0.995,
+    label_smoothing=0.05,
+    stress_views=1,
+    patience=8,
+    plateau=3,
+)
 
 RECIPES = {
     # As published: frozen base, pixels in [0, 1], both flips, rotations, shifts.
@@ -65,21 +175,18 @@ RECIPES = {
         batch_size=32,
         learning_rate=1e-3,
     ),
-    "default": Recipe(
-        augmentation="default",
-        standardize=True,
-        frozen_blocks=3,
-        condition=True,
-        balanced=True,
-        images_per_epoch=2400,
-        epochs=35,
-        batch_size=16,
-        optimizer="adamw",
-        learning_rate=1e-4,
-        average=0.995,
-        label_smoothing=0.05,
-        changed_views=1,
-        patience=8,
-        plateau=3,
+    # What every row of the ablation starts from: no change that a row is to measure.
+    "warm-up": dataclasses.replace(
+        _OURS, augmentation="mirror", epochs=8, stress_views=0, patience=6, plateau=2
     ),
+    # One row of the ablation: a short way on from the warm-up.
+    "row": dataclasses.replace(
+        _OURS,
+        images_per_epoch=4800,
+        epochs=1,
+        schedule="cosine",
+        average=0.98,
+        stress_views=0,
+    ),
+    "default": _OURS,
 }

@@ -1,84 +1,107 @@
 """Which images an epoch shows, and how they are changed."""
 
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 
-from . import data
+from . import augment, data
 from .classifier import LABELS
-from .recipe import AUGMENTATIONS, Recipe
+from .recipe import Recipe
 
 
 class Batches(keras.utils.PyDataset):
     """Augmented training batches, each a function of (seed, epoch, step) alone."""
 
     def __init__(
-        self, dataset: data.Dataset, recipe: Recipe, seed: int = 0, epoch: int = 0
+        self,
+        dataset: data.Dataset,
+        recipe: Recipe,
+        seed: int = 0,
+        *,
+        weights: np.ndarray | None = None,
+        extra: data.Dataset | None = None,
     ):
+        """Prepare the first epoch.
+
+        Args:
+            dataset: the training images.
+            recipe: how many are shown, and how they are changed.
+            seed: of the run.
+            weights: float (n,), how often each image is shown against the others of its
+                class; None: equally often.
+            extra: further images, which take `recipe.extra_share` of each epoch.
+        """
         super().__init__()
-        self.dataset, self.recipe, self.seed = dataset, recipe, seed
-        self.epoch = epoch
-        self._begin_epoch()
+        self.recipe, self.seed = recipe, seed
+        self.weights = weights
+        self.own = len(dataset.labels)
+        parts = [dataset] if extra is None else [dataset, extra]
+        self.images = np.concatenate([part.images for part in parts])
+        self.labels = np.concatenate([part.labels for part in parts])
+        self.change = augment.compose(recipe.augmentation)
+        self.start(0)
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.recipe.batch_size)
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return float32 (n, 128, 128, 1) in [0, 1] and one-hot float32 (n, 2)."""
+        """Return float32 (n, 128, 128, 1) in [0, 1] and targets float32 (n, 2)."""
+        chosen, rng = self._chosen(step)
+        images = self.change(data.as_input(self.images[chosen]), rng)
+        return self._mixed(images, one_hot(self.labels[chosen]), rng)
+
+    def _chosen(self, step: int) -> tuple[np.ndarray, np.random.Generator]:
+        """Return which images a step shows, and the generator of its changes."""
         size = self.recipe.batch_size
-        chosen = self.order[step * size : (step + 1) * size]
         rng = np.random.default_rng((self.seed, self.epoch, step))
-        images = data.as_input(self.dataset.images[chosen])
-        images = AUGMENTATIONS[self.recipe.augmentation](images, rng)
-        return images, one_hot(self.dataset.labels[chosen])
+        return self.order[step * size : (step + 1) * size], rng
+
+    def _mixed(self, images, targets, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Mix each image and its target with another one's, if the recipe says so."""
+        if not self.recipe.mixup:
+            return images, targets
+        share = rng.beta(self.recipe.mixup, self.recipe.mixup, (len(images), 1))
+        share = share.astype(np.float32)
+        other = rng.permutation(len(images))
+        targets = share * targets + (1 - share) * targets[other]
+        share = share[:, :, None, None]
+        return share * images + (1 - share) * images[other], targets
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch; Keras calls this after each."""
-        self.epoch += 1
-        self._begin_epoch()
+        self.start(self.epoch + 1)
 
-    def _begin_epoch(self) -> None:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        labels = self.dataset.labels
-        count = self.recipe.images_per_epoch or len(labels)
-        if self.recipe.balanced:
-            share = -(-count // len(LABELS))
-            drawn = [
-                _draw(np.flatnonzero(labels == label), share, rng)
-                for label in range(len(LABELS))
-            ]
-            self.order = rng.permutation(np.concatenate(drawn))[:count]
-        else:
-            self.order = _draw(np.arange(len(labels)), count, rng)
+    def start(self, epoch: int) -> None:
+        """Draw the images of an epoch."""
+        self.epoch = epoch
+        rng = np.random.default_rng((self.seed, epoch))
+        count = self.recipe.images_per_epoch or len(self.labels)
+        more = len(self.labels) > self.own
+        extra = round(count * self.recipe.extra_share) if more else 0
+        drawn = [
+            *self._choose(np.arange(self.own), count - extra, rng),
+            *self._choose(np.arange(self.own, len(self.labels)), extra, rng),
+        ]
+        self.order = rng.permutation(np.concatenate(drawn))[:count]
 
+    def _choose(self, pool: np.ndarray, count: int, rng) -> list[np.ndarray]:
+        """Choose `count` of `pool`, or a few more; balanced if the recipe says so."""
+        if not count:
+            return []
+        if not self.recipe.balanced:
+            return [self._draw(pool, count, rng)]
+        share = -(-count // len(LABELS))
+        of_class = [pool[self.labels[pool] == label] for label in range(len(LABELS))]
+        return [self._draw(part, share, rng) for part in of_class]
 
-def _draw(pool: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw `count` of `pool`, each as often as any other, give or take one."""
-    rounds = [rng.permutation(pool) for _ in range(-(-count // len(pool)))]
-    return np.concatenate(rounds)[:count]
+    def _draw(self, pool: np.ndarray, count: int, rng) -> np.ndarray:
+        """Draw by weight; without weights each equally often, give or take one."""
+        if self.weights is not None and pool[0] < self.own:
+            chances = self.weights[pool] / self.weights[pool].sum()
+            return rng.choice(pool, count, p=chances)
+        rounds = [rng.permutation(pool) for _ in range(-(-count // len(pool)))]
+        return np.concatenate(rounds)[:count]
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
     """Return float32 (n, 2) for indices (n,)."""
     return np.eye(len(LABELS), dtype=np.float32)[labels]
-
-
-def changed_copies(
-    images: np.ndarray, augmentation: str, views: int, seed: int = 0
-) -> Iterator[np.ndarray]:
-    """Yield the images changed `views` times, always in the same way.
-
-    Args:
-        images: float32 (n, 128, 128, 1) in [0, 1].
-        augmentation: key of `AUGMENTATIONS`.
-        views: how many copies of all images.
-        seed: another seed gives other changes.
-
-    Yields:
-        float32 (n, 128, 128, 1) in [0, 1].
-    """
-    for view in range(views):
-        rng = np.random.default_rng((seed, view))
-        batches = np.array_split(images, max(1, len(images) // 8))
-        yield np.concatenate([AUGMENTATIONS[augmentation](b, rng) for b in batches])

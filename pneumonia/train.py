@@ -9,7 +9,7 @@ import csv
 import json
 import shlex
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import data, network
-from .callbacks import KeepAverage, Replay, SaveState, SeedEpoch
-from .recipe import RECIPES, Recipe
-from .sampling import Batches, changed_copies, one_hot
+from . import balance, data, groups, network, stress
+from .cache import CachedBatches, compute
+from .callbacks import KeepAverage, KeepBest, Replay, SaveState, SeedEpoch
+from .recipe import RECIPES, Recipe, adjust
+from .sampling import Batches, one_hot
+
+EXTRA_HELD_OUT = 0.3
+"""Share of the patients of an extra data set that is kept from training."""
 
 
 class RunError(RuntimeError):
@@ -32,9 +36,11 @@ def train(
     out: str | Path,
     *,
     recipe: str = "default",
+    settings: dict[str, str] | None = None,
     backbone_weights: str | Path | None = "imagenet",
-    epochs: int | None = None,
-    images_per_epoch: int | None = None,
+    start: str | Path | None = None,
+    extra: str | Path | None = None,
+    leave_out: str | None = None,
     seed: int = 0,
     precision: str = "float32",
     resume: bool = False,
@@ -47,14 +53,17 @@ def train(
             `last.weights.h5` (to resume), `history.csv`, `curves.png`, `run.json` (the
             command, versions, recipe, data).
         recipe: key of `RECIPES`.
+        settings: changes of single settings of it, as in `recipe.adjust`.
         backbone_weights: as in `network.build`.
-        epochs: instead of the recipe's number.
-        images_per_epoch: instead of the recipe's number.
+        start: go on from this network, a run or a bundle, instead of VGG19's weights.
+        extra: a second data set that is trained on too; of its patients
+            `EXTRA_HELD_OUT` are held out.
+        leave_out: a group of `groups.GROUPS` that training must not see.
         seed: of everything that is drawn.
         precision: "float32", or "mixed_bfloat16" / "mixed_float16" where the machine
             computes those faster.
-        resume: go on with the run in `out`, with the recipe, seed and precision that it
-            was started with; `epochs` alone may be another.
+        resume: go on with the run in `out` as it was started; of the arguments only
+            `source` and the setting `epochs` count.
 
     Returns:
         The run's folder.
@@ -62,55 +71,102 @@ def train(
     Raises:
         data.DataError: the data set is missing, or too small to be split.
         network.WeightsError: the starting weights can't be had.
+        recipe.RecipeError: no such setting, or a value that it can't take.
         RunError: `out` holds another run already, or none to resume.
     """
     out = Path(out)
     _check_folder(out, resume)
-    chosen = RECIPES[recipe]
+    settings = settings or {}
     if resume:
         record = json.loads((out / "run.json").read_text())
         chosen = Recipe(**record["settings"])
+        if "epochs" in settings:
+            chosen = adjust(chosen, {"epochs": settings["epochs"]})
         seed, precision = record["seed"], record["precision"]
-    elif images_per_epoch is not None:
-        chosen = replace(chosen, images_per_epoch=images_per_epoch)
-    if epochs is not None:
-        chosen = replace(chosen, epochs=epochs)
-    training, validation = data.split(data.load(source))
+        extra, leave_out = record["extra_source"], record["left_out"]
+    else:
+        if recipe not in RECIPES:
+            raise RunError(f"no recipe {recipe}; expected one of {', '.join(RECIPES)}")
+        if leave_out and leave_out not in groups.GROUPS:
+            raise RunError(
+                f"no group {leave_out}; expected one of {', '.join(groups.GROUPS)}"
+            )
+        chosen = adjust(RECIPES[recipe], settings)
+    images = _gather(source, extra, leave_out)
 
     make_deterministic(seed)
-    start = _start(backbone_weights, chosen, training, seed) if not resume else None
+    weights = None
+    if not resume:
+        weights = _start(start, backbone_weights, chosen, images.training, seed)
     keras.config.set_dtype_policy(precision)
     try:
-        built = network.build(standardize=chosen.standardize)
+        built = network.build(**chosen.network)
         network.freeze(built, chosen.frozen_blocks)
-        model = built.classifier
-        if start:
-            model.set_weights(start)
-        compile_network(model, chosen)
-        history = _restore(model, out, training, chosen) if resume else []
+        if weights:
+            built.classifier.set_weights(weights)
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
+            options = {
+                "--recipe": recipe,
+                "--from-run": start,
+                "--backbone-weights": None if start else backbone_weights or "random",
+                "--extra": extra,
+                "--leave-out": leave_out,
+                "--seed": seed,
+                "--precision": precision,
+            }
             record = {
-                "command": _command(source, out, recipe, backbone_weights, chosen, seed)
-                + f" --precision {precision}",
+                "command": _command(source, out, settings, options),
+                # the same without this machine's paths
+                "repeat": _command("DIR", "RUN", settings, _nameless(options)),
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "versions": _versions(),
                 "source": str(source),
                 "recipe": recipe,
                 "backbone_weights": Path(str(backbone_weights)).name,
+                "started_from": None if start is None else Path(start).name,
+                "extra_source": None if extra is None else str(extra),
+                "left_out": leave_out,
                 "seed": seed,
                 "precision": precision,
-                **_sizes(training, validation),
-                "network": {"standardize": chosen.standardize},
+                **images.sizes(),
+                "network": chosen.network,
             }
         record["settings"] = asdict(chosen)
         (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-        if not _is_finished(history, chosen):
-            _fit(model, out, chosen, seed, training, validation, history)
+        _fit(built, out, chosen, seed, images, resume)
     finally:
         keras.config.set_dtype_policy("float32")
     plot_history(out)
     return out
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What a run trains and validates on."""
+
+    training: data.Dataset
+    validation: data.Dataset
+    extra: data.Dataset | None
+
+    def sizes(self) -> dict[str, int]:
+        parts = {"training": self.training, "validation": self.validation}
+        if self.extra is not None:
+            parts["extra"] = self.extra
+        counts = {}
+        for name, part in parts.items():
+            counts[f"{name}_images"] = len(part.labels)
+            counts[f"{name}_patients"] = len(set(part.groups))
+        return counts
+
+
+def _gather(source, extra, leave_out: str | None) -> _Images:
+    training, validation = data.split(data.load(source))
+    if leave_out:
+        training = training.subset(~groups.mask(training, leave_out))
+    if extra:
+        extra, _ = data.split(data.load(extra), EXTRA_HELD_OUT)
+    return _Images(training, validation, extra or None)
 
 
 def _check_folder(out: Path, resume: bool) -> None:
@@ -123,9 +179,18 @@ def _check_folder(out: Path, resume: bool) -> None:
         )
 
 
-def _start(backbone_weights, recipe: Recipe, training, seed: int) -> list[np.ndarray]:
+def _start(start, backbone_weights, recipe: Recipe, training, seed: int) -> list:
     """Return the weights that training starts from, made in float32."""
-    built = network.build(backbone_weights, standardize=recipe.standardize)
+    if start is not None:
+        weights = network.load(start).classifier.get_weights()
+        shapes = [w.shape for w in network.build(**recipe.network).classifier.weights]
+        if [w.shape for w in weights] != shapes:
+            raise RunError(
+                f"the network in {start} has other layers than the recipe asks for. "
+                "Start from a network with the same hidden_units."
+            )
+        return weights
+    built = network.build(backbone_weights, **recipe.network)
     network.freeze(built, recipe.frozen_blocks)
     if recipe.condition:
         batches = Batches(training, recipe, seed)
@@ -143,10 +208,19 @@ def make_deterministic(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def compile_network(model: keras.Model, recipe: Recipe) -> None:
-    """Set optimiser, loss and metrics, and make the optimiser's variables."""
+def compile_network(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Set optimiser, loss and metrics, and make the optimiser's variables.
+
+    Args:
+        model: images, or cached features, to probabilities.
+        recipe: what to set.
+        steps: steps of the whole run, over which a cosine schedule falls to zero.
+    """
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     common = {
-        "learning_rate": recipe.learning_rate,
+        "learning_rate": rate,
         "use_ema": recipe.average is not None,
         "ema_momentum": recipe.average or 0.99,
     }
@@ -164,49 +238,75 @@ def compile_network(model: keras.Model, recipe: Recipe) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _fit(model, out, recipe, seed, training, validation, history) -> None:
-    images = validation.inputs()
-    copies = changed_copies(images, recipe.augmentation, recipe.changed_views)
-    seen = np.concatenate([images, *copies])
-    targets = np.tile(one_hot(validation.labels), (1 + recipe.changed_views, 1))
+def _fit(built: network.Network, out, recipe, seed, images: _Images, resume) -> None:
+    model, batches, seen = _prepare(built, recipe, seed, images)
+    compile_network(model, recipe, len(batches) * recipe.epochs)
+    history = _restore(model, out, len(batches)) if resume else []
+    if _is_finished(history, recipe):
+        return
+    batches.start(len(history))
+    targets = np.tile(one_hot(images.validation.labels), (1 + recipe.stress_views, 1))
     stop = keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience)
-    slow_down = keras.callbacks.ReduceLROnPlateau(
-        "val_loss", factor=0.3, patience=recipe.plateau, verbose=1
-    )
-    keep_best = keras.callbacks.ModelCheckpoint(
+    by_loss = [stop]
+    if recipe.schedule == "plateau":
+        slow_down = keras.callbacks.ReduceLROnPlateau(
+            "val_loss", factor=0.3, patience=recipe.plateau, verbose=1
+        )
+        by_loss.insert(0, slow_down)
+        model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
+    keep_best = KeepBest(
+        built.classifier,
         out / "best.weights.h5",
         monitor="val_loss",
         save_best_only=True,
         save_weights_only=True,
         initial_value_threshold=min((r["val_loss"] for r in history), default=None),
     )
-    begun = len(history)
-    model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it again
     model.fit(
-        Batches(training, recipe, seed, begun),
+        batches,
         validation_data=(seen, targets),
         validation_batch_size=64,
-        initial_epoch=begun,
+        initial_epoch=len(history),
         epochs=recipe.epochs,
         shuffle=False,  # the batches are drawn already
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             SeedEpoch(seed),
-            slow_down,
-            stop,
+            *by_loss,
             keep_best,
             keras.callbacks.CSVLogger(out / "history.csv", append=True),
             *([KeepAverage()] if recipe.average is not None else []),
             SaveState(out / "last.weights.h5"),
-            Replay([slow_down, stop], history),
+            Replay(by_loss, history),
         ],
     )
 
 
-def _restore(model, out: Path, training, recipe: Recipe) -> list[dict]:
+def _prepare(built, recipe: Recipe, seed: int, images: _Images):
+    """Return the model to fit, its training batches and its validation input."""
+    clean = images.validation.images
+    copies = stress.mixed_copies(clean, recipe.stress_views)
+    seen = data.as_input(np.concatenate([clean, *copies]))
+    options = {"extra": images.extra}
+    if recipe.overlap_weights:
+        part = images.training
+        options["weights"] = balance.overlap_weights(
+            part.images, part.labels, part.groups
+        )
+    if not recipe.cached_views:
+        return (
+            built.classifier,
+            Batches(images.training, recipe, seed, **options),
+            seen,
+        )
+    front, tail = network.cut(built, recipe.frozen_blocks)
+    batches = CachedBatches(front, images.training, recipe, seed, **options)
+    return tail, batches, compute(front, seen)
+
+
+def _restore(model, out: Path, steps: int) -> list[dict]:
     """Load the last state and return the history up to it, oldest epoch first."""
     model.load_weights(out / "last.weights.h5")
-    steps = len(Batches(training, recipe))
     epochs_done = int(model.optimizer.iterations) // steps
     history = read_history(out)[:epochs_done]
     with (out / "history.csv").open("w", newline="") as file:
@@ -228,28 +328,25 @@ def read_history(out: str | Path) -> list[dict]:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def _command(source, out, recipe, backbone_weights, chosen: Recipe, seed: int) -> str:
-    options = {
-        "--out": out,
-        "--recipe": recipe,
-        "--backbone-weights": backbone_weights or "random",
-        "--epochs": chosen.epochs,
-        "--images-per-epoch": chosen.images_per_epoch,
-        "--seed": seed,
-    }
-    words = ["python", "-m", "pneumonia", "train", str(source)]
+def _command(source, out, settings: dict, options: dict) -> str:
+    words = ["python", "-m", "pneumonia", "train", str(source), "--out", str(out)]
     for option, value in options.items():
         words += [option, str(value)] if value is not None else []
+    for name, value in settings.items():
+        words += ["--set", f"{name}={value}"]
     return shlex.join(words)
 
 
-def _sizes(training: data.Dataset, validation: data.Dataset) -> dict[str, int]:
-    return {
-        "training_images": len(training.labels),
-        "training_patients": len(set(training.groups)),
-        "validation_images": len(validation.labels),
-        "validation_patients": len(set(validation.groups)),
+def _nameless(options: dict) -> dict:
+    """Replace paths by what they stand for."""
+    places = {"--from-run": "START", "--extra": "EXTRA"}
+    kept = {
+        name: places.get(name, value) if value is not None else None
+        for name, value in options.items()
     }
+    if kept["--backbone-weights"] not in (None, "random", "imagenet"):
+        kept["--backbone-weights"] = "WEIGHTS"
+    return kept
 
 
 def _versions() -> dict[str, str]:

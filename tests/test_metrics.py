@@ -7,6 +7,7 @@ from pneumonia.calibrate import (
     choose_threshold,
     choose_uncertain_band,
     fit_temperature,
+    measure_band,
 )
 from pneumonia.classifier import softmax
 from pneumonia.evaluate import confusion_counts, measure
@@ -70,8 +71,8 @@ def test_uncertain_band_lies_around_the_threshold_where_errors_are():
     rng = np.random.default_rng(1)
     p = rng.random(5000)
     labels = (rng.random(5000) < p).astype(int)
-    found = choose_uncertain_band(labels, p, 0.5)
-    low, high = found["band"]
+    low, high = choose_uncertain_band(labels, p, 0.5)
+    found = measure_band(labels, p, 0.5, (low, high))
     assert low < 0.5 < high
     assert found["coverage"] == pytest.approx(0.9, abs=0.01)
     assert found["error_inside"] > 2 * found["error_outside"]

@@ -16,14 +16,16 @@ from pneumonia import (
     network,
     predict,
     selftest,
+    stress,
 )
 from pneumonia.__main__ import main
-from pneumonia.data import as_input, load, split
+from pneumonia.cache import CachedBatches
+from pneumonia.data import load, split
 from pneumonia.phantom import draw
-from pneumonia.recipe import RECIPES
-from pneumonia.sampling import Batches, changed_copies
+from pneumonia.recipe import RECIPES, RecipeError, adjust
+from pneumonia.sampling import Batches
 
-FEW = ["--backbone-weights", "random", "--images-per-epoch", "32"]
+FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=32"]
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +80,10 @@ def test_stopped_and_resumed_training_ends_where_it_would_have(
         main([*command, "--epochs", "2"])
     main(["train", str(drawings), "--out", str(out), "--epochs", "2", "--resume"])
     assert (out / "history.csv").read_text() == (run / "history.csv").read_text()
-    for name in ("last", "best"):
-        one, other = (
-            network.load(folder / f"{name}.weights.h5").classifier.get_weights()
-            for folder in (run, out)
-        )
-        assert all((a == b).all() for a, b in zip(one, other, strict=True))
+    one, other = (
+        network.load(folder).classifier.get_weights() for folder in (run, out)
+    )
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
 def test_nothing_to_resume_is_said(drawings, tmp_path):
@@ -107,7 +107,7 @@ def test_seed_recipe_trains_the_head_alone(drawings, tmp_path):
     main([*command, "--epochs", "1", *FEW, "--precision", "mixed_bfloat16"])
     keras.utils.set_random_seed(0)
     start = network.build(None, standardize=False)
-    trained = network.load(out / "best.weights.h5", standardize=False)
+    trained = network.load(out)
     for before, after in zip(
         start.features.get_weights(), trained.features.get_weights(), strict=True
     ):
@@ -120,7 +120,7 @@ def test_seed_recipe_trains_the_head_alone(drawings, tmp_path):
 def test_maps_of_a_trained_network_equal_automatic_differentiation(run, drawings):
     import tensorflow as tf
 
-    trained = network.load(run / "best.weights.h5")
+    trained = network.load(run)
     images = load(drawings, progress=False).inputs()[::6]
     feature_map = tf.convert_to_tensor(trained.features(images))
     _, maps = gradcam.explain(trained, images)
@@ -140,7 +140,9 @@ def test_exported_bundle_is_whole_and_answers(bundle, drawings):
     facts = classifier.facts
     assert facts["labels"] == ["Normal", "Pneumonia"]
     assert facts["validation"]["clean"].keys() >= {"auroc", "ece", "accuracy"}
-    assert facts["training"]["settings"]["augmentation"] == "default"
+    assert facts["training"]["settings"]["augmentation"] == augment.DEFAULT
+    assert facts["training"]["repeat"].startswith("python -m pneumonia train DIR --out")
+    assert str(drawings) not in json.dumps(facts)
     low, high = classifier.uncertain_band
     assert 0 <= low <= classifier.threshold <= high <= 1
     picture = next((drawings / "PNEUMONIA").iterdir()).read_bytes()
@@ -150,7 +152,7 @@ def test_exported_bundle_is_whole_and_answers(bundle, drawings):
 
 
 def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
-    trained = network.load(run / "best.weights.h5")
+    trained = network.load(run)
     _, validation = split(load(drawings, progress=False))
     logits, _ = gradcam.explain(trained, validation.inputs())
     classifier = load_classifier(bundle)
@@ -187,12 +189,12 @@ def test_evaluation_writes_report_and_plots(bundle, drawings, tmp_path, capsys):
     assert len((out / "predictions.csv").read_text().splitlines()) == 61
 
 
-@pytest.mark.parametrize("name", ["default", "seed"])
+@pytest.mark.parametrize("name", [*augment.FAMILIES, augment.DEFAULT])
 def test_augmentation_is_a_function_of_its_seed(name):
     images = np.stack([draw(i, size=128) for i in range(4)])[..., None] / np.float32(
         255
     )
-    change = {"default": augment.default, "seed": augment.seed}[name]
+    change = augment.compose(name)
     once, again = (change(images, np.random.default_rng(5)) for _ in range(2))
     other = change(images, np.random.default_rng(6))
     assert (once == again).all()
@@ -230,17 +232,155 @@ def test_epochs_are_balanced_and_differ(drawings):
     assert abs(dataset.labels[first].mean() - 0.5) < 0.01
     batches.on_epoch_end()
     assert (batches.order != first).any()
-    resumed = Batches(dataset, RECIPES["default"], seed=1, epoch=1)
+    resumed = Batches(dataset, RECIPES["default"], seed=1)
+    resumed.start(1)
     assert (resumed.order == batches.order).all()
     assert (resumed[0][0] == batches[0][0]).all()
 
 
-def test_changed_copies_are_always_the_same(drawings):
-    images = as_input(load(drawings, progress=False).images[:20])
-    one, other = (list(changed_copies(images, "default", 2)) for _ in range(2))
-    assert len(one) == 2
-    assert (np.stack(one) == np.stack(other)).all()
-    assert (one[0] != one[1]).any()
+def test_extra_images_take_their_share_and_weights_choose(drawings):
+    dataset = load(drawings, progress=False)
+    own, extra = dataset.subset(np.arange(0, 60, 2)), dataset.subset(np.r_[1, 59])
+    recipe = adjust(RECIPES["default"], {"extra_share": "0.25"})
+    batches = Batches(own, recipe, extra=extra)
+    assert (batches.order >= len(own.labels)).mean() == pytest.approx(0.25, abs=0.01)
+    assert abs(batches.labels[batches.order].mean() - 0.5) < 0.01
+    weights = np.zeros(len(own.labels))
+    weights[[0, -1]] = 1
+    assert set(Batches(own, recipe, weights=weights).order) == {0, len(weights) - 1}
+
+
+def test_mixup_mixes_images_as_it_mixes_targets(drawings):
+    dataset = load(drawings, progress=False)
+    recipe = adjust(RECIPES["default"], {"mixup": "0.5", "augmentation": ""})
+    images, targets = Batches(dataset, recipe)[0]
+    assert np.allclose(targets.sum(axis=1), 1)
+    mixed = np.abs(targets - 0.5).max(axis=1) < 0.49
+    assert mixed.any()
+    plain = Batches(dataset, adjust(recipe, {"mixup": "0"}))
+    kept = plain[0][0]
+    assert np.abs(images - kept).reshape(len(images), -1).max(axis=1)[mixed].all()
+
+
+def test_settings_are_read_as_on_a_command_line():
+    changed = adjust(
+        RECIPES["default"],
+        {
+            "frozen_blocks": "4",
+            "learning_rate": "1e-3",
+            "local_contrast": "true",
+            "average": "none",
+            "hidden_units": "64,32",
+            "optimizer": "sgd",
+        },
+    )
+    assert (changed.frozen_blocks, changed.learning_rate) == (4, 1e-3)
+    assert changed.local_contrast is True
+    assert changed.average is None
+    assert changed.hidden_units == (64, 32)
+    assert changed.optimizer == "sgd"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"epoch": "3"}, "no setting is called epoch"),
+        ({"epochs": "three"}, "epochs=three: expected"),
+        ({"standardize": "maybe"}, "standardize=maybe"),
+        ({"batch_size": "none"}, "batch_size=none"),
+        ({"optimizer": "lion"}, "sgd or adamw"),
+        ({"augmentation": "tone+snow"}, "snow"),
+    ],
+)
+def test_wrong_settings_are_said(settings, said):
+    with pytest.raises(RecipeError, match=said):
+        adjust(RECIPES["default"], settings)
+
+
+def test_training_goes_on_from_a_bundle_on_cached_features(bundle, drawings, tmp_path):
+    out = tmp_path / "on"
+    settings = ["cached_views=2", "images_per_epoch=32", "schedule=cosine"]
+    command = ["train", str(drawings), "--out", str(out), "--epochs", "1"]
+    for setting in [*settings, "frozen_blocks=5", "stress_views=0"]:
+        command += ["--set", setting]
+    main([*command, "--from-bundle", str(bundle), "--extra", str(drawings)])
+    before, after = network.load(bundle), network.load(out)
+    for one, other in zip(
+        before.features.get_weights(), after.features.get_weights(), strict=True
+    ):
+        assert (one == other).all()
+    moved = [
+        np.abs(one - other).max() > 0
+        for one, other in zip(
+            before.head.get_weights(), after.head.get_weights(), strict=True
+        )
+    ]
+    assert all(moved)
+
+
+def test_cached_features_are_those_of_the_changed_images(run, drawings):
+    built = network.load(run)
+    front, tail = network.cut(built, 3)
+    dataset = load(drawings, progress=False).subset(np.arange(0, 60, 8))
+    recipe = adjust(RECIPES["default"], {"cached_views": "1", "augmentation": ""})
+    batches = CachedBatches(front, dataset, recipe)
+    features, targets = batches[0]
+    shown = batches.order[: len(features)]
+    expected = built.classifier(dataset.inputs()[shown])
+    np.testing.assert_allclose(tail(features), expected, atol=2e-3)
+    assert (targets.argmax(axis=1) == dataset.labels[shown]).all()
+
+
+def test_group_left_out_is_not_trained_on(drawings, tmp_path):
+    out = tmp_path / "run"
+    command = ["train", str(drawings), "--out", str(out), "--epochs", "1", *FEW]
+    with pytest.raises(SystemExit, match="no group adults"):
+        main([*command, "--leave-out", "adults"])
+    main([*command, "--leave-out", "darkest quarter"])
+    record = json.loads((out / "run.json").read_text())
+    training, _ = split(load(drawings, progress=False))
+    left = len(training.labels) - record["training_images"]
+    assert left == pytest.approx(len(training.labels) / 4, abs=2)
+
+
+def test_keras_network_of_the_bundle_answers_as_the_graph_does(
+    bundle, drawings, tmp_path
+):
+    assert (bundle / network.KERAS_WEIGHTS).stat().st_size < 50e6
+    reports = []
+    for engine in ("onnx", "keras"):
+        out = tmp_path / engine
+        command = ["evaluate", str(drawings), "--out", str(out), "--engine", engine]
+        main([*command, "--bundle", str(bundle)])
+        rows = (out / "predictions.csv").read_text().splitlines()[1:]
+        reports.append(np.array([float(row.split(",")[3]) for row in rows]))
+    assert np.abs(reports[0] - reports[1]).max() < 0.1  # hardly trained, so noisy
+    assert np.corrcoef(*reports)[0, 1] > 0.95
+
+
+def test_changed_keras_weights_are_noticed(bundle, tmp_path):
+    for path in bundle.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with (tmp_path / network.KERAS_WEIGHTS).open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(network.WeightsError, match="checksum"):
+        network.load(tmp_path)
+
+
+def test_evaluation_under_stress(bundle, drawings, tmp_path):
+    out = tmp_path / "report"
+    command = ["evaluate", str(drawings), "--out", str(out), "--bundle", str(bundle)]
+    main([*command, "--validation-only", "--stress"])
+    measured = json.loads((out / "report.json").read_text())["stress"]
+    assert measured["families"].keys() == stress.FAMILIES.keys()
+    accuracies = {
+        name: row["accuracy"]["value"] for name, row in measured["families"].items()
+    }
+    assert accuracies[measured["worst"]["accuracy"]] == min(accuracies.values())
+    assert measured["all"]["accuracy"]["value"] == pytest.approx(
+        np.mean(list(accuracies.values()))
+    )
+    assert Image.open(out / "stress.png").size[0] > 300
 
 
 def test_damaged_bundle_stops_with_the_mending_command(bundle, tmp_path):

@@ -1,0 +1,116 @@
+"""Validation under shift: changes that are always the same and share no code."""
+
+import ast
+import inspect
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pneumonia import ablation, balance, groups, stress
+from pneumonia.augment import DEFAULT
+from pneumonia.data import Dataset
+from pneumonia.phantom import draw
+from pneumonia.recipe import RECIPES, adjust
+
+
+@pytest.fixture(scope="module")
+def drawings() -> np.ndarray:
+    return np.stack([draw(number, size=128) for number in range(13)])[..., None]
+
+
+@pytest.mark.parametrize("family", stress.FAMILIES)
+def test_family_changes_every_image_and_always_in_the_same_way(family, drawings):
+    before = drawings.copy()
+    once, again = (stress.changed(drawings, family) for _ in range(2))
+    assert (drawings == before).all()
+    assert (once == again).all()
+    assert once.shape == drawings.shape
+    assert once.dtype == np.uint8
+    changed = (once != drawings).mean(axis=(1, 2, 3))
+    assert (changed > 0.01).all()
+    assert (stress.changed(drawings, family, seed=1) != once).any()
+
+
+def test_mixed_copies_show_every_family_equally_often(drawings):
+    one, other = (list(stress.mixed_copies(drawings, 2, seed=3)) for _ in range(2))
+    assert (np.stack(one) == np.stack(other)).all()
+    assert (one[0] != one[1]).any()
+    names = stress.mixed_families(len(drawings), 2, seed=3)
+    _, counts = np.unique(names[: len(drawings)], return_counts=True)
+    assert len(counts) == len(stress.FAMILIES)
+    assert counts.max() - counts.min() <= 1
+    assert not list(stress.mixed_copies(drawings, 0))
+
+
+def test_stress_shares_no_code_with_the_training():
+    tree = ast.parse(inspect.getsource(stress))
+    ours = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
+    assert not ours
+
+
+def test_training_that_used_a_kind_of_change_is_told():
+    assert all(stress.seen_in_training(name, DEFAULT) for name in stress.FAMILIES)
+    assert not any(stress.seen_in_training(name, "mirror") for name in stress.FAMILIES)
+    assert stress.seen_in_training("rotation", "mirror+geometry")
+    assert not stress.seen_in_training("gamma", "mirror+geometry")
+
+
+def _dataset(images, labels, names) -> Dataset:
+    patients = np.array([name.partition("_")[0] for name in names])
+    return Dataset(images, np.array(labels), np.array(names), patients, patients)
+
+
+def test_groups_are_chosen_by_name_and_brightness():
+    names = ["IM-1_1", "NORMAL2-IM-2_1", "person1_virus_1", "person2_bacteria_1"]
+    images = np.zeros((4, 128, 128, 1), np.uint8)
+    images[[0, 2]] = 100
+    dataset = _dataset(images, [0, 0, 1, 1], names)
+    found = {name: groups.mask(dataset, name).tolist() for name in groups.GROUPS}
+    assert found == {
+        "normal IM": [True, False, False, False],
+        "normal NORMAL2": [False, True, False, False],
+        "bacteria": [False, False, False, True],
+        "virus": [False, False, True, False],
+        "darkest quarter": [False, True, False, True],
+        "brightest quarter": [True, False, True, False],
+    }
+    chosen = groups.with_other_class(dataset, "virus")
+    assert chosen.tolist() == [True, True, True, False]
+
+
+def test_overlap_weights_leave_the_thumbnail_at_chance():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    images = rng.integers(0, 40, (400, 128, 128, 1)).astype(np.uint8)
+    tone = rng.normal(100 + 12 * labels, 12)  # the shortcut: pneumonias are brighter
+    images = (images + tone[:, None, None, None]).clip(0, 255).astype(np.uint8)
+    weights = balance.overlap_weights(images, labels, np.arange(400))
+    assert weights.min() >= balance.LEAST
+    assert weights.max() <= 1
+    plain = roc_auc_score(labels, tone)
+    weighted = roc_auc_score(labels, tone, sample_weight=weights)
+    assert plain > 0.7
+    assert abs(weighted - 0.5) < (plain - 0.5) / 2
+
+
+def test_rows_of_the_ablation_are_recipes():
+    for row in ablation.ROWS.values():
+        changed = adjust(RECIPES[row.recipe], row.settings)
+        assert (changed != RECIPES[row.recipe]) == bool(row.settings)
+    assert len({str(row) for row in ablation.ROWS.values()}) == len(ablation.ROWS)
+
+
+def test_table_shows_mean_and_spread_over_seeds(tmp_path):
+    for seed, value in enumerate((0.9, 0.8)):
+        run = tmp_path / f"ours-{seed}"
+        run.mkdir()
+        (run / "measured.json").write_text(
+            f'{{"stress_auroc": {value}, "worst_family": "JPEG", "adults": 9}}'
+        )
+    table = ablation.collect(tmp_path)
+    (row,) = table["rows"]
+    assert row["seeds"] == [0, 1]
+    assert row["stress_auroc"]["mean"] == pytest.approx(0.85)
+    assert row["stress_auroc"]["spread"] == pytest.approx(0.1)
+    assert "0.850 (0.100)" in ablation.summarise(table)
