@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
+from .arguments import build as parser
 from .classifier import NOTICE, BundleError, load_classifier, selftest
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
@@ -33,11 +33,16 @@ def _train(args: argparse.Namespace) -> None:
         args.source,
         args.out,
         recipe=args.recipe,
+        settings={
+            **({"epochs": str(args.epochs)} if args.epochs else {}),
+            **dict(args.set),
+        },
         backbone_weights=(
             None if args.backbone_weights == "random" else args.backbone_weights
         ),
-        epochs=args.epochs,
-        images_per_epoch=args.images_per_epoch,
+        start=args.from_run or args.from_bundle,
+        extra=args.extra,
+        leave_out=args.leave_out,
         seed=args.seed,
         precision=args.precision,
         resume=args.resume,
@@ -45,14 +50,56 @@ def _train(args: argparse.Namespace) -> None:
     print(f"run kept in {out}; next: python -m pneumonia export {out} --out BUNDLE")
 
 
+def _ablate(args: argparse.Namespace) -> None:
+    from . import ablation
+
+    table = ablation.ablate(
+        args.source,
+        args.out,
+        warm_up=args.from_run,
+        adults=args.adults,
+        table=args.table,
+        rows=args.rows,
+        seeds=args.seeds,
+        backbone_weights=args.backbone_weights,
+        precision=args.precision,
+    )
+    print(ablation.summarise(table))
+
+
 def _evaluate(args: argparse.Namespace) -> None:
     from . import evaluate
 
     report = evaluate.evaluate(
-        args.source, args.out, args.bundle, validation_only=args.validation_only
+        args.source,
+        args.out,
+        args.bundle,
+        validation_only=args.validation_only,
+        under_stress=args.stress,
+        engine=args.engine,
     )
     print(evaluate.summarise(report))
     print(f"report and plots written to {args.out}")
+
+
+def _options(args: argparse.Namespace) -> dict:
+    return {name: value for name, value in vars(args).items() if name != "run"}
+
+
+def _audit(args: argparse.Namespace) -> None:
+    from . import audit
+
+    report = audit.audit(**_options(args))
+    print(audit.summarise(report))
+    print(f"audit and figures written to {args.out}")
+
+
+def _card(args: argparse.Namespace) -> None:
+    from . import card
+
+    options = _options(args)
+    options.pop("out").write_text(card.write_card(**options), encoding="utf-8")
+    print(f"model card written to {args.out}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -98,81 +145,24 @@ def _selftest(args: argparse.Namespace) -> None:
     print("the bundle works here")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pneumonia", description=NOTICE)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(run, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(run.__name__[1:], help=text, description=text)
-        sub.set_defaults(run=run)
-        return sub
-
-    source_help = "folder with NORMAL/ and PNEUMONIA/ (or train/...), or arrays .npz"
-    sub = command(_download, "download the public data set")
-    sub.add_argument("--out", type=Path, required=True, help="folder for it")
-
-    sub = command(_data, "count images, patients, duplicates, unreadable files")
-    sub.add_argument("source", type=Path, help=source_help)
-    sub.add_argument("--arrays", type=Path, metavar="FILE.npz", help="keep it decoded")
-
-    sub = command(_train, "train a network")
-    sub.add_argument("source", type=Path, help=source_help)
-    sub.add_argument(
-        "--out", type=Path, required=True, metavar="RUN", help="run folder"
-    )
-    sub.add_argument("--recipe", choices=["default", "seed"], default="default")
-    sub.add_argument(
-        "--backbone-weights",
-        default="imagenet",
-        metavar="imagenet|random|PATH",
-        help="where VGG19's convolutions start (default: imagenet, downloaded once)",
-    )
-    sub.add_argument("--epochs", type=int, metavar="N", help="most epochs")
-    sub.add_argument("--images-per-epoch", type=int, metavar="N")
-    sub.add_argument("--seed", type=int, default=0, metavar="N")
-    sub.add_argument(
-        "--precision",
-        choices=["float32", "mixed_bfloat16", "mixed_float16"],
-        default="float32",
-        help="mixed_* is faster where the machine computes it natively",
-    )
-    sub.add_argument(
-        "--resume", action="store_true", help="go on with the run in --out"
-    )
-
-    sub = command(_evaluate, "measure a bundle on labelled images")
-    sub.add_argument("source", type=Path, help=source_help)
-    sub.add_argument("--out", type=Path, required=True, help="folder for report, plots")
-    sub.add_argument(
-        "--validation-only",
-        action="store_true",
-        help="only the patients that training holds out",
-    )
-    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
-
-    sub = command(_export, "turn a run into the bundle that is served")
-    sub.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
-    sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
-    sub.add_argument("--data", type=Path, help="data set, where it has moved")
-
-    sub = command(_predict, "answer image files and folders, one CSV row each")
-    sub.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    sub.add_argument(
-        "--csv", type=Path, metavar="FILE", help="default: standard output"
-    )
-    sub.add_argument(
-        "--overlays", type=Path, metavar="DIR", help="write overlays as PNG"
-    )
-    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
-
-    sub = command(_selftest, "check that the bundle is whole and answers as it should")
-    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
-    return parser
+_COMMANDS = (
+    _data,
+    _download,
+    _train,
+    _ablate,
+    _evaluate,
+    _audit,
+    _card,
+    _export,
+    _predict,
+    _selftest,
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what the user can mend ends in one sentence, status 1."""
-    args = _parser().parse_args(arguments)
+    commands = {run.__name__[1:]: run for run in _COMMANDS}
+    args = parser(commands).parse_args(arguments)
     try:
         args.run(args)
     except (BundleError, ValueError, RuntimeError) as error:

@@ -47,7 +47,14 @@ class Row:
 
 
 ROWS = {
-    "seed": Row("the published recipe: frozen base", recipe="seed", from_warm_up=False),
+    "seed": Row(
+        "the published recipe: frozen base, pixels in [0, 1], both flips; two fixed "
+        "changed versions of each image, 20 epochs",
+        {"cached_views": "2"},
+        recipe="seed",
+        from_warm_up=False,
+    ),
+    "warm-up": Row("what the rows start from", recipe="warm-up", from_warm_up=False),
     "mirror": Row("no change but mirroring", {"augmentation": "mirror"}),
     "ours": Row("all families of changes"),
     "ours+transfer": Row(
@@ -93,6 +100,7 @@ def ablate(
     *,
     warm_up: str | Path,
     adults: str | Path,
+    table: str | Path | None = None,
     rows: list[str] | None = None,
     seeds: tuple[int, ...] = (0,),
     backbone_weights: str | Path = "imagenet",
@@ -102,22 +110,28 @@ def ablate(
 
     Args:
         source: the training data set, as in `data.load`.
-        out: folder of the runs, and of `ablation.json`.
+        out: folder of the runs.
         warm_up: the run that rows go on from: `train --recipe warm-up`.
         adults: a data set of adults, measured on; rows may train on it too.
-        rows: keys of `ROWS`; None: those that were begun in `out`.
+        table: file that the figures are added to; None: `ablation.json` in `out`.
+        rows: keys of `ROWS` to train and measure; None: none, collect what there is.
         seeds: each row is trained once with each.
         backbone_weights: as in `network.build`, for rows that don't use the warm-up.
         precision: as in `train.train`.
 
     Returns:
-        What `ablation.json` holds: rows with mean and spread over their seeds.
+        What the table holds, as in `collect`.
+
+    Raises:
+        train.RunError: no such row.
     """
     out = Path(out)
     dataset = data.load(source)
     _, validation = data.split(dataset)
     grown_up = data.load(adults)
     for name in rows or ():
+        if name not in ROWS:
+            raise train.RunError(f"no row {name}; expected one of {', '.join(ROWS)}")
         for seed in seeds:
             run = out / f"{name}-{seed}"
             if not (run / "curves.png").exists():
@@ -137,9 +151,10 @@ def ablate(
             if not (run / "measured.json").exists():
                 measured = measure_run(run, validation, grown_up, precision)
                 (run / "measured.json").write_text(json.dumps(measured, indent=2))
-    table = collect(out)
-    (out / "ablation.json").write_text(json.dumps(table, indent=2) + "\n")
-    return table
+    table = Path(table or out / "ablation.json")
+    collected = collect(out, table)
+    table.write_text(json.dumps(collected, indent=1) + "\n")
+    return collected
 
 
 def measure_run(
@@ -216,39 +231,49 @@ def _margins(model: network.Network, images: np.ndarray) -> np.ndarray:
     return logits[:, 1] - logits[:, 0]
 
 
-def collect(out: str | Path) -> dict:
-    """Gather the measured runs of a folder into a table.
+def collect(out: str | Path, table: str | Path) -> dict:
+    """Put the measured runs of a folder into a table, beside what it holds already.
+
+    Args:
+        out: folder of runs, `ROW-SEED/measured.json`.
+        table: a table that `collect` returned, as JSON; need not exist yet. A run that
+            is in both is taken from the folder.
 
     Returns:
-        `rows`: name, what, seeds, command and each figure's mean and spread (largest
-        minus smallest over seeds; None for one seed).
+        `rows`: name, what, command, each seed's figures under `runs`, and for each
+        figure its mean and spread (largest minus smallest over seeds; None for one).
     """
-    found: dict[str, list[Path]] = {}
+    runs: dict[str, dict[str, dict]] = {}
+    if Path(table).exists():
+        for row in json.loads(Path(table).read_text())["rows"]:
+            runs[row["name"]] = row["runs"]
     for path in sorted(Path(out).glob("*/measured.json")):
-        found.setdefault(path.parent.name.rpartition("-")[0], []).append(path.parent)
-    rows = []
-    for name in [*ROWS, *(found.keys() - ROWS.keys())]:
-        if name not in found:
-            continue
-        runs = found[name]
-        measured = [json.loads((run / "measured.json").read_text()) for run in runs]
-        rows.append(
-            {
-                "name": name,
-                "what": ROWS[name].what if name in ROWS else "",
-                "seeds": [int(run.name.rpartition("-")[2]) for run in runs],
-                "worst_family": measured[0]["worst_family"],
-                **{
-                    key: _spread([m[key] for m in measured])
-                    for key in _figures(measured)
-                },
-            }
-        )
-    return {"what": __doc__.partition("\n\n")[2].strip(), "rows": rows}
+        name, _, seed = path.parent.name.rpartition("-")
+        if name in ROWS:
+            runs.setdefault(name, {})[seed] = json.loads(path.read_text())
+    return {
+        "what": __doc__.partition("\n\n")[2].strip(),
+        "rows": [_describe(name, runs[name]) for name in ROWS if name in runs],
+    }
 
 
-def _figures(measured: list[dict]) -> list[str]:
-    return [key for key, value in measured[0].items() if isinstance(value, float)]
+def _describe(name: str, runs: dict[str, dict]) -> dict:
+    measured = list(runs.values())
+    figures = [key for key, value in measured[0].items() if isinstance(value, float)]
+    seeds = sorted(int(seed) for seed in runs)
+    return {
+        "name": name,
+        "what": ROWS[name].what,
+        "command": "python -m pneumonia ablate DIR --out RUNS --from-run WARM-UP "
+        f"--adults ADULTS --rows {name} --seeds {' '.join(map(str, seeds))}",
+        "seeds": seeds,
+        "worst_family": min(
+            stress.FAMILIES,
+            key=lambda family: np.mean([m["families"][family] for m in measured]),
+        ),
+        **{key: _spread([m[key] for m in measured]) for key in figures},
+        "runs": runs,
+    }
 
 
 def _spread(values: list[float]) -> dict:
@@ -263,7 +288,11 @@ def summarise(table: dict) -> str:
     rows = table["rows"]
     if not rows:
         return "no row was measured yet"
-    figures = [key for key, value in rows[0].items() if isinstance(value, dict)]
+    figures = [
+        key
+        for key, value in rows[0].items()
+        if isinstance(value, dict) and "mean" in value
+    ]
     lines = [f"{'row':<18}{'seeds':>6}" + "".join(f"{key:>26}" for key in figures)]
     for row in rows:
         cells = []

@@ -7,8 +7,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 THUMBNAIL = 16
-LEAST = 0.05
-"""Smallest weight: nobody is left out."""
+LEAST = 0.15
+"""Smallest weight: nobody is left out, and no few images are all that is seen."""
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ def overlap_weights(
         groups: (n,) patient groups.
 
     Returns:
-        float64 (n,) in [0.05, 1].
+        float64 (n,) in [0.15, 1].
     """
     simple = make_pipeline(
         StandardScaler(),

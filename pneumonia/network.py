@@ -230,19 +230,24 @@ def cut(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
         front: (n, 128, 128, 1) -> features of the last of those blocks, and
         tail: those features -> probabilities (n, 2).
     """
-    layers_ = network.classifier.layers
-    inside = [
+    inside = network.classifier.layers[1:]
+    ends = [
         number
-        for number, layer in enumerate(layers_)
+        for number, layer in enumerate(inside, 1)
         if layer.name.startswith("block") and int(layer.name[len("block")]) <= blocks
     ]
-    last = layers_[inside[-1]]
-    front = keras.Model(network.classifier.input, last.output, name="front")
-    features = keras.Input(last.output.shape[1:], name="front_features")
-    x = features
-    for layer in layers_[inside[-1] + 1 :]:
-        x = layer(x)
-    return front, keras.Model(features, x, name="tail")
+
+    def chain(start, part):
+        x = start
+        for layer in part:
+            x = layer([x] * 3 if isinstance(layer, layers.Concatenate) else x)
+        return keras.Model(start, x)
+
+    front = chain(
+        keras.Input(network.classifier.input_shape[1:]), inside[: max(ends, default=0)]
+    )
+    tail = chain(keras.Input(front.output_shape[1:]), inside[max(ends, default=0) :])
+    return front, tail
 
 
 def run_logits(network: Network, images: np.ndarray, batch: int = 32) -> np.ndarray:
@@ -256,11 +261,9 @@ def run_logits(network: Network, images: np.ndarray, batch: int = 32) -> np.ndar
     Returns:
         logits float32 (n, 2).
     """
-    whole = keras.Model(
-        network.classifier.input, network.classifier.get_layer("logits").output
-    )
     starts = range(0, len(images), batch)
-    parts = [whole.predict_on_batch(images[i : i + batch]) for i in starts]
+    maps = (network.features.predict_on_batch(images[i : i + batch]) for i in starts)
+    parts = [network.head.predict_on_batch(feature_map) for feature_map in maps]
     return np.concatenate([np.asarray(part, np.float32) for part in parts])
 
 

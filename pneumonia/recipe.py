@@ -189,4 +189,14 @@ RECIPES = {
         stress_views=0,
     ),
     "default": _OURS,
+    # A slow way on from the default recipe's network, against what shortcuts are left.
+    "refine": dataclasses.replace(
+        _OURS,
+        augmentation=augment.DEFAULT + "+transfer",
+        overlap_weights=True,
+        images_per_epoch=4800,
+        epochs=8,
+        learning_rate=3e-5,
+        schedule="cosine",
+    ),
 }

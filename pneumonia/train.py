@@ -7,28 +7,22 @@ and the callbacks are brought up to date by replaying the history.
 
 import csv
 import json
-import shlex
 import sys
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from . import balance, data, groups, network, stress
+from . import balance, data, groups, network, runs, stress
 from .cache import CachedBatches, compute
 from .callbacks import KeepAverage, KeepBest, Replay, SaveState, SeedEpoch
 from .recipe import RECIPES, Recipe, adjust
+from .runs import RunError
 from .sampling import Batches, one_hot
 
 EXTRA_HELD_OUT = 0.3
 """Share of the patients of an extra data set that is kept from training."""
-
-
-class RunError(RuntimeError):
-    """The run's folder is not what the command needs; says what to do."""
 
 
 def train(
@@ -75,7 +69,7 @@ def train(
         RunError: `out` holds another run already, or none to resume.
     """
     out = Path(out)
-    _check_folder(out, resume)
+    runs.check_folder(out, resume)
     settings = settings or {}
     if resume:
         record = json.loads((out / "run.json").read_text())
@@ -106,29 +100,19 @@ def train(
             built.classifier.set_weights(weights)
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
-            options = {
-                "--recipe": recipe,
-                "--from-run": start,
-                "--backbone-weights": None if start else backbone_weights or "random",
-                "--extra": extra,
-                "--leave-out": leave_out,
-                "--seed": seed,
-                "--precision": precision,
-            }
             record = {
-                "command": _command(source, out, settings, options),
-                # the same without this machine's paths
-                "repeat": _command("DIR", "RUN", settings, _nameless(options)),
-                "started": datetime.now(UTC).isoformat(timespec="seconds"),
-                "versions": _versions(),
-                "source": str(source),
-                "recipe": recipe,
-                "backbone_weights": Path(str(backbone_weights)).name,
-                "started_from": None if start is None else Path(start).name,
-                "extra_source": None if extra is None else str(extra),
-                "left_out": leave_out,
-                "seed": seed,
-                "precision": precision,
+                **runs.describe(
+                    source,
+                    out,
+                    recipe=recipe,
+                    settings=settings,
+                    backbone_weights=backbone_weights,
+                    start=start,
+                    extra=extra,
+                    leave_out=leave_out,
+                    seed=seed,
+                    precision=precision,
+                ),
                 **images.sizes(),
                 "network": chosen.network,
             }
@@ -137,7 +121,7 @@ def train(
         _fit(built, out, chosen, seed, images, resume)
     finally:
         keras.config.set_dtype_policy("float32")
-    plot_history(out)
+    runs.plot_history(out)
     return out
 
 
@@ -167,16 +151,6 @@ def _gather(source, extra, leave_out: str | None) -> _Images:
     if extra:
         extra, _ = data.split(data.load(extra), EXTRA_HELD_OUT)
     return _Images(training, validation, extra or None)
-
-
-def _check_folder(out: Path, resume: bool) -> None:
-    begun = (out / "last.weights.h5").exists()
-    if resume and not begun:
-        raise RunError(f"{out} holds no run to resume. Start it without --resume.")
-    if begun and not resume:
-        raise RunError(
-            f"{out} holds a run already. Go on with --resume, or choose another --out."
-        )
 
 
 def _start(start, backbone_weights, recipe: Recipe, training, seed: int) -> list:
@@ -308,7 +282,7 @@ def _restore(model, out: Path, steps: int) -> list[dict]:
     """Load the last state and return the history up to it, oldest epoch first."""
     model.load_weights(out / "last.weights.h5")
     epochs_done = int(model.optimizer.iterations) // steps
-    history = read_history(out)[:epochs_done]
+    history = runs.read_history(out)[:epochs_done]
     with (out / "history.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
@@ -320,58 +294,3 @@ def _is_finished(history: list[dict], recipe: Recipe) -> bool:
     losses = [row["val_loss"] for row in history]
     waited = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
     return len(losses) >= recipe.epochs or waited >= recipe.patience
-
-
-def read_history(out: str | Path) -> list[dict]:
-    """Return one dict of floats per epoch of the run in `out`."""
-    with (Path(out) / "history.csv").open(newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-def _command(source, out, settings: dict, options: dict) -> str:
-    words = ["python", "-m", "pneumonia", "train", str(source), "--out", str(out)]
-    for option, value in options.items():
-        words += [option, str(value)] if value is not None else []
-    for name, value in settings.items():
-        words += ["--set", f"{name}={value}"]
-    return shlex.join(words)
-
-
-def _nameless(options: dict) -> dict:
-    """Replace paths by what they stand for."""
-    places = {"--from-run": "START", "--extra": "EXTRA"}
-    kept = {
-        name: places.get(name, value) if value is not None else None
-        for name, value in options.items()
-    }
-    if kept["--backbone-weights"] not in (None, "random", "imagenet"):
-        kept["--backbone-weights"] = "WEIGHTS"
-    return kept
-
-
-def _versions() -> dict[str, str]:
-    backend = keras.backend.backend()
-    names = ("keras", "numpy", "pillow", backend)
-    return {
-        "python": sys.version.split()[0],
-        "backend": backend,
-        **{name: version(name) for name in names},
-    }
-
-
-def plot_history(out: str | Path) -> None:
-    """Draw loss, accuracy and AUROC of the run in `out` into `curves.png`."""
-    from matplotlib.figure import Figure
-
-    history = read_history(out)
-    epochs = np.arange(1, len(history) + 1)
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axis, name in zip(
-        figure.subplots(1, 3), ("loss", "accuracy", "auroc"), strict=True
-    ):
-        for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            axis.plot(epochs, [row[key] for row in history], label=label)
-        axis.set(xlabel="epoch", title={"auroc": "AUROC"}.get(name, name))
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.savefig(Path(out) / "curves.png", dpi=120)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 
 import numpy as np
 import pytest
@@ -102,14 +103,17 @@ def test_rows_of_the_ablation_are_recipes():
 
 
 def test_table_shows_mean_and_spread_over_seeds(tmp_path):
-    for seed, value in enumerate((0.9, 0.8)):
-        run = tmp_path / f"ours-{seed}"
-        run.mkdir()
-        (run / "measured.json").write_text(
-            f'{{"stress_auroc": {value}, "worst_family": "JPEG", "adults": 9}}'
-        )
-    table = ablation.collect(tmp_path)
+    table = {}
+    for seed, value in enumerate((0.9, 0.8)):  # one after the other, into one table
+        run = tmp_path / str(seed) / f"ours-{seed}"
+        run.mkdir(parents=True)
+        families = {**dict.fromkeys(stress.FAMILIES, value), "JPEG": value / 2}
+        measured = {"stress_auroc": value, "adults": 9, "families": families}
+        (run / "measured.json").write_text(json.dumps(measured))
+        table = ablation.collect(run.parent, tmp_path / "ablation.json")
+        (tmp_path / "ablation.json").write_text(json.dumps(table))
     (row,) = table["rows"]
+    assert row["worst_family"] == "JPEG"
     assert row["seeds"] == [0, 1]
     assert row["stress_auroc"]["mean"] == pytest.approx(0.85)
     assert row["stress_auroc"]["spread"] == pytest.approx(0.1)

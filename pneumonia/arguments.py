@@ -1,0 +1,170 @@
+"""What the command line takes: every command's arguments."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .classifier import BUNDLE, NOTICE
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
+    """Build the parser.
+
+    Args:
+        commands: what runs under each name; it is left in `args.run`.
+    """
+    parser = argparse.ArgumentParser(prog="python -m pneumonia", description=NOTICE)
+    subs = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = subs.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=commands[name])
+        return sub
+
+    def backbone(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--backbone-weights",
+            default="imagenet",
+            metavar="imagenet|random|PATH",
+            help="where VGG19 starts (default: imagenet, downloaded once)",
+        )
+
+    def precision(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--precision",
+            choices=["float32", "mixed_bfloat16", "mixed_float16"],
+            default="float32",
+            help="mixed_* is faster where the machine computes it natively",
+        )
+
+    source_help = "folder with NORMAL/ and PNEUMONIA/ (or train/...), or arrays .npz"
+    sub = command("download", "download the public data set")
+    sub.add_argument("--out", type=Path, required=True, help="folder for it")
+
+    sub = command("data", "count images, patients, duplicates, unreadable files")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument("--arrays", type=Path, metavar="FILE.npz", help="keep it decoded")
+
+    sub = command("train", "train a network")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="RUN", help="run folder"
+    )
+    sub.add_argument("--recipe", default="default", help="default, seed, warm-up, row")
+    backbone(sub)
+    sub.add_argument("--epochs", type=int, metavar="N", help="most epochs")
+    sub.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="change one setting of the recipe, such as images_per_epoch=600",
+    )
+    start = sub.add_mutually_exclusive_group()
+    start.add_argument("--from-run", type=Path, metavar="RUN", help="go on from it")
+    start.add_argument(
+        "--from-bundle",
+        nargs="?",
+        const=BUNDLE,
+        type=Path,
+        metavar="BUNDLE",
+        help="go on from a bundle's network (default: the one that ships)",
+    )
+    sub.add_argument("--extra", type=Path, metavar="DIR", help="train on these too")
+    sub.add_argument(
+        "--leave-out", metavar="GROUP", help="a group that training must not see"
+    )
+    sub.add_argument("--seed", type=int, default=0, metavar="N")
+    precision(sub)
+    sub.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out"
+    )
+
+    sub = command("ablate", "train and measure what each step of the recipe buys")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    sub.add_argument(
+        "--from-run", type=Path, required=True, metavar="RUN", help="the warm-up's run"
+    )
+    sub.add_argument("--adults", type=Path, required=True, metavar="DIR")
+    sub.add_argument(
+        "--table", type=Path, metavar="FILE", help="add to it (default: in --out)"
+    )
+    sub.add_argument("--rows", nargs="+", metavar="ROW", help="default: only collect")
+    sub.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
+    backbone(sub)
+    precision(sub)
+
+    sub = command("evaluate", "measure a bundle on labelled images")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument("--out", type=Path, required=True, help="folder for report, plots")
+    sub.add_argument(
+        "--validation-only",
+        action="store_true",
+        help="only the patients that training holds out",
+    )
+    sub.add_argument(
+        "--stress",
+        action="store_true",
+        help="measure them under every family of changes too, and in groups",
+    )
+    sub.add_argument(
+        "--engine",
+        choices=["onnx", "keras"],
+        default="onnx",
+        help="what is served, or the Keras network beside it",
+    )
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+
+    sub = command("audit", "look for shortcuts in a data set and in a bundle's answers")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument("--out", type=Path, required=True, help="folder for audit.json")
+    sub.add_argument(
+        "--originals", type=Path, metavar="DIR", help="files of original size, by class"
+    )
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    sub.add_argument(
+        "--against", type=Path, metavar="BUNDLE", help="compare heat maps with another"
+    )
+    sub.add_argument(
+        "--validation-only",
+        action="store_true",
+        help="ask only about the patients that training holds out",
+    )
+
+    sub = command("card", "write the model card from what was measured")
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    for name in ("report", "audit", "ablation", "adults"):
+        text = f"default: {name}.json beside bundle.json"
+        sub.add_argument(f"--{name}", type=Path, metavar="FILE", help=text)
+    sub.add_argument(
+        "--test", type=Path, metavar="FILE", help="report.json of the official test"
+    )
+    sub.add_argument("--out", type=Path, required=True, metavar="MODEL_CARD.md")
+
+    sub = command("export", "turn a run into the bundle that is served")
+    sub.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
+    sub.add_argument("--data", type=Path, help="data set, where it has moved")
+
+    sub = command("predict", "answer image files and folders, one CSV row each")
+    sub.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    sub.add_argument(
+        "--csv", type=Path, metavar="FILE", help="default: standard output"
+    )
+    sub.add_argument(
+        "--overlays", type=Path, metavar="DIR", help="write overlays as PNG"
+    )
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+
+    sub = command("selftest", "check that the bundle is whole and answers as it should")
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    return parser
