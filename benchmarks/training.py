@@ -2,8 +2,8 @@
 
     python benchmarks/training.py DIR [--precision mixed_bfloat16] [--rounds 7]
 
-DIR is a data-set folder as for `python -m pneumonia train`. Weights are random: they take
-the same time. Prints the median of the rounds, and their range.
+DIR is a data-set folder as for `python -m pneumonia train`. Weights are random: they
+take the same time. Prints the median of the rounds, and their range.
 """
 
 import argparse

@@ -214,6 +214,24 @@ def transfer(
     return images
 
 
+def cover_lungs(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cover the middle, where the lungs lie, with noisy grey: only shortcuts are left.
+
+    The box reaches from about a tenth to about nine tenths of either side, and a little
+    less far down.
+    """
+    n, height, width, _ = images.shape
+    images = images.copy()
+    for image in images:
+        edges = np.array([0.1, 0.85, 0.1, 0.9]) + rng.uniform(-0.05, 0.05, 4)
+        top, bottom = (edges[:2] * height).astype(int)
+        left, right = (edges[2:] * width).astype(int)
+        box = image[top:bottom, left:right]
+        noise = rng.normal(rng.uniform(0.1, 0.9), rng.uniform(0, 0.1), box.shape)
+        box[:] = np.clip(noise, 0, 1)
+    return images
+
+
 def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirror every second image left to right."""
     flipped = rng.random(len(images)) < 0.5

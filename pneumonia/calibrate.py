@@ -29,6 +29,25 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
+def threshold_at_sensitivity(
+    labels: np.ndarray, p_pneumonia: np.ndarray, sensitivity: float
+) -> float:
+    """Choose the highest threshold that still finds a share of the pneumonias.
+
+    All that is left goes to specificity: on an unseen batch it is the normal images
+    that are misjudged.
+
+    Args:
+        labels: int (n,), indices into LABELS.
+        p_pneumonia: float (n,), probability, or anything that grows with it.
+        sensitivity: share of the pneumonias at or above the threshold, in (0, 1).
+    """
+    positives = np.sort(p_pneumonia[labels == 1])
+    missed = int((1 - sensitivity) * len(positives))  # how many may lie below
+    below = positives[missed - 1] if missed else positives[0] - 1e-6
+    return float((below + positives[missed]) / 2)
+
+
 def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
     """Choose where sensitivity plus specificity is greatest (Youden 1950).
 

@@ -33,7 +33,7 @@ class Recipe:
         optimizer: "sgd" or "adamw".
         learning_rate: at the start.
         schedule: "plateau" multiplies the learning rate by 0.3 after `plateau` epochs
-            without better validation loss; "cosine" lets it fall to zero over the run.
+            without better validation; "cosine" lets it fall to zero over the run.
         momentum: of stochastic gradient descent.
         weight_decay: of AdamW, decoupled (Loshchilov and Hutter 2019).
         average: decay per step of the moving average of the weights that is validated
@@ -41,12 +41,16 @@ class Recipe:
         label_smoothing: share of the target spread over both classes, in [0, 1).
         mixup: parameter of the Beta distribution by which pairs of images are mixed
             (Zhang et al. 2018, "mixup"); 0 mixes none.
+        void_share: share of the images whose lungs are covered after all other changes,
+            and whose target is undecided: what is left must not decide.
         cached_views: show every image in so many fixed changed versions, whose frozen
             features are computed once; 0: changed anew each time.
         stress_views: how many copies of each validation image, changed as in
             `stress.mixed_copies`, are validated on besides the image itself. The clean
             ones alone can't tell epochs apart.
-        patience: epochs without better validation loss until training stops.
+        monitor: validation figure by which the best epoch is kept: "val_loss", or
+            "val_auroc", which the share of hard images does not move.
+        patience: epochs without a better one until training stops.
         plateau: see `schedule`.
     """
 
@@ -71,8 +75,10 @@ class Recipe:
     average: float | None = None
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    void_share: float = 0.0
     cached_views: int = 0
     stress_views: int = 0
+    monitor: str = "val_loss"
     patience: int = 6
     plateau: int = 2
 
@@ -82,6 +88,7 @@ class Recipe:
         for name, expected in (
             ("optimizer", ("sgd", "adamw")),
             ("schedule", ("plateau", "cosine")),
+            ("monitor", ("val_loss", "val_auroc")),
         ):
             if getattr(self, name) not in expected:
                 raise RecipeError(
@@ -198,5 +205,17 @@ RECIPES = {
         epochs=8,
         learning_rate=3e-5,
         schedule="cosine",
+        monitor="val_auroc",
+    ),
+    # The last stage: what stands around the lungs must not decide.
+    "finish": dataclasses.replace(
+        _OURS,
+        augmentation=augment.DEFAULT + "+transfer",
+        void_share=0.12,
+        images_per_epoch=4800,
+        epochs=4,
+        learning_rate=2e-5,
+        schedule="cosine",
+        monitor="val_auroc",
     ),
 }

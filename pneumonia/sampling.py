@@ -47,7 +47,12 @@ class Batches(keras.utils.PyDataset):
         """Return float32 (n, 128, 128, 1) in [0, 1] and targets float32 (n, 2)."""
         chosen, rng = self._chosen(step)
         images = self.change(data.as_input(self.images[chosen]), rng)
-        return self._mixed(images, one_hot(self.labels[chosen]), rng)
+        targets = one_hot(self.labels[chosen])
+        if self.recipe.void_share:
+            void = rng.random(len(images)) < self.recipe.void_share
+            images[void] = augment.cover_lungs(images[void], rng)
+            targets[void] = 1 / len(LABELS)
+        return self._mixed(images, targets, rng)
 
     def _chosen(self, step: int) -> tuple[np.ndarray, np.random.Generator]:
         """Return which images a step shows, and the generator of its changes."""

@@ -17,6 +17,7 @@ import numpy as np
 from . import balance, data, groups, network, runs, stress
 from .cache import CachedBatches, compute
 from .callbacks import KeepAverage, KeepBest, Replay, SaveState, SeedEpoch
+from .classifier import LABELS
 from .recipe import RECIPES, Recipe, adjust
 from .runs import RunError
 from .sampling import Batches, one_hot
@@ -205,7 +206,11 @@ def compile_network(model: keras.Model, recipe: Recipe, steps: int) -> None:
         loss=keras.losses.CategoricalCrossentropy(
             label_smoothing=recipe.label_smoothing
         ),
-        metrics=["accuracy", keras.metrics.AUC(name="auroc")],
+        metrics=[
+            "accuracy",
+            # of each label for itself, which the operating point does not move
+            keras.metrics.AUC(multi_label=True, num_labels=len(LABELS), name="auroc"),
+        ],
         # XLA is slower than oneDNN on TensorFlow's CPU, and much faster elsewhere.
         jit_compile=keras.backend.backend() == "jax",
     )
@@ -220,21 +225,25 @@ def _fit(built: network.Network, out, recipe, seed, images: _Images, resume) -> 
         return
     batches.start(len(history))
     targets = np.tile(one_hot(images.validation.labels), (1 + recipe.stress_views, 1))
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience)
+    watched = {
+        "monitor": recipe.monitor,
+        "mode": "min" if recipe.monitor == "val_loss" else "max",
+    }
+    stop = keras.callbacks.EarlyStopping(**watched, patience=recipe.patience)
     by_loss = [stop]
     if recipe.schedule == "plateau":
         slow_down = keras.callbacks.ReduceLROnPlateau(
-            "val_loss", factor=0.3, patience=recipe.plateau, verbose=1
+            **watched, factor=0.3, patience=recipe.plateau, verbose=1
         )
         by_loss.insert(0, slow_down)
         model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
     keep_best = KeepBest(
         built.classifier,
         out / "best.weights.h5",
-        monitor="val_loss",
+        **watched,
         save_best_only=True,
         save_weights_only=True,
-        initial_value_threshold=min((r["val_loss"] for r in history), default=None),
+        initial_value_threshold=_best(history, recipe),
     )
     model.fit(
         batches,
@@ -291,6 +300,14 @@ def _restore(model, out: Path, steps: int) -> list[dict]:
 
 
 def _is_finished(history: list[dict], recipe: Recipe) -> bool:
-    losses = [row["val_loss"] for row in history]
-    waited = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
-    return len(losses) >= recipe.epochs or waited >= recipe.patience
+    if not history:
+        return False
+    values = [row[recipe.monitor] for row in history]
+    waited = len(values) - 1 - values.index(_best(history, recipe))
+    return len(values) >= recipe.epochs or waited >= recipe.patience
+
+
+def _best(history: list[dict], recipe: Recipe) -> float | None:
+    """Return the best value that was watched so far."""
+    values = (row[recipe.monitor] for row in history)
+    return (min if recipe.monitor == "val_loss" else max)(values, default=None)

@@ -8,6 +8,7 @@ from pneumonia.calibrate import (
     choose_uncertain_band,
     fit_temperature,
     measure_band,
+    threshold_at_sensitivity,
 )
 from pneumonia.classifier import softmax
 from pneumonia.evaluate import confusion_counts, measure
@@ -65,6 +66,15 @@ def test_threshold_weighs_both_classes_alike():
     chosen = choose_threshold(labels, p)
     assert (p[:10] < chosen).mean() == 1
     assert (p[10:] >= chosen).mean() > 0.9
+
+
+def test_threshold_keeps_the_sensitivity_that_is_asked_for():
+    labels = np.r_[np.zeros(50, int), np.ones(100, int)]
+    p = np.r_[np.linspace(0, 0.4, 50), np.linspace(0.3, 1, 100)]
+    for asked in (0.9, 0.96, 0.999):
+        chosen = threshold_at_sensitivity(labels, p, asked)
+        kept = (p[50:] >= chosen).mean()
+        assert asked <= kept <= asked + 0.0101
 
 
 def test_uncertain_band_lies_around_the_threshold_where_errors_are():

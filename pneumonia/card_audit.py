@@ -1,0 +1,170 @@
+"""What the model card says of shortcuts: the tables of `audit.json`."""
+
+from .card_words import NOT_MEASURED, command, interval, number, share, table
+from .classifier import LABELS
+
+
+def shortcuts(audit: dict | None) -> str:
+    """Write the shortcut audit."""
+    if not audit:
+        return NOT_MEASURED
+    found, heat = audit["shortcuts"], audit["heat_map"]
+    originals = found["originals"]
+    parts = [
+        "**What the data give away without lungs.** A logistic regression sees only "
+        f"the part named; cross-validated by patient ({audit['data']['images']} images "
+        f"of {audit['data']['patients']} patients). An AUROC of 0.5 would be chance.",
+        _readable(found["rows"] + (originals["rows"] if originals else [])),
+        _names(found["names"]),
+    ]
+    if originals:
+        parts += ["Size of the original files, 5th to 95th percentile:", _sizes(found)]
+    asked = audit["asked"]
+    parts += [
+        "**What moves the answers.** The bundle was asked again about "
+        f"{asked['images']} images of {asked['patients']} patients"
+        + (" that training held out" if asked["validation_only"] else "")
+        + ", after a change. Change: of the probability of pneumonia, mean and 95th "
+        "percentile of its size. The last row is the counter-check: with the lungs "
+        "covered there should be little left to answer from.",
+        _moves(audit["interventions"]),
+        "**Where the heat maps lie.** Mean share of the map's mass inside a central "
+        f"box over the lungs (from {share(heat['box']['top'])} to "
+        f"{share(heat['box']['bottom'])} of the height, {share(heat['box']['left'])} "
+        f"to {share(heat['box']['right'])} of the width). The box takes "
+        f"{share(heat['box_area'])} of the picture: that much a map without aim would "
+        "have inside.",
+        _inside(heat),
+        _random_head(audit["randomised_head"]),
+        command(
+            "python -m pneumonia audit DIR/train --out OUT"
+            + (" --validation-only" if asked["validation_only"] else "")
+            + (" --originals ORIGINALS" if originals else "")
+            + (" --against ANOTHER_BUNDLE" if heat["against"] else "")
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def _readable(rows: list[dict]) -> str:
+    return table(
+        ("to tell apart", "seen", "images", "AUROC"),
+        [
+            (
+                row["task"],
+                f"{row['name']}: {row['what']}",
+                row["n"],
+                interval(row["auroc"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _names(names: dict[str, dict[str, int]]) -> str:
+    fixed = all(min(counts.values()) == 0 for counts in names.values())
+    counted = "; ".join(
+        f"`{family}` " + ", ".join(f"{n} {label}" for label, n in counts.items() if n)
+        for family, counts in names.items()
+    )
+    meaning = (
+        "The family of a file's name fixes the label by construction"
+        if fixed
+        else "The family of a file's name does not fix the label"
+    )
+    return f"{meaning} ({counted}). The network never sees names."
+
+
+def _sizes(found: dict) -> str:
+    percentiles = found["originals"]["percentiles"]
+    return table(
+        ("truth", "aspect ratio", "width", "height"),
+        [
+            (
+                label,
+                *(
+                    f"{of[key][0]:.{digits}f} to {of[key][2]:.{digits}f}"
+                    for key, digits in (("aspect", 2), ("width", 0), ("height", 0))
+                ),
+            )
+            for label, of in percentiles.items()
+        ],
+    )
+
+
+def _moves(rows: list[dict]) -> str:
+    return table(
+        (
+            "done to the image",
+            *(f"{label}: change" for label in LABELS),
+            *(f"{label}: answers that change" for label in LABELS),
+            "AUROC afterwards",
+        ),
+        [
+            (
+                f"{row['name']}: {row['what']}",
+                *(
+                    f"{number(row[label]['mean_change'])}, "
+                    f"{number(row[label]['p95_change'])}"
+                    for label in LABELS
+                ),
+                *(share(row[label]["labels_changed"]) for label in LABELS),
+                interval(row["auroc"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _inside(heat: dict) -> str:
+    rows = [
+        (
+            name,
+            *(
+                interval(found[label]["share"]) if found[label]["share"] else "no map"
+                for label in LABELS
+            ),
+        )
+        for name, found in (
+            ("this bundle", heat["bundle"]),
+            (_name(heat["against"]), heat["against"]),
+        )
+        if found
+    ]
+    return table(("", *(f"truth: {label}" for label in LABELS)), rows)
+
+
+def _name(other: dict | None) -> str:
+    return f"for comparison, bundle `{other['bundle_sha256'][:12]}`" if other else ""
+
+
+def _random_head(found: dict) -> str:
+    levels = found["levels"]
+    rows = [
+        (
+            ", ".join(level["layers"]),
+            number(level["correlation"]),
+            share(level["empty"]),
+        )
+        for level in levels
+    ]
+    whole, other = levels[-1]["correlation"], found["another_image"]
+    if whole is None or other is None:
+        verdict = "No map was left to compare."
+    elif whole < other / 2:
+        verdict = (
+            "The maps fall apart, as they must: they show what the head has learned, "
+            "and not just edges."
+        )
+    else:
+        verdict = (
+            "The maps do not fall apart as they should: part of what they show has "
+            "nothing to do with what the head has learned."
+        )
+    return (
+        "**With a random head.** The weights of the fully connected layers are "
+        "shuffled, from the last layer on, and the maps compared with the true ones by "
+        f"rank correlation ({found['n']} images, {len(levels[-1]['draws'])} draws; "
+        "Adebayo et al., NeurIPS 2018). One would mean the same map; true maps of "
+        f"different images correlate {number(other)}. {verdict}\n\n"
+    ) + table(("shuffled layers", "correlation", "maps that vanish"), rows)

@@ -1,0 +1,365 @@
+"""The audit on pictures whose shortcuts are known, because they were drawn so."""
+
+import json
+
+import keras
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from PIL import Image
+
+from pneumonia import data, graph, interventions, mapcheck, network, regions, shortcuts
+from pneumonia.__main__ import main
+from pneumonia.phantom import draw
+
+EVEN = {"least": 0.3, "most": 0.7}
+"""Where the AUROC of guessing lies for the numbers of images drawn here."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Few bootstrap samples: what is tested here are the values."""
+    for module in (shortcuts, interventions, mapcheck):
+        monkeypatch.setattr(module, "ROUNDS", 20)
+
+
+def noise(count: int = 120) -> data.Dataset:
+    """Images of noise, two for each patient, every second patient with pneumonia."""
+    rng = np.random.default_rng(0)
+    patients = np.arange(count) // 2
+    labels = patients % 2
+    kinds = np.array(["IM-{:04}-0001", "person{}_virus_1"])[labels]
+    names = [kind.format(p) for kind, p in zip(kinds, patients, strict=True)]
+    groups = patients.astype(str)
+    images = rng.integers(60, 190, (count, 128, 128, 1)).astype(np.uint8)
+    return data.Dataset(images, labels, np.array(names), groups, groups)
+
+
+def found(dataset: data.Dataset, *names: str) -> dict[str, float]:
+    measured = {}
+    for name in names:
+        features = shortcuts.FEATURES[name][1](dataset.images)
+        row = shortcuts.predictability(features, dataset.labels, dataset.groups)
+        measured[name] = row["auroc"]["value"]
+    return measured
+
+
+def test_noise_gives_nothing_away():
+    rows = shortcuts.from_pixels(noise())
+    assert [row["name"] for row in rows] == list(shortcuts.FEATURES)
+    for row in rows:
+        assert row["task"] == "Normal or Pneumonia"
+        assert EVEN["least"] < row["auroc"]["value"] < EVEN["most"], row["name"]
+
+
+def test_name_families_are_told_apart_where_there_are_two():
+    dataset = noise()
+    sick, odd = dataset.labels == 1, np.arange(120) // 4 % 2 == 1
+    names = np.where(
+        sick & odd, np.char.replace(dataset.names, "virus", "bacteria"), dataset.names
+    )
+    dataset.images[sick & odd] = 80
+    dataset = data.Dataset(
+        *(dataset.images, dataset.labels, names, dataset.patients, dataset.groups)
+    )
+    rows = [r for r in shortcuts.from_pixels(dataset) if r["task"].startswith("bact")]
+    assert [row["name"] for row in rows] == ["borders", "thumbnail"]
+    for row in rows:
+        assert row["n"] == 60
+        assert row["auroc"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "seen_by"),
+    [
+        (np.s_[:4, 40:80], {"borders", "thumbnail"}),
+        (np.s_[9:23, 9:23], {"corners", "thumbnail"}),
+        (np.s_[50:80, 50:80], {"thumbnail"}),
+    ],
+)
+def test_a_planted_mark_is_found_where_it_stands(place, seen_by):
+    dataset = noise()
+    marked = dataset.images[dataset.labels == 1]
+    marked[:, *place] = np.where(marked[:, *place] < 125, 60, 189)  # no mean changes
+    marked[:, *place] = np.clip(marked[:, *place].astype(int) + 25, 0, 255)
+    dataset.images[dataset.labels == 1] = marked
+    places = ("borders", "corners", "thumbnail")
+    measured = found(dataset, *places)
+    for name in places:
+        if name in seen_by:
+            assert measured[name] > 0.95, name
+        else:
+            assert EVEN["least"] < measured[name] < EVEN["most"], name
+
+
+def test_brightness_and_sharpness_are_told_apart():
+    brighter, blurred = noise(), noise()
+    brighter.images[brighter.labels == 1] += 20
+    measured = found(brighter, "brightness", "sharpness")
+    assert measured["brightness"] > 0.95
+    assert EVEN["least"] < measured["sharpness"] < EVEN["most"]
+    smooth = np.repeat(np.repeat(blurred.images[:, ::2, ::2], 2, axis=1), 2, axis=2)
+    sick = (blurred.labels == 1)[:, None, None, None]
+    blurred = data.Dataset(
+        np.where(sick, smooth, blurred.images),
+        *(blurred.labels, blurred.names, blurred.patients, blurred.groups),
+    )
+    assert found(blurred, "sharpness")["sharpness"] > 0.95
+
+
+def test_a_patient_is_never_on_both_sides():
+    """Features that name the patient, and labels that no other patient explains."""
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(40), 5)
+    labels = np.repeat(rng.permutation(40) % 2, 5)
+    features = np.repeat(rng.normal(size=(40, 200)), 5, axis=0)
+    honest = shortcuts.predictability(features, labels, groups)
+    leaking = shortcuts.predictability(features, labels, np.arange(200))
+    assert leaking["auroc"]["value"] == 1
+    assert honest["auroc"]["value"] < 0.75
+    low, high = honest["auroc"]["ci95"]
+    assert low < honest["auroc"]["value"] < high
+    assert honest["patients"] == 40
+
+
+def test_what_cannot_be_measured_is_none():
+    features = np.zeros((4, 2))
+    labels, groups = np.array([0, 1, 1, 1]), np.arange(4)
+    assert shortcuts.predictability(features, labels, groups) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("NORMAL/IM-0115-0001.jpeg", "IM-"),
+        ("NORMAL/NORMAL2-IM-0383-0001.jpeg", "NORMAL2-IM-"),
+        ("train/PNEUMONIA/person9_bacteria_41.jpeg", "bacteria"),
+        ("person1000_virus_1681.jpeg", "virus"),
+        ("00001280_004.png", None),
+    ],
+)
+def test_name_families(name, family):
+    assert shortcuts.name_family(name) == family
+
+
+def test_names_are_counted_by_label():
+    assert shortcuts.from_names(noise(8)) == {
+        "IM-": {"Normal": 4, "Pneumonia": 0},
+        "virus": {"Normal": 0, "Pneumonia": 4},
+    }
+
+
+def test_size_of_the_originals_is_read(tmp_path):
+    for label, width in (("NORMAL", 90), ("PNEUMONIA", 130)):
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            picture = Image.new("L", (width + number, 100 + number % 3))
+            picture.save(tmp_path / label / f"{number}.png")
+    originals = shortcuts.from_originals(tmp_path)
+    assert [row["name"] for row in originals["rows"]] == ["aspect ratio", "size"]
+    assert all(row["auroc"]["value"] == 1 for row in originals["rows"])
+    assert originals["percentiles"]["Pneumonia"]["width"][1] == 135.5
+
+
+def test_regions_are_where_they_should_be():
+    assert regions.frame_mask(128, 8).sum() == 128**2 - 112**2
+    assert regions.corner_mask(128, 24).sum() == 4 * 24**2
+    box = regions.lung_box(8)
+    assert box.sum() / 64 == pytest.approx(regions.lung_box_area())
+    assert box[0, 0] == box[7, 4] == 0
+    assert box[3, 3] == 1
+    assert box[6, 3] == pytest.approx(0.4)  # the box ends at 0.8, the cell at 0.875
+
+
+def test_interventions_change_what_they_say():
+    dataset = noise(40)
+    rng = np.random.default_rng(0)
+    for name, (_, change) in interventions.INTERVENTIONS.items():
+        before = dataset.images.copy()
+        after = change(dataset.images, dataset.labels, rng)
+        assert (dataset.images == before).all(), name
+        assert after.shape == before.shape
+        assert after.dtype == np.uint8
+        assert (after == before).all() == (name == "nothing")
+        inner = np.s_[:, 30:90, 30:90]
+        touched = name in ("lungs covered", "mirrored")
+        assert (after[inner] != before[inner]).any() == touched, name
+    swapped = interventions.swap_frames(dataset.images, dataset.labels, rng)
+    for image, label in zip(swapped, dataset.labels, strict=True):
+        others = dataset.images[dataset.labels != label]
+        assert (others[:, 0] == image[0]).all(axis=(1, 2)).any()
+
+
+class Corner:
+    """A stand-in for a classifier that looks at the upper left corner alone."""
+
+    threshold = 0.5
+
+    def run(self, inputs):
+        bright = inputs[:, :24, :24].mean(axis=(1, 2, 3))
+        logits = np.stack([0 * bright, 40 * (bright - 0.4)], axis=1)
+        maps = np.zeros((len(inputs), 2, 8, 8), np.float32)
+        maps[:, 1, 0, 0] = 1  # and for Normal it shows nothing
+        return logits.astype(np.float32), maps, np.zeros((len(inputs), 512))
+
+    def probabilities(self, logits):
+        p = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+        return np.stack([1 - p, p], axis=1)
+
+
+def corner_data() -> data.Dataset:
+    dataset = noise(40)
+    dataset.images[dataset.labels == 0, :24, :24] = 50
+    return dataset
+
+
+def test_a_network_that_looks_at_a_corner_is_caught():
+    rows = interventions.intervene(Corner(), corner_data())
+    rows = {row["name"]: row for row in rows}
+    assert rows["nothing"]["auroc"]["value"] == 1
+    assert rows["nothing"]["Pneumonia"]["mean_change"] == 0
+    caught = rows["corners covered"]
+    assert caught["auroc"]["value"] == 0.5
+    assert caught["Pneumonia"]["labels_changed"] == 1
+    assert caught["Pneumonia"]["mean_shift"] < -0.9
+    assert caught["Normal"]["labels_changed"] == 0
+    assert caught["Normal"]["n"] == 20
+    # a mark in another corner and the other side of the lungs are nothing to it
+    for name in ("R, upper right", "R, lower left", "lungs covered"):
+        assert rows[name]["Pneumonia"]["labels_changed"] == 0, name
+
+
+def test_maps_outside_the_lungs_and_empty_maps_are_counted():
+    measured, mean_maps = mapcheck.look(Corner(), corner_data())
+    assert measured["Pneumonia"]["share"]["value"] == 0
+    assert measured["Pneumonia"]["empty"] == 0
+    assert measured["Normal"] == {"n": 20, "empty": 20, "share": None}
+    assert mean_maps[1, 0, 0] == 1
+
+
+def test_share_inside_the_lung_box():
+    maps = np.zeros((4, 8, 8), np.float32)
+    maps[0, 3, 3] = 0.5  # inside
+    maps[1, 0, 0] = 1  # outside
+    maps[2] = 1  # everywhere
+    shares = mapcheck.inside_lung_box(maps)
+    expected = [1, 0, regions.lung_box_area(), np.nan]
+    np.testing.assert_allclose(shares, expected)
+
+
+def test_rank_correlations_are_spearmans():
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    one, other = np.maximum(rng.normal(size=(2, 5, 8, 8)), 0)  # many ties
+    measured = mapcheck.rank_correlations(one, other)
+    expected = [
+        spearmanr(a.ravel(), b.ravel()).statistic
+        for a, b in zip(one, other, strict=True)
+    ]
+    np.testing.assert_allclose(measured, expected)
+    assert np.isnan(mapcheck.rank_correlations(one[:1], 0 * one[:1])).all()
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    keras.utils.set_random_seed(3)
+    built = network.build(None)
+    images = np.stack([draw(number, size=128) for number in range(6)])[..., None]
+    network.condition(built, data.as_input(images))
+    return built, data.as_input(images)
+
+
+def test_random_head_is_the_same_network_in_logits_and_maps(untrained):
+    """A shuffled graph equals the graph of a Keras network with the same matrices."""
+    built, images = untrained
+    model = graph.build_graph(built)
+    layers = mapcheck.head_layers(model)
+    assert layers == ["hidden1", "hidden2", "logits"]
+    shuffled = mapcheck.randomise_head(model, layers, np.random.default_rng(0))
+    constants = {c.name: numpy_helper.to_array(c) for c in shuffled.graph.initializer}
+
+    before = built.head.get_weights()
+    for name in layers:
+        kernel, bias = constants[f"{name}.kernel"], constants[f"{name}.bias"]
+        layer = built.head.get_layer(name)
+        old = layer.get_weights()[0]
+        assert (np.sort(kernel.ravel()) == np.sort(old.ravel())).all()
+        assert (kernel != old).any()
+        if name == "hidden1":  # the graph counts channels first
+            by_channel = kernel.reshape(512, 16, -1)
+            kernel = by_channel.transpose(1, 0, 2).reshape(kernel.shape)
+        layer.set_weights([kernel, bias])
+    expected = graph.run_graph(graph.build_graph(built), images)
+    built.head.set_weights(before)
+    for one, other in zip(graph.run_graph(shuffled, images), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_halves_of_a_graph_make_the_whole(classifier):
+    from pneumonia.audit import load_graph
+
+    model = load_graph()
+    images = np.stack([draw(number, size=128) for number in range(2)])[..., None]
+    features, head = mapcheck.split_graph(model)
+    logits, maps, _ = classifier.run(data.as_input(images))
+    (feature_map,) = mapcheck._run(features, data.as_input(images))
+    again = mapcheck._run(head, feature_map)
+    np.testing.assert_allclose(again[0], logits, atol=1e-4)
+    np.testing.assert_allclose(again[1], maps, atol=1e-4)
+    with pytest.raises(StopIteration):
+        mapcheck.split_graph(onnx.ModelProto())
+
+
+def test_maps_of_a_random_head_fall_apart(classifier, monkeypatch):
+    from pneumonia.audit import load_graph
+
+    images = np.stack([draw(number, size=128) for number in range(12)])[..., None]
+    measured = mapcheck.randomised_heads(classifier, load_graph(), images)
+    assert [len(level["layers"]) for level in measured["levels"]] == [1, 2, 3]
+    for level in measured["levels"]:
+        assert len(level["draws"]) == mapcheck.DRAWS
+        assert level["correlation"] < 0.4
+        assert len(set(level["draws"])) > 1
+    # the same comparison does see when nothing was changed
+    monkeypatch.setattr(mapcheck, "randomise_head", lambda head, layers, rng: head)
+    unchanged = mapcheck.randomised_heads(classifier, load_graph(), images)
+    assert all(level["correlation"] > 0.999 for level in unchanged["levels"])
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawings")
+    for label, name in (("NORMAL", "IM-{:04}-0001"), ("PNEUMONIA", "person{}_virus_1")):
+        (folder / label).mkdir()
+        for number in range(30):
+            picture = Image.fromarray(draw(number, size=128))
+            picture.save(folder / label / f"{name.format(number)}.png")
+    return folder
+
+
+def test_command_writes_report_and_figures(drawings, tmp_path, capsys):
+    from pneumonia.classifier import BUNDLE
+
+    out = tmp_path / "audit"
+    main(
+        [
+            *("audit", str(drawings), "--out", str(out), "--validation-only"),
+            *("--originals", str(drawings), "--against", str(BUNDLE)),
+        ]
+    )
+    text = (out / "audit.json").read_text()
+    assert str(drawings) not in text  # no machine's paths
+    report = json.loads(text)
+    assert report["data"]["images"] == 60
+    assert 0 < report["asked"]["images"] < 60
+    heat_map = report["heat_map"]
+    assert heat_map["against"]["Normal"] == heat_map["bundle"]["Normal"]
+    assert report["shortcuts"]["originals"]["rows"][0]["auroc"]["value"] == 0.5
+    assert {row["name"] for row in report["interventions"]} == set(
+        interventions.INTERVENTIONS
+    )
+    for name in ("shortcuts.png", "heat_map.png"):
+        assert Image.open(out / name).size[0] > 500
+    assert "lungs covered" in capsys.readouterr().out
