@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 from .classifier import Classifier, predict
-from .image import ImageError, encode_png
+from .image import ImageError
+from .overlay import encode_png
 
 
 @dataclass(frozen=True)

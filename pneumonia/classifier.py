@@ -6,13 +6,15 @@ framework.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from .image import IMAGE_SIZE, draw_overlay, enlarge, read_image, to_input
+from .image import IMAGE_SIZE, READER_WARNINGS, Picture, read_picture, to_input
+from .overlay import draw_overlay, enlarge
 
 LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""
@@ -92,7 +94,8 @@ class Prediction:
         certain: False inside the published uncertain band.
         heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM).
         overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray.
-        warnings: sentences about the image that do not refuse it.
+        warnings: codes of what is wrong with the image and does not refuse it;
+            `explain` gives the sentence of each.
     """
 
     label: str
@@ -179,12 +182,18 @@ def _open_session(weights: bytes) -> onnxruntime.InferenceSession:
     )
 
 
-def predict(classifier: Classifier, image: bytes) -> Prediction:
+def predict(
+    classifier: Classifier,
+    image: bytes,
+    *,
+    read: Callable[[bytes], Picture] = read_picture,
+) -> Prediction:
     """Answer one image.
 
     Args:
         classifier: from `load_classifier`.
-        image: the content of an image file, as in `read_image`.
+        image: the content of an image file, as in `read_picture`.
+        read: what decodes it.
 
     Returns:
         Label, probabilities, heat map and overlay, all from one run of the network.
@@ -192,7 +201,8 @@ def predict(classifier: Classifier, image: bytes) -> Prediction:
     Raises:
         ImageError: the bytes are no picture that can be answered; says why.
     """
-    pixels = read_image(image)
+    picture = read(image)
+    pixels = picture.pixels
     logits, maps, _ = classifier.run(to_input(pixels))
     probabilities = classifier.probabilities(logits)[0]
     label, certain = classifier.decide(probabilities[_PNEUMONIA])
@@ -205,7 +215,13 @@ def predict(classifier: Classifier, image: bytes) -> Prediction:
         certain=certain,
         heatmap=heatmap,
         overlay=draw_overlay(pixels, heatmap),
+        warnings=picture.warnings,
     )
+
+
+def explain(warning: str) -> str:
+    """Say in a layman's sentence what the code of a warning means."""
+    return READER_WARNINGS[warning]
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
