@@ -3,9 +3,11 @@
 import base64
 import io
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import gradio_client
@@ -15,26 +17,27 @@ from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
+import door
 import flask_app
 from pneumonia import MAX_BYTES, NOTICE, BundleError, predict
 from pneumonia.classifier import load_classifier
+from pneumonia.image import read_picture
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def web(classifier):
-    return flask_app.create_app(classifier).test_client()
+    return flask_app.create_app(classifier, read=read_picture).test_client()
 
 
 @pytest.fixture(scope="module")
 def gradio_url(classifier):
-    app = demo.build_demo(classifier)
-    _, url, _ = app.launch(
-        prevent_thread_lock=True, quiet=True, max_file_size=MAX_BYTES
-    )
+    app = demo.build_demo(classifier, read_picture)
+    url, _ = demo.launch(app)
     yield url
     app.close()
+    app.private_cache.close()
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +105,11 @@ def test_overlay_comes_only_when_asked_for(web, phantom_bytes):
 def test_flask_refuses_bad_files_with_their_reason(web, kind):
     data, reason = BAD[kind]
     answer = upload(web, data)
-    assert answer.status_code == 400
+    status = 400 if kind == "nothing" else 422
+    assert answer.status_code == status
     assert answer.json["error"]["reason"] == reason
     page = upload(web, data, "/")
-    assert page.status_code == 400
+    assert page.status_code == status
     message = answer.json["error"]["message"].replace("'", "&#39;")
     assert message in page.text
     assert 'name="image"' in page.text  # the form is there to try again
@@ -178,10 +182,10 @@ def test_flask_health_and_unknown_addresses(web, classifier):
 
 
 def test_flask_bugs_leak_nothing(classifier, phantom_bytes, monkeypatch):
-    def broken(*args):
+    def broken(*args, **kwargs):
         raise KeyError("a secret path")
 
-    app = flask_app.create_app(classifier)
+    app = flask_app.create_app(classifier, read=read_picture)
     monkeypatch.setattr(flask_app, "predict", broken)
     for path in ("/", "/api/predict"):
         answer = upload(app.test_client(), phantom_bytes, path)
@@ -240,9 +244,59 @@ def test_demo_says_in_one_sentence_that_a_port_is_taken():
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("wrong", ["nobody", ":secret", "user:"])
-def test_demo_wants_user_and_password(wrong, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["demo.py", "--auth", wrong])
-    with pytest.raises(SystemExit):
-        demo.main()
-    assert "expected USER:PASSWORD" in capsys.readouterr().err
+def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    before = private_folders()
+    process = subprocess.Popen(
+        [sys.executable, "demo.py", "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert f":{port}" in process.stdout.readline()
+        picture = tmp_path / "private.png"
+        picture.write_bytes(phantom_bytes)
+        client = gradio_client.Client(
+            f"http://127.0.0.1:{port}", verbose=False, download_files=tmp_path
+        )
+        client.predict(gradio_client.handle_file(picture), api_name="/predict")
+        (folder,) = private_folders() - before
+        assert list(folder.rglob("private.png"))  # it was there
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    finally:
+        process.terminate()
+        process.wait(120)
+    assert not folder.exists()
+
+
+def private_folders() -> set[Path]:
+    places = [Path("/dev/shm"), Path(tempfile.gettempdir())]
+    return {path for place in places for path in place.glob("pneumonia-*")}
+
+
+def test_demo_answers_only_with_the_password(classifier, tmp_path):
+    app = demo.build_demo(classifier, read_picture)
+    url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))
+    try:
+        for auth in (None, ("ann", "wrong"), ("bob", "secret")):
+            with pytest.raises(
+                (gradio_client.exceptions.AuthenticationError, ValueError)
+            ):
+                gradio_client.Client(url, verbose=False, auth=auth)
+        gradio_client.Client(url, verbose=False, auth=("ann", "secret"))
+    finally:
+        app.close()
+        app.private_cache.close()
+
+
+def test_demo_carries_the_headers_of_the_door(gradio_url):
+    with urllib.request.urlopen(gradio_url) as page:
+        policy = page.headers["Content-Security-Policy"]
+        assert "script-src 'self' 'sha256-" in policy
+        assert "frame-ancestors 'self'" in policy
+        for name, value in door.HEADERS.items():
+            assert page.headers[name] == value
+        assert len(page.headers["X-Request-Id"]) == 16
