@@ -66,11 +66,13 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
     cache = uploads.Cache()
     os.environ["GRADIO_TEMP_DIR"] = str(cache.folder)
 
-    def answer(path: str | None):
+    def answer(path: str | None, anyway: bool = False, invert: bool = False):
         """Answer one chest X-ray.
 
         Args:
             path: the image file.
+            anyway: answer a picture that would be refused, too.
+            invert: exchange black and white first.
 
         Returns:
             Label with the probability of each label, the X-ray with the heat map, and
@@ -78,9 +80,12 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
         """
         try:
             data = Path(path).read_bytes() if path else b""
-            prediction = predict(classifier, data, read=read)
+            prediction = predict(
+                classifier, data, anyway=anyway, invert=invert, read=read
+            )
         except ImageError as error:
-            raise gr.Error(str(error), title="No answer", duration=None) from error
+            title = f"No answer ({error.reason})"
+            raise gr.Error(str(error), title=title, duration=None) from error
         return prediction, prediction.overlay, _words(classifier, prediction)
 
     with gr.Blocks(
@@ -99,6 +104,10 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
                     height=200,
                 )
                 image.preprocess = _path_of_upload
+                switches = [
+                    gr.Checkbox(label="Answer anyway, even what would be refused"),
+                    gr.Checkbox(label="Invert black and white"),
+                ]
                 button = gr.Button("Predict", variant="primary")
                 drawings = gr.Column()
             with gr.Column():
@@ -128,8 +137,8 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
                 label="No X-ray at hand? Drawings, whose answers mean nothing",
                 api_visibility="private",
             )
-        button.click(answer, image, outputs, api_name="predict")
-        image.upload(answer, image, outputs, api_visibility="private")
+        button.click(answer, [image, *switches], outputs, api_name="predict")
+        image.upload(answer, [image, *switches], outputs, api_visibility="private")
         image.clear(lambda: (None, None, ""), None, outputs, api_visibility="private")
     cache.keep_present()
     demo.private_cache = cache

@@ -91,7 +91,13 @@ def create_app(
     def answer() -> Prediction:
         data = _uploaded()
         with turnstile.turn():
-            return predict(classifier, data, read=read)
+            return predict(
+                classifier,
+                data,
+                anyway=_asked("anyway"),
+                invert=_asked("invert"),
+                read=read,
+            )
 
     @app.get("/")
     def form() -> str:
@@ -180,7 +186,8 @@ def _refuse(app: Flask) -> None:
 
     @app.errorhandler(ImageError)
     def image(error: ImageError):
-        return _explain(_STATUS.get(error.reason, 422), error.reason, str(error))
+        status = _STATUS.get(error.reason, 422)
+        return _explain(status, error.reason, str(error), error.offers)
 
     @app.errorhandler(RequestEntityTooLarge)
     def size(error: RequestEntityTooLarge):
@@ -210,6 +217,11 @@ def _refuse(app: Flask) -> None:
         return response
 
 
+def _asked(name: str) -> bool:
+    """Return whether a switch is on, in the address or in the form."""
+    return request.values.get(name) == "1"
+
+
 def _uploaded() -> bytes:
     """Return the file in the form field `image`."""
     file = request.files.get("image")
@@ -226,12 +238,12 @@ def _data_uri(prediction: Prediction) -> str:
     return f"data:image/png;base64,{png}"
 
 
-def _explain(status: int, reason: str, message: str):
+def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):
     """Answer an error: JSON below /api, else the form with the message."""
     if request.path.startswith("/api/"):
         error = {"reason": reason, "message": message, "request_id": g.request_id}
-        return jsonify(error=error), status
-    return render_template("form.html", error=message), status
+        return jsonify(error=error | {"offers": list(offers)}), status
+    return render_template("form.html", error=message, offers=offers), status
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def _predict(args: argparse.Namespace) -> None:
         raise SystemExit(f"error: no file in {', '.join(map(str, args.paths))}.")
     classifier = load_classifier(args.bundle)
     bar = tqdm(files, desc="answering", unit="image", disable=len(files) == 1)
-    rows = batch.answer_files(classifier, bar, args.overlays)
+    rows = batch.answer_files(classifier, bar, args.overlays, args.anyway)
     target = (
         args.csv.open("w", newline="", encoding="utf-8")
         if args.csv
@@ -88,6 +88,19 @@ def _predict(args: argparse.Namespace) -> None:
     with target as file:
         count, errors = batch.write_rows(rows, file)
     print(f"{count} files, {errors} not answered. {NOTICE}", file=sys.stderr)
+
+
+def _gate(args: argparse.Namespace) -> None:
+    from . import data, gate_fit
+
+    measured = gate_fit.refit(
+        args.bundle,
+        data.load(args.source),
+        data.load(args.adults) if args.adults else None,
+    )
+    for name, value in measured.items():
+        print(f"{name}: {value}")
+    print(f"gate written to {args.bundle / 'bundle.json'}")
 
 
 def _selftest(args: argparse.Namespace) -> None:
@@ -164,6 +177,16 @@ def _parser() -> argparse.ArgumentParser:
         "--overlays", type=Path, metavar="DIR", help="write overlays as PNG"
     )
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    sub.add_argument(
+        "--anyway", action="store_true", help="answer what the gate refuses, warned"
+    )
+
+    sub = command(_gate, "fit anew which pictures a bundle refuses")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument(
+        "--adults", type=Path, metavar="DIR", help="X-rays of adults, likewise"
+    )
+    sub.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
 
     sub = command(_selftest, "check that the bundle is whole and answers as it should")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from .image import IMAGE_SIZE, READER_WARNINGS, Picture, read_picture, to_input
+from . import gate as gates
+from .image import IMAGE_SIZE, Picture, read_picture, to_input
 from .overlay import draw_overlay, enlarge
 
 LABELS = ("Normal", "Pneumonia")
@@ -49,6 +50,7 @@ class Classifier:
             uncertain.
         sha256: checksum of the weights, in hexadecimal.
         facts: everything that bundle.json holds.
+        gate: what decides which pictures get no answer; None in a bundle without one.
     """
 
     temperature: float
@@ -57,6 +59,7 @@ class Classifier:
     sha256: str
     facts: dict = field(repr=False)
     _session: onnxruntime.InferenceSession = field(repr=False)
+    gate: gates.Gate | None = field(default=None, repr=False)
 
     def run(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Run the graph once.
@@ -161,6 +164,7 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
             sha256=sha256,
             facts=facts,
             _session=_open_session(weights),
+            gate=gates.from_facts(facts.get("gate")),
         )
     except OSError as error:
         raise BundleError(
@@ -186,6 +190,8 @@ def predict(
     classifier: Classifier,
     image: bytes,
     *,
+    anyway: bool = False,
+    invert: bool = False,
     read: Callable[[bytes], Picture] = read_picture,
 ) -> Prediction:
     """Answer one image.
@@ -193,17 +199,24 @@ def predict(
     Args:
         classifier: from `load_classifier`.
         image: the content of an image file, as in `read_picture`.
+        anyway: answer what the gate refuses, with the reason among the warnings.
+        invert: exchange black and white first.
         read: what decodes it.
 
     Returns:
         Label, probabilities, heat map and overlay, all from one run of the network.
 
     Raises:
-        ImageError: the bytes are no picture that can be answered; says why.
+        ImageError: the bytes are no picture that can be answered; says why, and in
+            `offers` with which arguments it would be answered all the same.
     """
     picture = read(image)
-    pixels = picture.pixels
-    logits, maps, _ = classifier.run(to_input(pixels))
+    pixels = 255 - picture.pixels if invert else picture.pixels
+    inputs = to_input(pixels)
+    logits, maps, embedding = classifier.run(inputs)
+    found = gates.judge(classifier.gate, picture, inputs, embedding)
+    if found and found[0] in gates.REFUSALS and not anyway:
+        raise gates.refuse(found[0])
     probabilities = classifier.probabilities(logits)[0]
     label, certain = classifier.decide(probabilities[_PNEUMONIA])
     heatmap = enlarge(maps[0, label], pixels.shape)
@@ -215,13 +228,13 @@ def predict(
         certain=certain,
         heatmap=heatmap,
         overlay=draw_overlay(pixels, heatmap),
-        warnings=picture.warnings,
+        warnings=found,
     )
 
 
 def explain(warning: str) -> str:
     """Say in a layman's sentence what the code of a warning means."""
-    return READER_WARNINGS[warning]
+    return gates.SENTENCES[warning]
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:

@@ -1,28 +1,28 @@
 """DICOM files made for tests: every kind of storage that the reader meets."""
 
 import io
-import tempfile
 import warnings
+from pathlib import Path
 
-import gdcm
 import numpy as np
+import pydicom
 from PIL import Image
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
     RLELossless,
 )
 
 SECRET = "Mustermann^Erika"
 """Stands in every patient attribute of the files; must never be seen again."""
+
+SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
+"""Files that come with pydicom, of all kinds but plain radiographs."""
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.1"  # computed radiography
 
@@ -86,39 +86,9 @@ def _by_pillow(kind: str, **options):
     return encode
 
 
-def _by_gdcm(syntax):
-    def encode(frame: np.ndarray) -> bytes:
-        bits = frame.itemsize * 8
-        image, change = gdcm.Image(), gdcm.ImageChangeTransferSyntax()
-        image.SetNumberOfDimensions(2)
-        image.SetDimension(0, frame.shape[1])
-        image.SetDimension(1, frame.shape[0])
-        image.SetPixelFormat(gdcm.PixelFormat(1, bits, bits, bits - 1, 0))
-        image.SetPhotometricInterpretation(
-            gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
-        )
-        element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-        element.SetByteStringValue(frame.tobytes())
-        image.SetDataElement(element)
-        change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-        change.SetInput(image)
-        assert change.Change()
-        with tempfile.TemporaryDirectory() as folder:
-            writer = gdcm.ImageWriter()
-            writer.SetImage(change.GetOutput())
-            writer.SetFileName(f"{folder}/x.dcm")
-            assert writer.Write()
-            dataset = dcmread(f"{folder}/x.dcm")
-            return next(generate_frames(dataset.PixelData, number_of_frames=1))
-
-    return encode
-
-
 _ENCODERS = {
     JPEGBaseline8Bit: _by_pillow("JPEG", quality=95),
     JPEG2000Lossless: _by_pillow("JPEG2000", irreversible=False, no_jp2=True),
-    JPEGLosslessSV1: _by_gdcm(gdcm.TransferSyntax.JPEGLosslessProcess14_1),
-    JPEGLSLossless: _by_gdcm(gdcm.TransferSyntax.JPEGLSLossless),
 }
 
 SYNTAXES = {
@@ -128,6 +98,13 @@ SYNTAXES = {
     "RLE": RLELossless,
     "JPEG": JPEGBaseline8Bit,
     "JPEG 2000": JPEG2000Lossless,
-    "lossless JPEG": JPEGLosslessSV1,
-    "JPEG-LS": JPEGLSLossless,
 }
+
+
+def shipped(name: str) -> bytes:
+    """Return a file of pydicom's, which says now that it is a plain radiograph."""
+    dataset = pydicom.dcmread(SHIPPED / name)
+    dataset.Modality = "CR"
+    file = io.BytesIO()
+    dataset.save_as(file)
+    return file.getvalue()

@@ -280,11 +280,10 @@ def private_folders() -> set[Path]:
 def test_demo_answers_only_with_the_password(classifier, tmp_path):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))
+    refused = (gradio_client.exceptions.AuthenticationError, ValueError)
     try:
         for auth in (None, ("ann", "wrong"), ("bob", "secret")):
-            with pytest.raises(
-                (gradio_client.exceptions.AuthenticationError, ValueError)
-            ):
+            with pytest.raises(refused):
                 gradio_client.Client(url, verbose=False, auth=auth)
         gradio_client.Client(url, verbose=False, auth=("ann", "secret"))
     finally:

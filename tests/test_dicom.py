@@ -2,12 +2,10 @@
 
 import logging
 import warnings
-from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
-from dicoms import SECRET, SYNTAXES, make
+from dicoms import SECRET, SHIPPED, SYNTAXES, make, shipped
 from pydicom.dataset import Dataset
 from test_image import GREY
 
@@ -18,7 +16,6 @@ LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
 STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
 TWELVE = np.ascontiguousarray(GREY).astype(np.uint16) * 16
-SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
 def differs(data: bytes, expected=STRETCHED) -> float:
@@ -29,6 +26,26 @@ def differs(data: bytes, expected=STRETCHED) -> float:
 def test_every_storage_gives_the_same_pixels(name):
     deep = np.ascontiguousarray(GREY) if name == "JPEG" else TWELVE
     assert differs(make(deep, SYNTAXES[name])) <= (12 if name == "JPEG" else 0)
+
+
+@pytest.mark.parametrize(
+    ("compressed", "plain"),
+    [
+        ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),
+        ("MR_small_jp2klossless.dcm", "MR_small.dcm"),
+        ("MR_small_RLE.dcm", "MR_small.dcm"),
+        ("SC_rgb_jpeg_gdcm.dcm", "SC_rgb_rle.dcm"),  # lossless JPEG
+    ],
+)
+def test_what_others_compressed_is_as_it_was(compressed, plain):
+    found, expected = (read_picture(shipped(name)) for name in (compressed, plain))
+    assert (found.pixels == expected.pixels).all()
+
+
+def test_what_no_decoder_knows_is_said():
+    with pytest.raises(ImageError, match="compressed") as caught:
+        read_picture(shipped("JPGExtended.dcm"))  # 12 bits in a lossy JPEG
+    assert caught.value.reason == "unsupported"
 
 
 @pytest.mark.parametrize("name", ["implicit", "explicit", "big endian"])
@@ -155,7 +172,7 @@ def test_no_word_about_the_patient_leaves_the_reader(caplog, capfd):
         good.replace(b"CR", SECRET[:2].encode()),
         make(TWELVE, Modality="CT"),
         make(TWELVE, SYNTAXES["JPEG 2000"])[:-3000],
-        make(TWELVE, SYNTAXES["JPEG-LS"])[:-3000],
+        shipped("MR_small_jpeg_ls_lossless.dcm")[:-800],
         make(TWELVE, BitsStored=99),
     ]
     heard = []

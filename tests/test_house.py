@@ -9,18 +9,28 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pneumonia"
-SERVING = {"__init__", "classifier", "image", "dicom", "isolated", "overlay", "batch"}
+SERVING = {
+    *{"__init__", "batch", "classifier", "dicom", "gate", "image", "isolated"},
+    "overlay",
+}
 MAY_IMPORT = {
     "__init__": {"classifier", "image", "isolated", "overlay"},
     "dicom": set(),
     "image": {"dicom"},
     "isolated": {"image"},
     "overlay": set(),
-    "classifier": {"image", "overlay"},
+    "gate": {"image"},
+    "classifier": {"gate", "image", "overlay"},
     "batch": {"classifier", "image", "overlay"},
     "phantom": set(),
     "augment": set(),
     "patients": set(),
+    "others": {"image"},
+    "rules": {"gate"},
+    "gate_fit": {
+        *{"classifier", "data", "gate", "image", "others", "patients", "phantom"},
+        "rules",
+    },
     "recipe": {"augment"},
     "network": {"classifier", "image"},
     "gradcam": {"network"},
@@ -35,7 +45,9 @@ MAY_IMPORT = {
         *{"calibrate", "classifier", "data", "evaluate", "gradcam", "graph", "image"},
         *{"network", "sampling"},
     },
-    "__main__": {"batch", "classifier", "data", "evaluate", "export", "train"},
+    "__main__": {
+        *{"batch", "classifier", "data", "evaluate", "export", "gate_fit", "train"},
+    },
 }
 
 

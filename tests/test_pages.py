@@ -16,6 +16,7 @@ import demo
 import flask_app
 from pneumonia import NOTICE, phantoms, predict
 
+expect.set_options(timeout=30_000)  # a busy machine answers late
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
