@@ -16,9 +16,14 @@ import numpy as np
 import pydicom
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 from pydicom.uid import (
+    JPEG2000,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    RLELossless,
 )
 
 PLAIN_RADIOGRAPHS = ("CR", "DX", "RG")
@@ -87,6 +92,13 @@ _ATTRIBUTES = [
     "FloatPixelData",
     "DoubleFloatPixelData",
 ]
+_PLUGINS = {  # who decodes what; GDCM does the rest: JPEG-LS and lossless JPEG
+    RLELossless: "pydicom",
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    JPEG2000: "pillow",
+    JPEG2000Lossless: "pillow",
+}
 _LATERAL = ("LL", "RL", "LATERAL", "LAT")
 
 # Complaints about a file quote it, so they are silenced at their source.
@@ -206,7 +218,8 @@ def _frame(dataset: pydicom.Dataset) -> np.ndarray:
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         syntax = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = syntax
-    stored = pixel_array(dataset, index=0)
+    plugin = _PLUGINS.get(dataset.file_meta.TransferSyntaxUID, "")
+    stored = pixel_array(dataset, index=0, decoding_plugin=plugin)
     if stored.ndim == 3 and stored.dtype == np.uint8 and stored.shape[2] == 3:
         return stored  # RGB: pydicom converts YBR
     if stored.ndim != 2 or kind not in ("MONOCHROME1", "MONOCHROME2"):

@@ -63,7 +63,7 @@ def make(
     dataset.file_meta.MediaStorageSOPClassUID = SOP_CLASS
     if syntax == RLELossless:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.compress(RLELossless)
+        dataset.compress(RLELossless, encoding_plugin="pydicom")  # GDCM's may abort
     elif syntax in _ENCODERS:
         dataset.PixelData = encapsulate([_ENCODERS[syntax](f) for f in frames])
         dataset["PixelData"].is_undefined_length = True

@@ -13,13 +13,14 @@ from pathlib import Path
 import gradio_client
 import numpy as np
 import pytest
+from dicoms import make as make_dicom
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
 import door
 import flask_app
-from pneumonia import MAX_BYTES, NOTICE, BundleError, predict
+from pneumonia import MAX_BYTES, NOTICE, BundleError, others, phantoms, predict
 from pneumonia.classifier import load_classifier
 from pneumonia.image import read_picture
 
@@ -62,19 +63,19 @@ def test_both_apps_and_the_package_agree(
         "palette with alpha": palette_with_alpha,
         "16 bit": lambda: sixteen_bit(phantom_bytes),
     }[make]()
-    expected = predict(classifier, data)
-    answer = upload(web, data, "/api/predict?overlay=1").json
+    expected = predict(classifier, data, anyway=True)
+    answer = upload(web, data, "/api/predict?overlay=1&anyway=1").json
     assert answer["label"] == expected.label
     assert answer["probabilities"] == expected.probabilities
     assert answer["certain"] == expected.certain
     assert answer["threshold"] == classifier.threshold
-    assert answer["warnings"] == []
+    assert answer["warnings"] == list(expected.warnings)
     assert (overlay_of(answer["overlay"]) == expected.overlay).all()
 
     path = tmp_path / "x.png"
     path.write_bytes(data)
     bars, overlay, words = gradio.predict(
-        gradio_client.handle_file(path), api_name="/predict"
+        gradio_client.handle_file(path), anyway=True, api_name="/predict"
     )
     assert bars["label"] == expected.label
     found = {c["label"]: c["confidence"] for c in bars["confidences"]}
@@ -124,6 +125,27 @@ def test_gradio_refuses_bad_files_with_the_same_sentence(gradio, web, kind, tmp_
     with pytest.raises(gradio_client.exceptions.AppError) as caught:
         gradio.predict(gradio_client.handle_file(path), api_name="/predict")
     assert message in str(caught.value)
+
+
+def test_gradio_refuses_what_is_no_chest_and_answers_anyway(gradio, tmp_path):
+    path = tmp_path / "x.png"
+    text = others.KINDS["text"](np.random.default_rng(5))
+    Image.fromarray(text).save(path)
+    picture = gradio_client.handle_file(path)
+    with pytest.raises(gradio_client.exceptions.AppError, match="does not look like"):
+        gradio.predict(picture, api_name="/predict")
+    *_, words = gradio.predict(picture, anyway=True, api_name="/predict")
+    assert "does not look like a chest" in words
+
+
+def test_both_apps_answer_a_dicom_without_a_suffix(web, gradio, tmp_path):
+    pixels = read_picture(phantoms()[0].read_bytes()).pixels
+    data = make_dicom(pixels.astype(np.uint16) * 16)
+    expected = upload(web, data).json["probabilities"]
+    path = tmp_path / "I0000001"
+    path.write_bytes(data)
+    bars, *_ = gradio.predict(gradio_client.handle_file(path), api_name="/predict")
+    assert {c["label"]: c["confidence"] for c in bars["confidences"]} == expected
 
 
 def test_gradio_without_an_image_says_so(gradio):
@@ -205,7 +227,7 @@ def test_flask_writes_no_upload_to_disk(web, phantom_bytes, monkeypatch):
     file = io.BytesIO()
     Image.fromarray(large).save(file, "PNG")
     assert len(file.getvalue()) > 2**20
-    assert upload(web, file.getvalue()).status_code == 200
+    assert upload(web, file.getvalue(), "/api/predict?anyway=1").status_code == 200
 
 
 def test_gradio_offers_one_named_endpoint(gradio):

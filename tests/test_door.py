@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import base64
+import contextlib
 import hashlib
 import http.client
 import io
@@ -12,23 +13,24 @@ import re
 import select
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from test_image import GREY, encode
 
 import asgi
 import door
 import flask_app
 import server
 import uploads
-from pneumonia import ImageError, predict
+from pneumonia import ImageError, phantoms, predict
 from pneumonia.image import read_picture
 
 KEY = door.Credentials("ann", "säcret")
-PICTURE = encode(GREY)
+PICTURE = phantoms()[0].read_bytes()
 
 
 def form(data: bytes = PICTURE, name: str = "x.png") -> dict:
@@ -436,3 +438,48 @@ def test_answers_are_those_of_the_package(make_web, classifier):
     answer = make_web().post("/api/predict", **form()).json
     assert answer["probabilities"] == predict(classifier, PICTURE).probabilities
     assert os.environ.get("PNEUMONIA_AUTH") is None
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux")
+def test_the_form_ends_in_order_and_leaves_no_process(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "flask_app.py", "--port", str(port)],
+        cwd=Path(flask_app.__file__).parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert str(port) in process.stdout.readline()
+        boundary = b"--b\r\n"
+        body = boundary + b'Content-Disposition: form-data; name="image"; filename="x"'
+        body += b"\r\n\r\n" + PICTURE + b"\r\n--b--\r\n"
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        connection.request("POST", "/api/predict", body, kind)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert b"probabilities" in answer.read()
+        workers = children_of(process.pid)
+        assert workers
+    finally:
+        process.terminate()
+    assert process.wait(120) == 0
+    heard = process.stderr.read()
+    assert answer.headers["X-Request-Id"] in heard
+    assert "Traceback" not in heard
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def children_of(parent: int) -> list[int]:
+    """Processes that another one started, as Linux tells it."""
+    found = []
+    for stat_file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat_file.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                found.append(int(stat_file.parent.name))
+    return found

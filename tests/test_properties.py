@@ -96,9 +96,7 @@ def test_modes_change_nothing_that_an_eye_would_see(pixels, mode):
 
 @FEW
 @given(pixels=pictures(), kind=st.sampled_from(LOSSLESS))
-def test_answers_are_whole_and_do_not_depend_on_the_container(
-    classifier, pixels, kind
-):
+def test_answers_are_whole_and_do_not_depend_on_the_container(classifier, pixels, kind):
     one = predict(classifier, encode(pixels, "PNG"), anyway=True)
     other = predict(classifier, encode(pixels, kind), anyway=True)
     assert one.probabilities == other.probabilities
