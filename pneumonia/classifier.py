@@ -275,7 +275,9 @@ def selftest(classifier: Classifier) -> dict[str, tuple[float, float]]:
     answers = {
         path.name: (
             stored[path.name],
-            predict(classifier, path.read_bytes()).probabilities["Pneumonia"],
+            predict(classifier, path.read_bytes(), anyway=True).probabilities[
+                "Pneumonia"
+            ],
         )
         for path in phantoms()
     }

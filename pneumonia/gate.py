@@ -17,7 +17,7 @@ import numpy as np
 
 from .image import READER_WARNINGS, ImageError, Picture
 
-CHROMA_LIMIT = 0.03
+CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
 
 REFUSALS = {

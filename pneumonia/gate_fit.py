@@ -32,7 +32,9 @@ PICTURES = 1200
 _ADULTS_HELD_OUT = 0.4
 _KINDS_HELD_OUT = 0.3
 _AXES = 48
-_ROOM = 1.15  # how much farther than the farthest of them an embedding may lie
+_LET_ADULTS_IN = 0.98  # as chests, so that they are told what is wrong with them
+_LET_WHOLE_IN = 0.99
+_ROOM = 1.1  # how much farther than the farthest of them an embedding may lie
 
 Embed = Callable[[np.ndarray], np.ndarray]
 
@@ -138,41 +140,47 @@ def _phantoms() -> np.ndarray:
     return np.concatenate([to_input(pixels) for pixels in drawn])
 
 
-def _group(images: np.ndarray, names: np.ndarray, weight: float) -> Group:
-    return Group(gate.describe(images), np.asarray(names), weight)
+def _group(images, names, weight: float, let_in: float = LET_IN) -> Group:
+    return Group(gate.describe(images), np.asarray(names), weight, let_in)
 
 
 def _fit_chest(x, patients, grown, adults, drawn, pictures, kinds, rng) -> Rule:
     chests = [
         _group(x, patients, 3.0),
         _group(_changed(x, rng), patients, 3.0),
-        _group(drawn, np.arange(len(drawn)).astype(str), 0.5),
+        _group(drawn, np.arange(len(drawn)), 0.5),
     ]
     if len(grown):
         chests += [
-            _group(grown, adults, 2.0),
-            _group(_changed(grown, rng), adults, 1.0),
+            _group(grown, adults, 2.0, _LET_ADULTS_IN),
+            _group(_changed(grown, rng), adults, 1.0, _LET_ADULTS_IN),
         ]
-    quarter = np.arange(len(x)) % 4
-    turned = [
-        _group(np.rot90(x[quarter == i], i, (1, 2)), patients[quarter == i], 1.0)
-        for i in (1, 2, 3)
+    fifth = np.arange(len(x)) % 5
+    changed = [
+        *(np.rot90(x[fifth == i], i, (1, 2)) for i in (1, 2, 3)),
+        1 - x[fifth == 0],
+        _cropped(x[fifth == 4], rng, 0.15, 0.3),  # what bones elsewhere look like
     ]
-    negative = _group(1 - x[quarter == 0], patients[quarter == 0], 1.0)
-    rest = [_group(pictures, kinds, 7.0), *turned, negative]
-    return fit_rule(chests, rest, between=True)
+    rest = [
+        _group(images, patients[fifth == i], 1.0)
+        for images, i in zip(changed, (1, 2, 3, 0, 4), strict=True)
+    ]
+    return fit_rule(chests, [_group(pictures, kinds, 6.0), *rest], between=True)
 
 
 def _fit_whole(x, patients, rng) -> Rule:
-    whole = [_group(x, patients, 1.0), _group(_changed(x, rng), patients, 1.0)]
-    return fit_rule(whole, [_group(_cropped(x, rng), patients, 1.0)], let_in=0.99)
+    whole = [
+        _group(x, patients, 1.0, _LET_WHOLE_IN),
+        _group(_changed(x, rng), patients, 1.0, _LET_WHOLE_IN),
+    ]
+    return fit_rule(whole, [_group(_cropped(x, rng), patients, 1.0)])
 
 
 def _fit_child(x, patients, grown, adults, drawn, rng) -> Rule:
     young = [
         _group(x, patients, 1.0),
         _group(_changed(x, rng), patients, 1.0),
-        _group(drawn, np.arange(len(drawn)).astype(str), 0.1),
+        _group(drawn, np.arange(len(drawn)), 0.1),
     ]
     old = [_group(grown, adults, 1.0), _group(_changed(grown, rng), adults, 1.0)]
     return fit_rule(young, old, between=True)
@@ -188,9 +196,10 @@ def _fit_near(children, grown, drawn) -> Neighbourhood:
     axes = vectors[:, :_AXES] / np.sqrt(values[:_AXES] + 1e-9)
     rest = max(float(values[_AXES:].mean()), 1e-9)
     near = Neighbourhood(mean, axes, rest, np.inf)
+    shares = LET_IN, _LET_ADULTS_IN
     most = max(
-        float(np.quantile(near.distance(embeddings[1::2]), LET_IN))
-        for embeddings in inside
+        float(np.quantile(near.distance(embeddings[1::2]), share))
+        for embeddings, share in zip(inside, shares, strict=False)
     )
     most = max(most * _ROOM, float(near.distance(drawn).max()))
     return replace(near, most=most)
@@ -205,12 +214,14 @@ def _changed(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack([_cut(image, *rng.integers(0, 12, 4)) for image in changed])
 
 
-def _cropped(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Leave a fifth to two fifths of each image, somewhere in it."""
+def _cropped(
+    x: np.ndarray, rng: np.random.Generator, least: float = 0.45, most: float = 0.65
+) -> np.ndarray:
+    """Leave such shares of each image's sides, somewhere in it."""
     size = x.shape[1]
     cut = []
     for image in x:
-        left, top = (int(v) for v in rng.uniform(0.35, 0.55, 2) * size)
+        left, top = (int(v) for v in (1 - rng.uniform(least, most, 2)) * size)
         x0, y0 = rng.integers(0, left + 1), rng.integers(0, top + 1)
         cut.append(_cut(image, y0, top - y0, x0, left - x0))
     return np.stack(cut)
@@ -249,6 +260,7 @@ def _measure(made: Gate, embed: Embed, validation, unseen, pictures, rng) -> dic
         "negatives_recognised": share(1 - x, "negative"),
         "upside_down_recognised": share(x[:, ::-1, ::-1].copy(), "upside_down"),
         "rotated_recognised": share(np.rot90(x, 1, (1, 2)).copy(), "rotated"),
+        "pieces_refused": share(_cropped(x, rng, 0.15, 0.3), *gate.REFUSALS),
         "cropped_noticed": share(_cropped(x, rng), *gate.WARNINGS, *gate.REFUSALS),
     }
     if unseen:

@@ -5,14 +5,14 @@ fitted to.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .gate import Rule
 
 LET_IN = 0.998
-"""Share of the pictures looked for that a threshold must let pass."""
+"""Share of the pictures looked for that a threshold must let pass, unless said."""
 
 _FOLDS = 4
 _RIDGE = 1.0
@@ -26,26 +26,25 @@ class Group:
         features: float32 (n, f).
         names: (n,) patients or kinds: what stays together in a fold.
         weight: of the whole group against the others on its side.
+        let_in: share of it that a threshold must let pass, where it is looked for.
     """
 
     features: np.ndarray
     names: np.ndarray
     weight: float
+    let_in: float = LET_IN
 
     def part(self, chosen: np.ndarray) -> "Group":
         """Return the rows that a mask (n,) chooses."""
-        return Group(self.features[chosen], self.names[chosen], self.weight)
+        return replace(self, features=self.features[chosen], names=self.names[chosen])
 
 
-def fit(
-    sought: list[Group], rest: list[Group], let_in: float = LET_IN, between=False
-) -> Rule:
+def fit(sought: list[Group], rest: list[Group], between: bool = False) -> Rule:
     """Fit a rule that tells some pictures from others, and choose its threshold.
 
     Args:
         sought: what the rule looks for.
         rest: what it is to tell it from.
-        let_in: share of each group in `sought` that must pass.
         between: put the threshold in the middle of the gap to `rest`, if there is one.
     """
     groups = [*sought, *rest]
@@ -56,7 +55,10 @@ def fit(
         weights, bias = _ridge(kept[: len(sought)], kept[len(sought) :])
         for group, of, score in zip(groups, folds, scores, strict=True):
             score[of == fold] = group.features[of == fold] @ weights + bias
-    least = min(np.quantile(score, 1 - let_in) for score in scores[: len(sought)])
+    least = min(
+        np.quantile(score, 1 - group.let_in)
+        for group, score in zip(sought, scores, strict=False)  # they come first
+    )
     if between:
         highest = max(np.quantile(score, 0.98) for score in scores[len(sought) :])
         least = min(least, (least + highest) / 2)

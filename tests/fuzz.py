@@ -32,7 +32,7 @@ SLOW_SECONDS = 2.0
 """Processor time from which a file is reported."""
 
 MEMORY = 2 * 2**30
-BATCH = 2000
+BATCH = 10_000
 _NUMBERS = [0, 1, 127, 128, 255, 256, 32767, 65535, 2**24, 2**31 - 1, 2**32 - 1]
 
 
