@@ -14,13 +14,17 @@ KEEP_SECONDS = 120
 
 _MEMORY = Path("/dev/shm")  # a file system that never reaches a disk
 _MEMORY_NEEDED = 2**30
+_PREFIX = "pneumonia-"
 
 
 class Cache:
     """A private folder whose files live for minutes and never beyond the program."""
 
     def __init__(self, keep_seconds: float = KEEP_SECONDS):
-        self.folder = Path(tempfile.mkdtemp(prefix="pneumonia-", dir=_place()))
+        place = _place()
+        _remove_leftovers(place or Path(tempfile.gettempdir()))
+        prefix = f"{_PREFIX}{os.getpid()}-"
+        self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         self._keep_seconds = keep_seconds
         self._kept: set[Path] = set()
         self._closed = threading.Event()
@@ -52,6 +56,20 @@ class Cache:
         """Delete everything."""
         self._closed.set()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _remove_leftovers(place: Path) -> None:
+    """Delete the folders of programs that were killed before they could."""
+    if os.name != "posix":  # elsewhere nobody can be asked whether they live
+        return
+    for path in place.glob(f"{_PREFIX}*-*"):
+        owner = path.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if owner.isdigit() and path.stat().st_uid == os.getuid():
+                try:
+                    os.kill(int(owner), 0)  # sends nothing, only asks
+                except ProcessLookupError:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _place() -> Path | None:

@@ -14,7 +14,8 @@ import numpy as np
 import onnxruntime
 
 from . import gate as gates
-from .image import IMAGE_SIZE, Picture, read_picture, to_input
+from .image import IMAGE_SIZE, Picture, to_input
+from .isolated import read_anywhere
 from .overlay import draw_overlay, enlarge
 
 LABELS = ("Normal", "Pneumonia")
@@ -192,7 +193,7 @@ def predict(
     *,
     anyway: bool = False,
     invert: bool = False,
-    read: Callable[[bytes], Picture] = read_picture,
+    read: Callable[[bytes], Picture] = read_anywhere,
 ) -> Prediction:
     """Answer one image.
 

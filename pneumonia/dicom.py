@@ -23,6 +23,10 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -92,12 +96,15 @@ _ATTRIBUTES = [
     "FloatPixelData",
     "DoubleFloatPixelData",
 ]
-_PLUGINS = {  # who decodes what; GDCM does the rest: JPEG-LS and lossless JPEG
+_PLUGINS = {  # who decodes what; "" where nothing is compressed
+    **dict.fromkeys(
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian), ""
+    ),
     RLELossless: "pydicom",
-    JPEGBaseline8Bit: "pillow",
-    JPEGExtended12Bit: "pillow",
-    JPEG2000: "pillow",
-    JPEG2000Lossless: "pillow",
+    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow"),
+    **dict.fromkeys((JPEG2000, JPEG2000Lossless), "pillow"),
+    **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "gdcm"),
+    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "gdcm"),
 }
 _LATERAL = ("LL", "RL", "LATERAL", "LAT")
 
@@ -113,7 +120,8 @@ class DicomError(ValueError):
     """The file holds no plain radiograph that can be read.
 
     Attributes:
-        reason: stable code: `modality`, `no_pixels`, `unsupported` or `damaged`.
+        reason: stable code: `modality`, `no_pixels`, `unsupported`, `damaged` or
+            `needs_worker`.
     """
 
     def __init__(self, reason: str, message: str):
@@ -122,7 +130,7 @@ class DicomError(ValueError):
 
 
 def decode(
-    data: bytes, check_size: Callable[[int, int], None]
+    data: bytes, check_size: Callable[[int, int], None], risky: bool = False
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Decode the first frame of a DICOM file as it is meant to be seen.
 
@@ -133,6 +141,7 @@ def decode(
         data: the file's content; the preamble may be missing.
         check_size: called with width and height before any pixel is decoded; what it
             raises goes through.
+        risky: let GDCM decode, which a damaged file can bring to end the process.
 
     Returns:
         float64 (H, W) of any range, bright where much was absorbed, or uint8 (H, W, 3)
@@ -156,7 +165,7 @@ def decode(
         )
         found = _guarded(lambda: _check_kind(dataset))
         check_size(*_guarded(lambda: (int(dataset.Columns), int(dataset.Rows))))
-        return _guarded(lambda: _frame(dataset)), found
+        return _guarded(lambda: _frame(dataset, risky)), found
 
 
 def _guarded(step: Callable):
@@ -210,7 +219,7 @@ def _check_kind(dataset: pydicom.Dataset) -> tuple[str, ...]:
     )
 
 
-def _frame(dataset: pydicom.Dataset) -> np.ndarray:
+def _frame(dataset: pydicom.Dataset, risky: bool) -> np.ndarray:
     """Return the first frame as `decode` promises it."""
     kind = str(dataset.PhotometricInterpretation).strip().upper()
     if "TransferSyntaxUID" not in dataset.file_meta:  # then it is not compressed
@@ -218,8 +227,18 @@ def _frame(dataset: pydicom.Dataset) -> np.ndarray:
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         syntax = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = syntax
-    plugin = _PLUGINS.get(dataset.file_meta.TransferSyntaxUID, "")
-    stored = pixel_array(dataset, index=0, decoding_plugin=plugin)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in _PLUGINS:
+        raise NotImplementedError
+    if _PLUGINS[syntax] == "gdcm" and not risky:
+        raise DicomError(
+            "needs_worker",
+            "This DICOM file is compressed in a way that is read only in a process of "
+            "its own. Read it with IsolatedReader, or export it uncompressed.",
+        )
+    if syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:
+        raise NotImplementedError  # Pillow decodes such a JPEG to 8 bits alone
+    stored = pixel_array(dataset, index=0, decoding_plugin=_PLUGINS[syntax])
     if stored.ndim == 3 and stored.dtype == np.uint8 and stored.shape[2] == 3:
         return stored  # RGB: pydicom converts YBR
     if stored.ndim != 2 or kind not in ("MONOCHROME1", "MONOCHROME2"):

@@ -34,6 +34,7 @@ _KINDS_HELD_OUT = 0.3
 _AXES = 48
 _LET_ADULTS_IN = 0.98  # as chests, so that they are told what is wrong with them
 _LET_WHOLE_IN = 0.99
+_LET_CHANGED_IN = 0.99
 _ROOM = 1.1  # how much farther than the farthest of them an embedding may lie
 
 Embed = Callable[[np.ndarray], np.ndarray]
@@ -77,7 +78,12 @@ def fit(
         ),
         whole=_fit_whole(x, patients, rng),
         child=_fit_child(x, patients, grown, adult, drawn, rng) if seen else None,
-        near=_fit_near(embed(x), embed(grown) if seen else None, embed(drawn)),
+        near=_fit_near(
+            embed(x),
+            embed(_changed(x[::4], rng)),
+            embed(grown) if seen else None,
+            embed(drawn),
+        ),
     )
     figures = _measure(made, embed, validation, unseen, pictures[held_kind], rng)
     counted = {
@@ -186,7 +192,7 @@ def _fit_child(x, patients, grown, adults, drawn, rng) -> Rule:
     return fit_rule(young, old, between=True)
 
 
-def _fit_near(children, grown, drawn) -> Neighbourhood:
+def _fit_near(children, changed, grown, drawn) -> Neighbourhood:
     """Fit axes to every other embedding, and how far is far to the ones between."""
     inside = [children] if grown is None else [children, grown]
     known = gate.root(np.concatenate([embeddings[::2] for embeddings in inside]))
@@ -196,10 +202,12 @@ def _fit_near(children, grown, drawn) -> Neighbourhood:
     axes = vectors[:, :_AXES] / np.sqrt(values[:_AXES] + 1e-9)
     rest = max(float(values[_AXES:].mean()), 1e-9)
     near = Neighbourhood(mean, axes, rest, np.inf)
-    shares = LET_IN, _LET_ADULTS_IN
+    probes = [(children[1::2], LET_IN), (changed, _LET_CHANGED_IN)]
+    if grown is not None:
+        probes.append((grown[1::2], _LET_ADULTS_IN))
     most = max(
-        float(np.quantile(near.distance(embeddings[1::2]), share))
-        for embeddings, share in zip(inside, shares, strict=False)
+        float(np.quantile(near.distance(embeddings), share))
+        for embeddings, share in probes
     )
     most = max(most * _ROOM, float(near.distance(drawn).max()))
     return replace(near, most=most)

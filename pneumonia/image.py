@@ -44,6 +44,7 @@ FORMATS = tuple(
 """Pillow's names of the formats that are opened; everything else is refused."""
 
 _JPEG_SIDE = 512  # a JPEG is decoded at the smallest scale that keeps this much
+_risky_decoders = False
 _CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
 _READABLE = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM"
 
@@ -166,6 +167,12 @@ def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
     return grey, chroma, ("first_frame",) if several else ()
 
 
+def allow_risky_decoders() -> None:
+    """Let this process decode what may end it: for workers, which are replaced."""
+    global _risky_decoders
+    _risky_decoders = True
+
+
 def _is_dicom(data: bytes) -> bool:
     """Recognise DICOM by its mark, or by a plausible first element without preamble."""
     if data[128:132] == b"DICM":
@@ -181,7 +188,7 @@ def _read_dicom(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
     from . import dicom  # half a second that other formats need not wait for
 
     try:
-        values, warnings = dicom.decode(data, _check_size)
+        values, warnings = dicom.decode(data, _check_size, _risky_decoders)
     except dicom.DicomError as error:
         raise ImageError(error.reason, str(error)) from None
     if values.ndim == 3:

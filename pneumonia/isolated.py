@@ -2,8 +2,9 @@
 
 A codec that crashes, loops or eats memory takes its worker along and nothing else. The
 apps read every upload through an `IsolatedReader`. `predict` by itself decodes where it
-stands: who asks about own files needs no second process, and a library should start
-none unasked.
+stands: who asks about own files needs no second process. The exception is DICOM in
+lossless JPEG and JPEG-LS, whose decoder was seen to abort on damaged files: that is
+read in a worker in any case.
 
 A worker answers one file at a time over its pipes: a length and the file in; two
 lengths, a JSON header and pixels out. It never sends a pickle, so that a worker taken
@@ -11,6 +12,7 @@ over by a file can't run anything in the server.
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -25,7 +27,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .image import DISPLAY_SIDE, READER_WARNINGS, ImageError, Picture, read_picture
+from .image import (
+    DISPLAY_SIDE,
+    READER_WARNINGS,
+    ImageError,
+    Picture,
+    allow_risky_decoders,
+    read_picture,
+)
 
 CPU_SECONDS = 10
 """Processor time that one file may take; ends a loop on a busy machine, too."""
@@ -109,6 +118,25 @@ class IsolatedReader:
         """End the idle workers."""
         while self._idle and self._owner == os.getpid():
             self._idle.pop().end()
+
+
+def read_anywhere(data: bytes) -> Picture:
+    """Decode a file here, as `read_picture` does, or in a worker where that is safer.
+
+    Raises:
+        ImageError: as there, or as `IsolatedReader.read`.
+    """
+    try:
+        return read_picture(data)
+    except ImageError as error:
+        if error.reason != "needs_worker":
+            raise
+    return _shared_reader().read(data)
+
+
+@functools.cache
+def _shared_reader() -> IsolatedReader:
+    return IsolatedReader(1)
 
 
 class _WorkerDiedError(RuntimeError):
@@ -228,6 +256,7 @@ def serve(read: Callable[[bytes], Picture] = read_picture) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what a codec prints may quote the file
         os.dup2(nowhere, stream)
+    allow_risky_decoders()
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     usage = _limit()

@@ -25,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from dicoms import SYNTAXES, make, shipped  # noqa: E402
 from test_image import encode  # noqa: E402
 
-from pneumonia import phantom  # noqa: E402
+from pneumonia import IsolatedReader, phantom  # noqa: E402
 from pneumonia.image import DISPLAY_SIDE, ImageError, read_picture  # noqa: E402
 
 SLOW_SECONDS = 2.0
@@ -109,8 +109,9 @@ def mutate(files: list[bytes], seed: int, number: int) -> bytes:
     return bytes(data)
 
 
-def work(seed: int, start: int, count: int) -> dict:
+def work(seed: int, start: int, count: int, read=None) -> dict:
     """Read mutated files and tell what became of them."""
+    read = read or read_picture
     files = list(corpus().values())
     outcomes, findings = Counter(), []
     slowest = 0.0
@@ -118,7 +119,7 @@ def work(seed: int, start: int, count: int) -> dict:
         data = mutate(files, seed, number)
         began = time.process_time()
         try:
-            picture = read_picture(data)
+            picture = read(data)
             assert picture.pixels.dtype == np.uint8
             assert max(picture.pixels.shape) <= DISPLAY_SIDE
             outcomes["read"] += 1
@@ -176,6 +177,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report", type=Path)
     parser.add_argument("--only", type=int, metavar="N")
+    parser.add_argument(
+        "--isolated", action="store_true", help="in workers, as the apps read; slower"
+    )
     parser.add_argument("--batch", type=int, nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.batch:
@@ -185,6 +189,12 @@ def main() -> None:
     if args.only is not None:
         print(json.dumps(work(args.seed, args.only, 1), indent=2))
         return
+    if args.isolated:
+        reader = IsolatedReader(1)
+        total = work(args.seed, 0, args.count, reader.read)
+        reader.close()
+        print(json.dumps(total, indent=2))
+        raise SystemExit(bool(total["findings"]))
     total = fuzz(args.count, args.seed, args.report)
     print(json.dumps(total, indent=2))
     raise SystemExit(bool(total["findings"]))

@@ -1,5 +1,6 @@
 """DICOM in: the right pixels or a reason, and never a word about the patient."""
 
+import contextlib
 import logging
 import warnings
 
@@ -11,6 +12,7 @@ from test_image import GREY
 
 from pneumonia import ImageError
 from pneumonia.image import read_picture
+from pneumonia.isolated import read_anywhere
 
 LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
@@ -38,13 +40,28 @@ def test_every_storage_gives_the_same_pixels(name):
     ],
 )
 def test_what_others_compressed_is_as_it_was(compressed, plain):
-    found, expected = (read_picture(shipped(name)) for name in (compressed, plain))
+    found, expected = (read_anywhere(shipped(name)) for name in (compressed, plain))
     assert (found.pixels == expected.pixels).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_gdcm.dcm"]
+)
+def test_decoders_that_abort_are_kept_out_of_this_process(name):
+    with pytest.raises(ImageError) as caught:
+        read_picture(shipped(name))
+    assert caught.value.reason == "needs_worker"
+    data = bytearray(shipped(name))
+    for at in range(len(data) - 900, len(data) - 100, 90):
+        data[at] ^= 0xFF
+        with contextlib.suppress(ImageError):  # and this process is still here
+            read_anywhere(bytes(data))
+    assert read_anywhere(shipped(name)).pixels.shape
 
 
 def test_what_no_decoder_knows_is_said():
     with pytest.raises(ImageError, match="compressed") as caught:
-        read_picture(shipped("JPGExtended.dcm"))  # 12 bits in a lossy JPEG
+        read_anywhere(shipped("JPGExtended.dcm"))  # 12 bits in a lossy JPEG
     assert caught.value.reason == "unsupported"
 
 

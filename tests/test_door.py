@@ -424,6 +424,23 @@ def test_uploads_live_in_a_private_folder_for_minutes():
     assert not cache.folder.exists()
 
 
+def test_what_a_killed_program_left_is_deleted_at_the_next_start(monkeypatch, tmp_path):
+    monkeypatch.setattr(uploads, "_place", lambda: tmp_path)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f"pneumonia-{gone.pid}-abc" / "deep"
+    left.mkdir(parents=True)
+    alive = tmp_path / f"pneumonia-{os.getpid()}-abc"
+    alive.mkdir()
+    other = tmp_path / "pneumonia-notes-abc"
+    other.mkdir()
+    cache = uploads.Cache()
+    assert not left.parent.exists()
+    assert alive.exists()
+    assert other.exists()
+    cache.close()
+
+
 def test_uploads_stay_in_memory_where_there_is_room(monkeypatch, tmp_path):
     place = uploads._place()
     assert place is None or place.is_dir()

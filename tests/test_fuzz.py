@@ -3,7 +3,7 @@
 import fuzz
 import pytest
 
-from pneumonia.image import read_picture
+from pneumonia.isolated import read_anywhere
 
 
 def test_a_thousand_damaged_files_raise_nothing_but_image_errors():
@@ -16,7 +16,7 @@ def test_a_thousand_damaged_files_raise_nothing_but_image_errors():
 
 def test_the_corpus_itself_is_read():
     for name, data in fuzz.corpus().items():
-        assert min(read_picture(data).pixels.shape) >= 64, name
+        assert min(read_anywhere(data).pixels.shape) >= 64, name
 
 
 def test_the_fuzzer_reports_what_it_finds(monkeypatch):

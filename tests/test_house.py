@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "isolated": {"image"},
     "overlay": set(),
     "gate": {"image"},
-    "classifier": {"gate", "image", "overlay"},
+    "classifier": {"gate", "image", "isolated", "overlay"},
     "batch": {"classifier", "image", "overlay"},
     "phantom": set(),
     "augment": set(),
