@@ -24,7 +24,8 @@ from pneumonia import (
     predict,
 )
 from pneumonia import gate as gates
-from pneumonia.data import Dataset, load, split
+from pneumonia.__main__ import main
+from pneumonia.data import Dataset, load, save, split
 from pneumonia.image import Picture, read_picture, to_input
 from pneumonia.patients import validation_mask
 
@@ -245,3 +246,25 @@ def test_the_shipped_gate_lets_children_in(classifier, xrays):
     ]
     let_in = [not set(codes) & gates.REFUSALS.keys() for codes in found]
     assert np.mean(let_in) >= 0.98
+
+
+def test_the_command_writes_a_gate_into_a_bundle(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gate_fit, "PICTURES", 30)
+    monkeypatch.setattr(gate_fit, "_AXES", 8)
+    bundle = tmp_path / "bundle"
+    shutil.copytree(SHIPPED, bundle)
+    before = json.loads((bundle / "bundle.json").read_text())
+    children = dataset([child(i) for i in range(60)])
+    labels = np.arange(60) % 2
+    save(replace(children, labels=labels), tmp_path / "children.npz")
+    save(dataset([adult(i) for i in range(30)]), tmp_path / "adults.npz")
+    adults = ["--adults", str(tmp_path / "adults.npz")]
+    main(["gate", str(tmp_path / "children.npz"), *adults, "--bundle", str(bundle)])
+    printed = capsys.readouterr().out
+    assert "children_let_in" in printed
+    assert "adults_outside" in printed
+    after = json.loads((bundle / "bundle.json").read_text())
+    assert after.pop("gate")["measured"]["training_adults"] < 30
+    before.pop("gate")
+    assert after == before
+    assert predict(load_classifier(bundle), encode(child(400))).label
