@@ -35,10 +35,12 @@ clean:
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/apps: .venv/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .[apps]
+.venv/apps: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e .[apps]
 	@touch $@
 
-.venv/all: .venv/python pyproject.toml requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+.venv/all: .venv/python pyproject.toml requirements.txt constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -r requirements.txt
 	@touch $@ .venv/apps

@@ -1,29 +1,51 @@
 """Classic upload form and JSON API for the chest X-ray classifier.
 
-python flask_app.py [--host 127.0.0.1] [--port 5000]
+python flask_app.py [--host 127.0.0.1] [--port 5000] [--auth USER:PASSWORD]
 """
 
 import argparse
 import base64
 import io
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
 
-from flask import Flask, Request, Response, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from flask import Flask, Request, Response, g, jsonify, render_template, request
+from werkzeug.exceptions import (
+    Forbidden,
+    HTTPException,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
 
+import door
 from pneumonia import (
     MAX_BYTES,
     NOTICE,
     BundleError,
     Classifier,
     ImageError,
+    IsolatedReader,
     Prediction,
     encode_png,
+    explain,
     load_classifier,
     predict,
     verdict,
 )
+from server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
+_WORKING = max(2, min(4, os.cpu_count() or 2))
+_WAITING = 28
+_PATIENCE = 60  # seconds that a request waits for its turn
+_DRAIN_SECONDS = 30
+_STATUS = {"empty": 400, "no_file": 400, "too_large": 413}  # of others: 422
+_log = logging.getLogger("pneumonia.web")
 
 
 class MemoryRequest(Request):
@@ -33,20 +55,49 @@ class MemoryRequest(Request):
         return io.BytesIO()
 
 
-def create_app(classifier: Classifier | None = None) -> Flask:
+def create_app(
+    classifier: Classifier | None = None,
+    *,
+    read: Callable | None = None,
+    auth: door.Credentials | None = None,
+    rate: int = 0,
+    embed: Sequence[str] = (),
+) -> Flask:
     """Build the application.
 
     Args:
         classifier: from `load_classifier`; None loads the bundle that ships.
+        read: what decodes uploads; None: an `IsolatedReader`.
+        auth: who may come in; None: everybody.
+        rate: requests that one client may send in a minute; 0: any number.
+        embed: origins whose pages may embed these.
 
     Raises:
         BundleError: the bundle that ships is damaged.
     """
     classifier = classifier or load_classifier()
+    read = read or IsolatedReader(_WORKING).read
     app = Flask(__name__)
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
-    app.jinja_env.globals.update(notice=NOTICE, max_mib=MAX_BYTES // 2**20)
+    app.jinja_env.globals.update(
+        notice=NOTICE, max_mib=MAX_BYTES // 2**20, explain=explain
+    )
+    _guard(app, auth, door.RateLimit(rate))
+    _dress(app, embed)
+    _refuse(app)
+    turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
+
+    def answer() -> Prediction:
+        data = _uploaded()
+        with turnstile.turn():
+            return predict(
+                classifier,
+                data,
+                anyway=_asked("anyway"),
+                invert=_asked("invert"),
+                read=read,
+            )
 
     @app.get("/")
     def form() -> str:
@@ -54,7 +105,7 @@ def create_app(classifier: Classifier | None = None) -> Flask:
 
     @app.post("/")
     def result() -> str:
-        prediction = predict(classifier, _uploaded())
+        prediction = answer()
         return render_template(
             "result.html",
             prediction=prediction,
@@ -64,49 +115,111 @@ def create_app(classifier: Classifier | None = None) -> Flask:
 
     @app.post("/api/predict")
     def api_predict() -> Response:
-        prediction = predict(classifier, _uploaded())
-        answer = {
+        prediction = answer()
+        answered = {
             "label": prediction.label,
             "probabilities": prediction.probabilities,
             "certain": prediction.certain,
             "threshold": classifier.threshold,
             "warnings": list(prediction.warnings),
+            "explanations": {code: explain(code) for code in prediction.warnings},
             "notice": NOTICE,
+            "request_id": g.request_id,
         }
         if request.args.get("overlay") == "1":
-            answer["overlay"] = _data_uri(prediction)
-        return jsonify(answer)
+            answered["overlay"] = _data_uri(prediction)
+        return jsonify(answered)
 
     @app.get("/healthz")
     def healthz() -> Response:
         return jsonify(status="ok", bundle_sha256=classifier.sha256)
 
-    @app.errorhandler(ImageError)
-    def refuse(error: ImageError):
-        return _explain(400, error.reason, str(error))
+    return app
 
-    @app.errorhandler(RequestEntityTooLarge)
-    def refuse_size(error: RequestEntityTooLarge):
-        limit = f"at most {MAX_BYTES // 2**20} MiB are read"
-        return _explain(413, "too_large", f"This upload is too large; {limit}.")
 
-    @app.errorhandler(HTTPException)
-    def explain(error: HTTPException):
-        reason = error.name.lower().replace(" ", "_")
-        return _explain(error.code, reason, error.description)
+def _guard(app: Flask, auth: door.Credentials | None, limit: door.RateLimit) -> None:
+    """Decide on every request, before its body is read, whether it may come in."""
+
+    @app.before_request
+    def check() -> None:
+        g.request_id = door.request_id()
+        if request.endpoint == "healthz":
+            return
+        given = request.authorization
+        known = auth is None or (
+            given is not None
+            and given.type == "basic"
+            and auth.match(given.username or "", given.password or "")
+        )
+        if request.method == "POST" or (given and not known):
+            seconds = limit.wait(request.remote_addr)
+            if seconds:
+                raise TooManyRequests("Too many requests; wait.", retry_after=seconds)
+        if not known:
+            raise Unauthorized("This needs a user's name and password.")
+        # There is no session to ride on and nothing to change, so a token would guard
+        # nothing. Pages of others are turned away all the same: they cost time.
+        cross = request.headers.get("Sec-Fetch-Site") == "cross-site"
+        if request.method == "POST" and cross:
+            raise Forbidden("Pages of other origins may not send pictures here.")
+
+
+def _dress(app: Flask, embed: Sequence[str]) -> None:
+    """Give every answer its headers, and the log one line without a person in it."""
+    policy = (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+        f"form-action 'self'; base-uri 'none'; {door.frame_ancestors(list(embed))}"
+    )
 
     @app.after_request
     def protect(response: Response) -> Response:
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; style-src 'self'; img-src 'self' data:; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
-        )
+        response.headers.update(door.HEADERS)
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["X-Request-Id"] = g.request_id
+        place = request.url_rule.rule if request.url_rule else "elsewhere"
+        _log.info("%s %s %s", g.request_id, place, response.status_code)
         return response
 
-    return app
+
+def _refuse(app: Flask) -> None:
+    """Turn what is raised into an answer; what is no one's fault stays a bug, 500."""
+
+    @app.errorhandler(ImageError)
+    def image(error: ImageError):
+        status = _STATUS.get(error.reason, 422)
+        return _explain(status, error.reason, str(error), error.offers)
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def size(error: RequestEntityTooLarge):
+        limit = f"at most {MAX_BYTES // 2**20} MiB are read"
+        return _explain(413, "too_large", f"This upload is too large; {limit}.")
+
+    @app.errorhandler(door.BusyError)
+    def busy(error: door.BusyError):
+        again = ServiceUnavailable(
+            "Too many pictures at once. Try again in a few seconds.",
+            retry_after=door.RETRY_SECONDS,
+        )
+        return otherwise(again)
+
+    @app.errorhandler(HTTPException)
+    def otherwise(error: HTTPException):
+        reason = error.name.lower().replace(" ", "_")
+        body, status = _explain(error.code, reason, error.description)
+        response = app.make_response((body, status))
+        if isinstance(error, Unauthorized):
+            response.headers["WWW-Authenticate"] = (
+                'Basic realm="X-rays", charset="UTF-8"'
+            )
+        for name, value in error.get_headers():
+            if name in ("Retry-After", "Allow"):
+                response.headers[name] = value
+        return response
+
+
+def _asked(name: str) -> bool:
+    """Return whether a switch is on, in the address or in the form."""
+    return request.values.get(name) == "1"
 
 
 def _uploaded() -> bytes:
@@ -125,24 +238,40 @@ def _data_uri(prediction: Prediction) -> str:
     return f"data:image/png;base64,{png}"
 
 
-def _explain(status: int, reason: str, message: str):
+def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):
     """Answer an error: JSON below /api, else the form with the message."""
     if request.path.startswith("/api/"):
-        return jsonify(error={"reason": reason, "message": message}), status
-    return render_template("form.html", error=message), status
+        error = {"reason": reason, "message": message, "request_id": g.request_id}
+        return jsonify(error=error | {"offers": list(offers)}), status
+    return render_template("form.html", error=message, offers=offers), status
 
 
 def main() -> None:
     """Serve the form on the command line's host and port."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=5000)
+    door.add_arguments(parser, port=5000)
     args = parser.parse_args()
+    door.check_access(parser, args)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("pneumonia").setLevel(logging.INFO)
+    reader = IsolatedReader(_WORKING)
     try:
-        app = create_app()
+        app = create_app(
+            read=reader.read, auth=args.auth, rate=args.rate, embed=args.embed
+        )
     except BundleError as error:
         raise SystemExit(f"error: {error}") from error
-    app.run(host=args.host, port=args.port, threaded=True)
+    server = Server(args.host, args.port, app)
+
+    def stop(*_) -> None:  # shutdown waits for the loop that this interrupts
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    print(f"form at http://{args.host}:{args.port}\n{NOTICE}", flush=True)
+    server.serve_forever()
+    server.drain(_DRAIN_SECONDS)
+    reader.close()
 
 
 if __name__ == "__main__":

@@ -14,13 +14,16 @@ from .classifier import (
     BundleError,
     Classifier,
     Prediction,
+    explain,
     load_classifier,
     phantoms,
     predict,
     selftest,
     verdict,
 )
-from .image import MAX_BYTES, ImageError, encode_png
+from .image import MAX_BYTES, ImageError
+from .isolated import IsolatedReader
+from .overlay import encode_png
 
 __all__ = [
     "LABELS",
@@ -29,8 +32,10 @@ __all__ = [
     "BundleError",
     "Classifier",
     "ImageError",
+    "IsolatedReader",
     "Prediction",
     "encode_png",
+    "explain",
     "load_classifier",
     "phantoms",
     "predict",

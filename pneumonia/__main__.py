@@ -126,7 +126,7 @@ def _predict(args: argparse.Namespace) -> None:
         raise SystemExit(f"error: no file in {', '.join(map(str, args.paths))}.")
     classifier = load_classifier(args.bundle)
     bar = tqdm(files, desc="answering", unit="image", disable=len(files) == 1)
-    rows = batch.answer_files(classifier, bar, args.overlays)
+    rows = batch.answer_files(classifier, bar, args.overlays, args.anyway)
     target = (
         args.csv.open("w", newline="", encoding="utf-8")
         if args.csv
@@ -135,6 +135,19 @@ def _predict(args: argparse.Namespace) -> None:
     with target as file:
         count, errors = batch.write_rows(rows, file)
     print(f"{count} files, {errors} not answered. {NOTICE}", file=sys.stderr)
+
+
+def _gate(args: argparse.Namespace) -> None:
+    from . import data, gate_fit
+
+    measured = gate_fit.refit(
+        args.bundle,
+        data.load(args.source),
+        data.load(args.adults) if args.adults else None,
+    )
+    for name, value in measured.items():
+        print(f"{name}: {value}")
+    print(f"gate written to {args.bundle / 'bundle.json'}")
 
 
 def _selftest(args: argparse.Namespace) -> None:
@@ -155,6 +168,7 @@ _COMMANDS = (
     _card,
     _export,
     _predict,
+    _gate,
     _selftest,
 )
 

@@ -164,6 +164,16 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         "--overlays", type=Path, metavar="DIR", help="write overlays as PNG"
     )
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    sub.add_argument(
+        "--anyway", action="store_true", help="answer what the gate refuses, warned"
+    )
+
+    sub = command("gate", "fit anew which pictures a bundle refuses")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument(
+        "--adults", type=Path, metavar="DIR", help="X-rays of adults, likewise"
+    )
+    sub.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
 
     sub = command("selftest", "check that the bundle is whole and answers as it should")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")

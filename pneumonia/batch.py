@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 from .classifier import Classifier, predict
-from .image import ImageError, encode_png
+from .image import ImageError
+from .overlay import encode_png
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,12 @@ class Row:
 
     Attributes:
         path: the file.
-        status: `ok` or `error`.
-        label: one of LABELS; empty on an error.
-        p_pneumonia: calibrated probability with four decimals; empty on an error.
-        certain: `true` or `false`; empty on an error.
-        reason: `ImageError.reason`, or `unreadable`; empty where the status is ok.
+        status: `ok`, `refused` by the gate, or `error`.
+        label: one of LABELS; empty without an answer.
+        p_pneumonia: calibrated probability with four decimals; empty without an answer.
+        certain: `true` or `false`; empty without an answer.
+        reason: `ImageError.reason`, or `unreadable`; with an answer the codes of its
+            warnings, a space between them.
     """
 
     path: str
@@ -56,6 +58,7 @@ def answer_files(
     classifier: Classifier,
     files: Iterable[tuple[Path, Path]],
     overlays: str | Path | None = None,
+    anyway: bool = False,
 ) -> Iterator[Row]:
     """Answer files one by one; a bad file becomes a row and stops nothing.
 
@@ -63,15 +66,17 @@ def answer_files(
         classifier: from `load_classifier`.
         files: from `find_files`.
         overlays: folder for the overlays, each named like its file with `.png` added.
+        anyway: answer what the gate refuses, as in `predict`.
 
     Yields:
         One row for each file, in order.
     """
     for path, name in files:
         try:
-            prediction = predict(classifier, path.read_bytes())
+            prediction = predict(classifier, path.read_bytes(), anyway=anyway)
         except ImageError as error:
-            yield Row(str(path), "error", reason=error.reason)
+            status = "refused" if error.offers else "error"
+            yield Row(str(path), status, reason=error.reason)
             continue
         except OSError:
             yield Row(str(path), "error", reason="unreadable")
@@ -86,6 +91,7 @@ def answer_files(
             label=prediction.label,
             p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
             certain=str(prediction.certain).lower(),
+            reason=" ".join(prediction.warnings),
         )
 
 
@@ -93,7 +99,7 @@ def write_rows(rows: Iterable[Row], file: TextIO) -> tuple[int, int]:
     """Write rows as CSV, each as soon as it is known.
 
     Returns:
-        How many rows were written, and how many of them are errors.
+        How many rows were written, and how many of them hold no answer.
     """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(field.name for field in fields(Row))

@@ -6,13 +6,17 @@ framework.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from .image import IMAGE_SIZE, draw_overlay, enlarge, read_image, to_input
+from . import gate as gates
+from .image import IMAGE_SIZE, Picture, to_input
+from .isolated import read_anywhere
+from .overlay import draw_overlay, enlarge
 
 LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""
@@ -47,6 +51,7 @@ class Classifier:
             uncertain.
         sha256: checksum of the weights, in hexadecimal.
         facts: everything that bundle.json holds.
+        gate: what decides which pictures get no answer; None in a bundle without one.
     """
 
     temperature: float
@@ -55,6 +60,7 @@ class Classifier:
     sha256: str
     facts: dict = field(repr=False)
     _session: onnxruntime.InferenceSession = field(repr=False)
+    gate: gates.Gate | None = field(default=None, repr=False)
 
     def run(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Run the graph once.
@@ -92,7 +98,8 @@ class Prediction:
         certain: False inside the published uncertain band.
         heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM).
         overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray.
-        warnings: sentences about the image that do not refuse it.
+        warnings: codes of what is wrong with the image and does not refuse it;
+            `explain` gives the sentence of each.
     """
 
     label: str
@@ -158,6 +165,7 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
             sha256=sha256,
             facts=facts,
             _session=_open_session(weights),
+            gate=gates.from_facts(facts.get("gate")),
         )
     except OSError as error:
         raise BundleError(
@@ -179,21 +187,37 @@ def _open_session(weights: bytes) -> onnxruntime.InferenceSession:
     )
 
 
-def predict(classifier: Classifier, image: bytes) -> Prediction:
+def predict(
+    classifier: Classifier,
+    image: bytes,
+    *,
+    anyway: bool = False,
+    invert: bool = False,
+    read: Callable[[bytes], Picture] = read_anywhere,
+) -> Prediction:
     """Answer one image.
 
     Args:
         classifier: from `load_classifier`.
-        image: the content of an image file, as in `read_image`.
+        image: the content of an image file, as in `read_picture`.
+        anyway: answer what the gate refuses, with the reason among the warnings.
+        invert: exchange black and white first.
+        read: what decodes it.
 
     Returns:
         Label, probabilities, heat map and overlay, all from one run of the network.
 
     Raises:
-        ImageError: the bytes are no picture that can be answered; says why.
+        ImageError: the bytes are no picture that can be answered; says why, and in
+            `offers` with which arguments it would be answered all the same.
     """
-    pixels = read_image(image)
-    logits, maps, _ = classifier.run(to_input(pixels))
+    picture = read(image)
+    pixels = 255 - picture.pixels if invert else picture.pixels
+    inputs = to_input(pixels)
+    logits, maps, embedding = classifier.run(inputs)
+    found = gates.judge(classifier.gate, picture, inputs, embedding)
+    if found and found[0] in gates.REFUSALS and not anyway:
+        raise gates.refuse(found[0])
     probabilities = classifier.probabilities(logits)[0]
     label, certain = classifier.decide(probabilities[_PNEUMONIA])
     heatmap = enlarge(maps[0, label], pixels.shape)
@@ -205,7 +229,13 @@ def predict(classifier: Classifier, image: bytes) -> Prediction:
         certain=certain,
         heatmap=heatmap,
         overlay=draw_overlay(pixels, heatmap),
+        warnings=found,
     )
+
+
+def explain(warning: str) -> str:
+    """Say in a layman's sentence what the code of a warning means."""
+    return gates.SENTENCES[warning]
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
@@ -246,7 +276,9 @@ def selftest(classifier: Classifier) -> dict[str, tuple[float, float]]:
     answers = {
         path.name: (
             stored[path.name],
-            predict(classifier, path.read_bytes()).probabilities["Pneumonia"],
+            predict(classifier, path.read_bytes(), anyway=True).probabilities[
+                "Pneumonia"
+            ],
         )
         for path in phantoms()
     }

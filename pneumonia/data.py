@@ -27,7 +27,7 @@ KAGGLE_DATASET = "paultimothymooney/chest-xray-pneumonia"
 
 SUFFIXES = {
     *(".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"),
-    *(".jp2", ".j2k"),
+    *(".jp2", ".j2k", ".dcm"),
 }
 
 

@@ -1,13 +1,13 @@
-"""Image bytes to pixels, pixels to network input, heat map to picture.
+"""Image bytes to pixels, pixels to network input.
 
-This is the only module that decodes, resizes or encodes an image. Serving and training
-both go through `read_image` and `to_input`, so the network meets the same pixels in
-both.
+Serving and training both go through this module, so the network meets the same pixels
+in both. DICOM is decoded next door; what comes back is treated alike.
 """
 
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -44,7 +44,9 @@ FORMATS = tuple(
 """Pillow's names of the formats that are opened; everything else is refused."""
 
 _JPEG_SIDE = 512  # a JPEG is decoded at the smallest scale that keeps this much
-_READABLE = "PNG, JPEG, BMP, TIFF, WebP, GIF or JPEG 2000"
+_risky_decoders = False
+_CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
+_READABLE = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM"
 
 # What Pillow's decoders raise on damaged or hostile files, besides OSError.
 _DECODE_ERRORS = (
@@ -59,47 +61,64 @@ _DECODE_ERRORS = (
     zlib.error,
 )
 
-# Seventeen points of matplotlib's perceptually uniform colour map "inferno" (CC0).
-_INFERNO = """
-000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754
-d24644 e45a31 f1731d f98e09 fcac11 f9cb35 f2ea69 fcffa4
-"""
-_POINTS = np.array([list(bytes.fromhex(point)) for point in _INFERNO.split()])
-_COLOURS = np.stack(
-    [
-        np.interp(np.arange(256), np.linspace(0, 255, len(_POINTS)), channel)
-        for channel in _POINTS.T
-    ],
-    axis=-1,
-).astype(np.float32)
+READER_WARNINGS = {
+    "first_frame": "This file holds several pictures; only the first was looked at.",
+    "unknown_modality": "This DICOM file does not say how the picture was taken.",
+    "lateral_view": "This DICOM file says that the chest is seen from the side. The "
+    "network knows chests from the front alone.",
+}
+"""What the reader passes over, by its code, in a layman's words."""
 
 
 class ImageError(ValueError):
     """The caller's image is at fault, not the installation.
 
     Attributes:
-        reason: stable code for programs: `empty`, `too_large`, `too_many_pixels`,
-            `too_small`, `not_image`, `dicom`, `damaged` or `no_contrast`.
+        reason: stable code for programs, listed in the README.
+        offers: arguments of `predict` that answer the image all the same: `anyway`,
+            `invert`; empty where nothing can be answered.
     """
 
-    def __init__(self, reason: str, message: str):
+    def __init__(self, reason: str, message: str, offers: tuple[str, ...] = ()):
         super().__init__(message)
         self.reason = reason
+        self.offers = offers
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What a file holds, as far as anyone here wants to know.
+
+    Attributes:
+        pixels: uint8 (H, W) in [0, 255], upright, at most `DISPLAY_SIDE` a side.
+        chroma: how much colour varies besides brightness, in [0, 1]; 0 for grey
+            pictures and near 0 for evenly tinted ones.
+        warnings: codes of what the reader passed over.
+    """
+
+    pixels: np.ndarray
+    chroma: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 def read_image(data: bytes) -> np.ndarray:
+    """Return the pixels alone of `read_picture`, uint8 (H, W)."""
+    return read_picture(data).pixels
+
+
+def read_picture(data: bytes) -> Picture:
     """Decode an image file into upright greyscale pixels.
 
-    EXIF rotation is applied, transparency is laid on black, colours become luma, and
-    pixels of more than 8 bits are scaled by their own range. Of several frames the
-    first is read. Large pictures come out reduced, sides in proportion, to what a
-    screen needs.
+    The format is recognised by content. EXIF rotation is applied, transparency is laid
+    on black, colours become luma, and pixels of more than 8 bits are scaled by their
+    own range. Of several frames the first is read. Large pictures come out reduced,
+    sides in proportion, to what a screen needs.
 
     Args:
-        data: the file's content, in one of `FORMATS`, at most `MAX_BYTES` long.
+        data: the file's content, DICOM or one of `FORMATS`, at most `MAX_BYTES` long.
 
     Returns:
-        uint8 (H, W) in [0, 255], with H and W at most `DISPLAY_SIDE`.
+        The picture, with warnings where something was passed over.
 
     Raises:
         ImageError: the bytes are no picture that can be read, or one that is too large,
@@ -107,11 +126,30 @@ def read_image(data: bytes) -> np.ndarray:
     """
     _check_bytes(data)
     try:
+        read = _read_dicom if _is_dicom(data) else _read_by_pillow
+        grey, chroma, warnings = read(data)
+        grey.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE), Image.Resampling.BOX)
+        pixels = np.asarray(grey)
+    except MemoryError as error:
+        raise _too_many_pixels("more") from error
+    if pixels.min() == pixels.max():
+        raise ImageError(
+            "no_contrast",
+            "This picture is blank: every pixel has the same brightness. "
+            "Choose the X-ray itself.",
+        )
+    return Picture(pixels, chroma, warnings)
+
+
+def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
+    try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
+            several = getattr(picture, "is_animated", False)
+            chroma = _chroma(picture, data)
             picture.draft("L", (_JPEG_SIDE, _JPEG_SIDE))
             grey = _to_grey(ImageOps.exif_transpose(picture))
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
         raise ImageError(
@@ -126,15 +164,37 @@ def read_image(data: bytes) -> np.ndarray:
             "This picture is damaged or incomplete and can't be read to its end. "
             "Save or download it once more and try again.",
         ) from error
-    grey.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(grey)
-    if pixels.min() == pixels.max():
-        raise ImageError(
-            "no_contrast",
-            "This picture is blank: every pixel has the same brightness. "
-            "Choose the X-ray itself.",
-        )
-    return pixels
+    return grey, chroma, ("first_frame",) if several else ()
+
+
+def allow_risky_decoders() -> None:
+    """Let this process decode what may end it: for workers, which are replaced."""
+    global _risky_decoders
+    _risky_decoders = True
+
+
+def _is_dicom(data: bytes) -> bool:
+    """Recognise DICOM by its mark, or by a plausible first element without preamble."""
+    if data[128:132] == b"DICM":
+        return True
+    kind = data[4:6]  # of the element, in explicit files; else its length begins here
+    known = kind.isalpha() and kind.isupper()
+    if data[:2] in (b"\x02\0", b"\x08\0"):
+        return known or int.from_bytes(data[4:8], "little") < 1024
+    return known and data[:2] == b"\0\x08"
+
+
+def _read_dicom(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
+    from . import dicom  # half a second that other formats need not wait for
+
+    try:
+        values, warnings = dicom.decode(data, _check_size, _risky_decoders)
+    except dicom.DicomError as error:
+        raise ImageError(error.reason, str(error)) from None
+    if values.ndim == 3:
+        colour = Image.fromarray(values)
+        return colour.convert("L"), _spread_of_colour(colour), warnings
+    return Image.fromarray(_scale_by_range(values)), 0.0, warnings
 
 
 def _check_bytes(data: bytes) -> None:
@@ -145,12 +205,6 @@ def _check_bytes(data: bytes) -> None:
             "too_large",
             f"This file has {len(data) / 2**20:.0f} MiB; at most "
             f"{MAX_BYTES // 2**20} MiB are read. Save the picture smaller.",
-        )
-    if data[128:132] == b"DICM":
-        raise ImageError(
-            "dicom",
-            "This is a DICOM file, which can't be read yet. "
-            "Export the picture from your viewer as PNG and drop that in.",
         )
 
 
@@ -171,6 +225,32 @@ def _too_many_pixels(count: str) -> ImageError:
         f"This picture has {count} pixels; at most {MAX_PIXELS // 10**6} million are "
         "read. Save it smaller.",
     )
+
+
+def _chroma(picture: Image.Image, data: bytes) -> float:
+    """Measure colour on a reduced copy; of a JPEG only a small scale is decoded."""
+    if picture.mode[0] in "1LIF":
+        return 0.0
+    if picture.format == "JPEG":
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as small:
+            small.draft("RGB", (_CHROMA_SIDE, _CHROMA_SIDE))
+            return _spread_of_colour(small)
+    return _spread_of_colour(picture)
+
+
+def _spread_of_colour(picture: Image.Image) -> float:
+    """Return the root mean square of colour that brightness does not explain.
+
+    The two colour axes are fitted as straight lines over brightness first, so that a
+    film's even tint counts little and a photograph's hues count fully.
+    """
+    small = picture.convert("RGB").resize((_CHROMA_SIDE, _CHROMA_SIDE), reducing_gap=2)
+    axes = np.asarray(small.convert("YCbCr"), np.float64) / 255
+    y, *colours = np.moveaxis(axes, -1, 0)
+    y = y - y.mean()
+    slope_base = (y**2).sum() or 1.0
+    rest = [c - c.mean() - y * (y * c).sum() / slope_base for c in colours]
+    return float(np.sqrt(np.mean(np.square(rest))))
 
 
 def _to_grey(picture: Image.Image) -> Image.Image:
@@ -211,51 +291,3 @@ def to_input(pixels: np.ndarray, size: int = IMAGE_SIZE) -> np.ndarray:
     """
     small = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(small, np.float32)[None, :, :, None] / 255
-
-
-def enlarge(heatmap: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize a coarse map smoothly to a picture's size.
-
-    Args:
-        heatmap: float32 (h, w) in [0, 1].
-        shape: (H, W) of the picture.
-
-    Returns:
-        float32 (H, W) in [0, 1].
-    """
-    height, width = shape
-    smooth = Image.fromarray(heatmap).resize((width, height), Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(smooth), 0, 1)
-
-
-def draw_overlay(
-    pixels: np.ndarray, heatmap: np.ndarray, strength: float = 0.6
-) -> np.ndarray:
-    """Lay a heat map over an X-ray; where it is zero, the X-ray shows untouched.
-
-    Args:
-        pixels: uint8 (H, W) in [0, 255].
-        heatmap: float32 (H, W) in [0, 1].
-        strength: opacity of the colour where the map is 1, in [0, 1].
-
-    Returns:
-        uint8 (H, W, 3) RGB, coloured with the perceptually uniform map "inferno".
-    """
-    colour = _COLOURS[np.rint(heatmap * 255).astype(np.uint8)]
-    opacity = (strength * heatmap)[..., None]
-    mixed = pixels[..., None] * (1 - opacity) + colour * opacity
-    return np.rint(mixed).astype(np.uint8)
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Encode pixels as a PNG file.
-
-    Args:
-        pixels: uint8 (H, W) grey or (H, W, 3) RGB.
-
-    Returns:
-        The file's bytes.
-    """
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()

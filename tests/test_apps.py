@@ -3,38 +3,42 @@
 import base64
 import io
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import gradio_client
 import numpy as np
 import pytest
+from dicoms import make as make_dicom
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
+import door
 import flask_app
-from pneumonia import MAX_BYTES, NOTICE, BundleError, predict
+from pneumonia import MAX_BYTES, NOTICE, BundleError, others, phantoms, predict
 from pneumonia.classifier import load_classifier
+from pneumonia.image import read_picture
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def web(classifier):
-    return flask_app.create_app(classifier).test_client()
+    return flask_app.create_app(classifier, read=read_picture).test_client()
 
 
 @pytest.fixture(scope="module")
 def gradio_url(classifier):
-    app = demo.build_demo(classifier)
-    _, url, _ = app.launch(
-        prevent_thread_lock=True, quiet=True, max_file_size=MAX_BYTES
-    )
+    app = demo.build_demo(classifier, read_picture)
+    url, _ = demo.launch(app)
     yield url
     app.close()
+    app.private_cache.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +63,19 @@ def test_both_apps_and_the_package_agree(
         "palette with alpha": palette_with_alpha,
         "16 bit": lambda: sixteen_bit(phantom_bytes),
     }[make]()
-    expected = predict(classifier, data)
-    answer = upload(web, data, "/api/predict?overlay=1").json
+    expected = predict(classifier, data, anyway=True)
+    answer = upload(web, data, "/api/predict?overlay=1&anyway=1").json
     assert answer["label"] == expected.label
     assert answer["probabilities"] == expected.probabilities
     assert answer["certain"] == expected.certain
     assert answer["threshold"] == classifier.threshold
-    assert answer["warnings"] == []
+    assert answer["warnings"] == list(expected.warnings)
     assert (overlay_of(answer["overlay"]) == expected.overlay).all()
 
     path = tmp_path / "x.png"
     path.write_bytes(data)
     bars, overlay, words = gradio.predict(
-        gradio_client.handle_file(path), api_name="/predict"
+        gradio_client.handle_file(path), anyway=True, api_name="/predict"
     )
     assert bars["label"] == expected.label
     found = {c["label"]: c["confidence"] for c in bars["confidences"]}
@@ -102,10 +106,11 @@ def test_overlay_comes_only_when_asked_for(web, phantom_bytes):
 def test_flask_refuses_bad_files_with_their_reason(web, kind):
     data, reason = BAD[kind]
     answer = upload(web, data)
-    assert answer.status_code == 400
+    status = 400 if kind == "nothing" else 422
+    assert answer.status_code == status
     assert answer.json["error"]["reason"] == reason
     page = upload(web, data, "/")
-    assert page.status_code == 400
+    assert page.status_code == status
     message = answer.json["error"]["message"].replace("'", "&#39;")
     assert message in page.text
     assert 'name="image"' in page.text  # the form is there to try again
@@ -120,6 +125,27 @@ def test_gradio_refuses_bad_files_with_the_same_sentence(gradio, web, kind, tmp_
     with pytest.raises(gradio_client.exceptions.AppError) as caught:
         gradio.predict(gradio_client.handle_file(path), api_name="/predict")
     assert message in str(caught.value)
+
+
+def test_gradio_refuses_what_is_no_chest_and_answers_anyway(gradio, tmp_path):
+    path = tmp_path / "x.png"
+    text = others.KINDS["text"](np.random.default_rng(5))
+    Image.fromarray(text).save(path)
+    picture = gradio_client.handle_file(path)
+    with pytest.raises(gradio_client.exceptions.AppError, match="does not look like"):
+        gradio.predict(picture, api_name="/predict")
+    *_, words = gradio.predict(picture, anyway=True, api_name="/predict")
+    assert "does not look like a chest" in words
+
+
+def test_both_apps_answer_a_dicom_without_a_suffix(web, gradio, tmp_path):
+    pixels = read_picture(phantoms()[0].read_bytes()).pixels
+    data = make_dicom(pixels.astype(np.uint16) * 16)
+    expected = upload(web, data).json["probabilities"]
+    path = tmp_path / "I0000001"
+    path.write_bytes(data)
+    bars, *_ = gradio.predict(gradio_client.handle_file(path), api_name="/predict")
+    assert {c["label"]: c["confidence"] for c in bars["confidences"]} == expected
 
 
 def test_gradio_without_an_image_says_so(gradio):
@@ -178,10 +204,10 @@ def test_flask_health_and_unknown_addresses(web, classifier):
 
 
 def test_flask_bugs_leak_nothing(classifier, phantom_bytes, monkeypatch):
-    def broken(*args):
+    def broken(*args, **kwargs):
         raise KeyError("a secret path")
 
-    app = flask_app.create_app(classifier)
+    app = flask_app.create_app(classifier, read=read_picture)
     monkeypatch.setattr(flask_app, "predict", broken)
     for path in ("/", "/api/predict"):
         answer = upload(app.test_client(), phantom_bytes, path)
@@ -201,7 +227,7 @@ def test_flask_writes_no_upload_to_disk(web, phantom_bytes, monkeypatch):
     file = io.BytesIO()
     Image.fromarray(large).save(file, "PNG")
     assert len(file.getvalue()) > 2**20
-    assert upload(web, file.getvalue()).status_code == 200
+    assert upload(web, file.getvalue(), "/api/predict?anyway=1").status_code == 200
 
 
 def test_gradio_offers_one_named_endpoint(gradio):
@@ -240,9 +266,58 @@ def test_demo_says_in_one_sentence_that_a_port_is_taken():
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("wrong", ["nobody", ":secret", "user:"])
-def test_demo_wants_user_and_password(wrong, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["demo.py", "--auth", wrong])
-    with pytest.raises(SystemExit):
-        demo.main()
-    assert "expected USER:PASSWORD" in capsys.readouterr().err
+def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    before = private_folders()
+    process = subprocess.Popen(
+        [sys.executable, "demo.py", "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert f":{port}" in process.stdout.readline()
+        picture = tmp_path / "private.png"
+        picture.write_bytes(phantom_bytes)
+        client = gradio_client.Client(
+            f"http://127.0.0.1:{port}", verbose=False, download_files=tmp_path
+        )
+        client.predict(gradio_client.handle_file(picture), api_name="/predict")
+        (folder,) = private_folders() - before
+        assert list(folder.rglob("private.png"))  # it was there
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    finally:
+        process.terminate()
+        process.wait(120)
+    assert not folder.exists()
+
+
+def private_folders() -> set[Path]:
+    places = [Path("/dev/shm"), Path(tempfile.gettempdir())]
+    return {path for place in places for path in place.glob("pneumonia-*")}
+
+
+def test_demo_answers_only_with_the_password(classifier, tmp_path):
+    app = demo.build_demo(classifier, read_picture)
+    url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))
+    refused = (gradio_client.exceptions.AuthenticationError, ValueError)
+    try:
+        for auth in (None, ("ann", "wrong"), ("bob", "secret")):
+            with pytest.raises(refused):
+                gradio_client.Client(url, verbose=False, auth=auth)
+        gradio_client.Client(url, verbose=False, auth=("ann", "secret"))
+    finally:
+        app.close()
+        app.private_cache.close()
+
+
+def test_demo_carries_the_headers_of_the_door(gradio_url):
+    with urllib.request.urlopen(gradio_url) as page:
+        policy = page.headers["Content-Security-Policy"]
+        assert "script-src 'self' 'sha256-" in policy
+        assert "frame-ancestors 'self'" in policy
+        for name, value in door.HEADERS.items():
+            assert page.headers[name] == value
+        assert len(page.headers["X-Request-Id"]) == 16

@@ -1,15 +1,30 @@
 """The answer: label, probabilities, map and overlay from the bundle that ships."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pneumonia import LABELS, ImageError, predict, selftest, verdict
+from pneumonia import (
+    LABELS,
+    BundleError,
+    ImageError,
+    encode_png,
+    evaluate,
+    load_classifier,
+    others,
+    predict,
+    selftest,
+    verdict,
+)
 from pneumonia.__main__ import main
 from pneumonia.classifier import softmax
 from pneumonia.data import load, split
 from pneumonia.evaluate import run_all
+
+SHIPPED = Path(evaluate.__file__).parent / "bundle"
 
 
 def test_prediction_is_complete(classifier, phantom_bytes):
@@ -91,6 +106,43 @@ def test_shipped_bundle_holds_its_published_validation_figures(classifier, xrays
     assert maps.min() >= 0
     assert maps.max() <= 1
     assert embedding.shape == (len(p), 512)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "word"),
+    [
+        ("classifier.onnx", lambda data: data[:-1] + b"x", "checksum"),
+        ("classifier.onnx", lambda data: data[: len(data) // 2], "checksum"),
+        ("classifier.onnx", None, "can't be read"),
+        ("bundle.json", lambda data: data[:500], "damaged"),
+        ("bundle.json", lambda data: b"[]", "damaged"),
+        ("bundle.json", lambda data: data.replace(b'"threshold"', b'"x"'), "damaged"),
+        ("bundle.json", None, "can't be read"),
+    ],
+)
+def test_a_changed_bundle_stops_with_the_command_that_mends_it(
+    tmp_path, name, change, word
+):
+    for path in SHIPPED.iterdir():
+        shutil.copy(path, tmp_path)
+    if change:
+        (tmp_path / name).write_bytes(change((tmp_path / name).read_bytes()))
+    else:
+        (tmp_path / name).unlink()
+    with pytest.raises(BundleError, match=word) as caught:
+        load_classifier(tmp_path)
+    assert f"python -m pneumonia export RUN --out {tmp_path}" in str(caught.value)
+
+
+def test_command_line_refuses_and_answers_anyway(tmp_path, capsys):
+    text = others.KINDS["text"](np.random.default_rng(5))
+    (tmp_path / "page.png").write_bytes(encode_png(text))
+    main(["predict", str(tmp_path)])
+    assert ",refused,,,,not_chest_xray" in capsys.readouterr().out
+    main(["predict", str(tmp_path), "--anyway"])
+    row = capsys.readouterr().out.splitlines()[1].split(",")
+    assert row[1] == "ok"
+    assert "not_chest_xray" in row[-1]
 
 
 def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys):

@@ -14,12 +14,11 @@ from pneumonia import ImageError
 from pneumonia.image import (
     DISPLAY_SIDE,
     MAX_BYTES,
-    draw_overlay,
-    encode_png,
-    enlarge,
     read_image,
+    read_picture,
     to_input,
 )
+from pneumonia.overlay import draw_overlay, encode_png, enlarge
 from pneumonia.phantom import draw
 
 GREY = draw(1, size=256)[:, :200]  # upright, so that a rotation shows
@@ -119,7 +118,7 @@ BAD = {
     "HTML": (b"<!doctype html><svg></svg>" * 20, "not_image"),
     "PDF": (b"%PDF-1.7\n" + bytes(500), "not_image"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_image"),
-    "DICOM": (bytes(128) + b"DICM" + bytes(300), "dicom"),
+    "empty DICOM": (bytes(128) + b"DICM" + bytes(300), "no_pixels"),
     "truncated JPEG": (encode(GREY, "JPEG")[:2000], "damaged"),
     "truncated PNG": (encode(GREY)[:2000], "damaged"),
     "JPEG of three bytes": (b"\xff\xd8\xff", "not_image"),
@@ -148,6 +147,26 @@ def test_bad_files_get_a_stable_reason_and_a_sentence(kind):
     message = str(caught.value)
     assert re.fullmatch(r"[A-Z][^\n]{20,}[.]", message), message
     assert "Error" not in message  # words for a layman, no class names
+
+
+def test_several_frames_are_warned_of():
+    frames = [Image.fromarray(np.roll(GREY, i)) for i in range(2)]
+    tiff = encode(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    for data in (animation(), tiff):
+        assert read_picture(data).warnings == ("first_frame",)
+    for kind in ("GIF", "TIFF", "PNG"):
+        assert read_picture(encode(GREY, kind)).warnings == ()
+
+
+def test_colour_counts_hues_and_not_a_tint():
+    assert read_picture(encode(GREY)).chroma == 0
+    tint = np.array([0.8, 0.95, 1.0])
+    tinted = (GREY[..., None] * tint).astype(np.uint8)
+    hues = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    photo = np.asarray(Image.fromarray(hues).resize((256, 256)))
+    for kind in ("PNG", "JPEG", "WEBP", "BMP"):
+        assert read_picture(encode(tinted, kind)).chroma < 0.01
+        assert read_picture(encode(photo, kind)).chroma > 0.05
 
 
 def test_transparent_parts_are_black():

@@ -14,8 +14,9 @@ from werkzeug.serving import make_server
 
 import demo
 import flask_app
-from pneumonia import MAX_BYTES, NOTICE, phantoms, predict
+from pneumonia import NOTICE, phantoms, predict
 
+expect.set_options(timeout=30_000)  # a busy machine answers late
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
@@ -65,15 +66,10 @@ def flask_url(classifier):
 @pytest.fixture(scope="module")
 def gradio_url(classifier):
     app = demo.build_demo(classifier)
-    _, url, _ = app.launch(
-        prevent_thread_lock=True,
-        quiet=True,
-        max_file_size=MAX_BYTES,
-        theme=demo.THEME,
-        css=demo.CSS,
-    )
+    url, _ = demo.launch(app)
     yield url
     app.close()
+    app.private_cache.close()
 
 
 def test_flask_answers(page, flask_url, classifier):

@@ -1,0 +1,170 @@
+"""The door around Gradio's server: bounds on what comes, headers on what goes."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import logging
+import re
+import time
+
+import door
+
+READ_SECONDS = 60
+"""Time in which a request's body must have come, however lively its client drips."""
+
+_ASSETS = ("/assets/", "/static/", "/svelte/")  # the same for everybody: may be cached
+_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_log = logging.getLogger("pneumonia.web")
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, message: str, wait: int = 0):
+        super().__init__(message)
+        self.status = status
+        self.wait = wait
+
+
+class Door:
+    """ASGI middleware.
+
+    Args:
+        app: what stands behind it.
+        limit: how often a client may send.
+        max_body: largest body that is read, in bytes.
+        embed: origins whose pages may embed these.
+    """
+
+    def __init__(self, app, *, limit: door.RateLimit, max_body: int, embed: list[str]):
+        self._app = app
+        self._limit = limit
+        self._max_body = max_body
+        self._ancestors = door.frame_ancestors(embed)
+
+    async def __call__(self, scope, receive, send) -> None:
+        """Answer one request, or let it through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(scope, send, self._ancestors)
+        try:
+            self._check(scope)
+            bounded = _bounded(receive, self._max_body, time.monotonic())
+            await self._app(scope, bounded, answer.send)
+        except _RefusedError as error:
+            if not answer.started:
+                await answer.refuse(error)
+
+    def _check(self, scope) -> None:
+        if scope["method"] != "POST":
+            return
+        headers = dict(scope["headers"])
+        client = scope["client"][0] if scope.get("client") else None
+        seconds = self._limit.wait(client)
+        if seconds:
+            raise _RefusedError(429, "Too many requests; wait.", seconds)
+        if headers.get(b"sec-fetch-site") == b"cross-site":
+            message = "Pages of other origins may not send pictures here."
+            raise _RefusedError(403, message)
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._max_body:
+            raise _RefusedError(413, "This upload is too large.")
+
+
+def _bounded(receive, max_body: int, began: float):
+    """Return `receive`, ended where a body grows too large or takes too long."""
+    state = {"bytes": 0, "open": True}
+
+    async def receive_bounded():
+        if not state["open"]:  # the body is there: wait for the client to leave
+            return await receive()
+        left = began + READ_SECONDS - time.monotonic()
+        try:
+            message = await asyncio.wait_for(receive(), max(0, left))
+        except TimeoutError:
+            raise _RefusedError(408, "This request came too slowly.") from None
+        state["bytes"] += len(message.get("body", b""))
+        state["open"] = message.get("more_body", False)
+        if state["bytes"] > max_body:
+            raise _RefusedError(413, "This upload is too large.")
+        return message
+
+    return receive_bounded
+
+
+class _Answer:
+    """One answer on its way out."""
+
+    def __init__(self, scope, send, ancestors: str):
+        self.started = False
+        self._id = door.request_id()
+        self._cached = scope["path"].startswith(_ASSETS)
+        self._send = send
+        self._ancestors = ancestors
+        self._held: dict | None = None  # a page's start, until its scripts are known
+        self._page = b""
+
+    async def send(self, message: dict) -> None:
+        """Pass a message on, with headers; hold pages back until they are whole."""
+        self.started = True
+        if message["type"] == "http.response.start":
+            kind = dict(message["headers"]).get(b"content-type", b"")
+            if kind.startswith(b"text/html"):
+                self._held = message
+            else:
+                await self._send(self._dressed(message, "default-src 'none'"))
+        elif self._held and message["type"] == "http.response.body":
+            self._page += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._send(self._dressed(self._held, _page_policy(self._page)))
+                await self._send({"type": message["type"], "body": self._page})
+        else:
+            await self._send(message)
+
+    async def refuse(self, error: _RefusedError) -> None:
+        """Answer a request that is not let through."""
+        body = json.dumps({"detail": str(error), "request_id": self._id}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        if error.wait:
+            headers.append((b"retry-after", str(error.wait).encode()))
+        start = {"type": "http.response.start", "headers": headers}
+        await self.send(start | {"status": error.status})
+        await self.send({"type": "http.response.body", "body": body})
+
+    def _dressed(self, message: dict, policy: str) -> dict:
+        ours = dict(door.HEADERS)
+        ours["Content-Security-Policy"] = f"{policy}; {self._ancestors}"
+        ours["X-Request-Id"] = self._id
+        if self._cached:
+            del ours["Cache-Control"]
+        if message["status"] == 503:
+            ours["Retry-After"] = str(door.RETRY_SECONDS)
+        new = [(name.lower().encode(), value.encode()) for name, value in ours.items()]
+        names = {name for name, _ in new}
+        kept = [pair for pair in message["headers"] if pair[0].lower() not in names]
+        if message["status"] >= 400:
+            _log.info("%s %s", self._id, message["status"])
+        return message | {"headers": kept + new}
+
+
+def _page_policy(page: bytes) -> str:
+    """Allow a page what Gradio's needs: its own files, and the scripts written in it.
+
+    The scripts are named by their hashes, so that none that is slipped in can run.
+    """
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+        for script in _SCRIPT.findall(page)
+    ]
+    scripts = " ".join(["'self'", *hashes])
+    return (
+        f"default-src 'none'; script-src {scripts}; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self' data:; connect-src 'self'; media-src 'self' blob:; "
+        "worker-src 'self' blob:; manifest-src 'self'; base-uri 'self'; "
+        "form-action 'self'"
+    )

@@ -1,0 +1,110 @@
+"""DICOM files made for tests: every kind of storage that the reader meets."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
+
+SECRET = "Mustermann^Erika"
+"""Stands in every patient attribute of the files; must never be seen again."""
+
+SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
+"""Files that come with pydicom, of all kinds but plain radiographs."""
+
+SOP_CLASS = "1.2.840.10008.5.1.4.1.1.1"  # computed radiography
+
+
+def make(
+    pixels: np.ndarray,
+    syntax: str = ExplicitVRLittleEndian,
+    preamble: bool = True,
+    **attributes,
+) -> bytes:
+    """Write unsigned (H, W) or (frames, H, W) as a DICOM file, CR unless said."""
+    frames = pixels if pixels.ndim == 3 else pixels[None]
+    bits = pixels.dtype.itemsize * 8
+    dataset = Dataset()
+    dataset.SOPClassUID = SOP_CLASS
+    dataset.SOPInstanceUID = "1.2.3"
+    dataset.Modality = "CR"
+    dataset.PatientName = dataset.PatientID = SECRET
+    with warnings.catch_warnings(action="ignore"):
+        dataset.PatientBirthDate = SECRET  # no date: pydicom complains and quotes it
+    dataset.PatientComments = dataset.InstitutionName = SECRET
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = frames.shape[1:]
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit = bits - 1
+    dataset.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
+    if pixels.ndim == 3:
+        dataset.NumberOfFrames = len(frames)
+    if syntax == ExplicitVRBigEndian:
+        raw = frames.astype(frames.dtype.newbyteorder(">")).tobytes()
+    else:
+        raw = frames.tobytes()
+    dataset.PixelData = raw
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.MediaStorageSOPClassUID = SOP_CLASS
+    if syntax == RLELossless:
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.compress(RLELossless, encoding_plugin="pydicom")  # GDCM's may abort
+    elif syntax in _ENCODERS:
+        dataset.PixelData = encapsulate([_ENCODERS[syntax](f) for f in frames])
+        dataset["PixelData"].is_undefined_length = True
+    for name, value in attributes.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=preamble)
+    return file.getvalue()
+
+
+def _by_pillow(kind: str, **options):
+    def encode(frame: np.ndarray) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(frame).save(file, kind, **options)
+        return file.getvalue()
+
+    return encode
+
+
+_ENCODERS = {
+    JPEGBaseline8Bit: _by_pillow("JPEG", quality=95),
+    JPEG2000Lossless: _by_pillow("JPEG2000", irreversible=False, no_jp2=True),
+}
+
+SYNTAXES = {
+    "implicit": ImplicitVRLittleEndian,
+    "explicit": ExplicitVRLittleEndian,
+    "big endian": ExplicitVRBigEndian,
+    "RLE": RLELossless,
+    "JPEG": JPEGBaseline8Bit,
+    "JPEG 2000": JPEG2000Lossless,
+}
+
+
+def shipped(name: str) -> bytes:
+    """Return a file of pydicom's, which says now that it is a plain radiograph."""
+    dataset = pydicom.dcmread(SHIPPED / name)
+    dataset.Modality = "CR"
+    file = io.BytesIO()
+    dataset.save_as(file)
+    return file.getvalue()

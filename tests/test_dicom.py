@@ -1,0 +1,215 @@
+"""DICOM in: the right pixels or a reason, and never a word about the patient."""
+
+import contextlib
+import logging
+import warnings
+
+import numpy as np
+import pytest
+from dicoms import SECRET, SHIPPED, SYNTAXES, make, shipped
+from pydicom.dataset import Dataset
+from test_image import GREY
+
+from pneumonia import ImageError
+from pneumonia.image import read_picture
+from pneumonia.isolated import read_anywhere
+
+LOW, HIGH = int(GREY.min()), int(GREY.max())
+UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
+STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
+TWELVE = np.ascontiguousarray(GREY).astype(np.uint16) * 16
+
+
+def differs(data: bytes, expected=STRETCHED) -> float:
+    return np.abs(read_picture(data).pixels - expected).max()
+
+
+@pytest.mark.parametrize("name", SYNTAXES)
+def test_every_storage_gives_the_same_pixels(name):
+    deep = np.ascontiguousarray(GREY) if name == "JPEG" else TWELVE
+    assert differs(make(deep, SYNTAXES[name])) <= (12 if name == "JPEG" else 0)
+
+
+@pytest.mark.parametrize(
+    ("compressed", "plain"),
+    [
+        ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),
+        ("MR_small_jp2klossless.dcm", "MR_small.dcm"),
+        ("MR_small_RLE.dcm", "MR_small.dcm"),
+        ("SC_rgb_jpeg_gdcm.dcm", "SC_rgb_rle.dcm"),  # lossless JPEG
+    ],
+)
+def test_what_others_compressed_is_as_it_was(compressed, plain):
+    found, expected = (read_anywhere(shipped(name)) for name in (compressed, plain))
+    assert (found.pixels == expected.pixels).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_gdcm.dcm"]
+)
+def test_decoders_that_abort_are_kept_out_of_this_process(name):
+    with pytest.raises(ImageError) as caught:
+        read_picture(shipped(name))
+    assert caught.value.reason == "needs_worker"
+    data = bytearray(shipped(name))
+    for at in range(len(data) - 900, len(data) - 100, 90):
+        data[at] ^= 0xFF
+        with contextlib.suppress(ImageError):  # and this process is still here
+            read_anywhere(bytes(data))
+    assert read_anywhere(shipped(name)).pixels.shape
+
+
+def test_what_no_decoder_knows_is_said():
+    with pytest.raises(ImageError, match="compressed") as caught:
+        read_anywhere(shipped("JPGExtended.dcm"))  # 12 bits in a lossy JPEG
+    assert caught.value.reason == "unsupported"
+
+
+@pytest.mark.parametrize("name", ["implicit", "explicit", "big endian"])
+def test_a_missing_preamble_is_no_matter(name):
+    data = make(TWELVE, SYNTAXES[name])
+    meta_length = int.from_bytes(data[140:144], "little")
+    assert differs(data[132:]) == 0
+    if name == "implicit":  # what old archives wrote: no file meta information at all
+        assert differs(data[144 + meta_length :]) == 0
+
+
+def test_twelve_stored_bits_signed_and_float_pixels():
+    assert differs(make(TWELVE, BitsStored=12, HighBit=11)) == 0
+    assert differs(make(TWELVE.astype(np.int16) - 2000)) == 0
+    data = make(TWELVE, RescaleSlope="0.01", RescaleIntercept="-3.5")
+    assert differs(data) <= 1
+
+
+def test_monochrome1_is_inverted():
+    data = make(TWELVE.max() - TWELVE, PhotometricInterpretation="MONOCHROME1")
+    assert differs(data) == 0
+
+
+def test_window_is_applied_and_an_impossible_one_ignored():
+    window = {"WindowCenter": "1600", "WindowWidth": "801"}
+    clipped = np.clip(TWELVE.astype(float), 1199.5, 1999.5)
+    expected = (clipped - 1199.5) * 255 / 800
+    assert differs(make(TWELVE, **window), expected) <= 1
+    assert differs(make(TWELVE, WindowCenter="1600", WindowWidth="0")) == 0
+    assert differs(make(TWELVE, WindowCenter="-9000", WindowWidth="5")) == 0
+
+
+def test_of_several_windows_the_first_is_taken():
+    one = make(TWELVE, WindowCenter="1600", WindowWidth="800")
+    two = make(TWELVE, WindowCenter=["1600", "99"], WindowWidth=["800", "5"])
+    assert (read_picture(one).pixels == read_picture(two).pixels).all()
+
+
+def test_voi_table_is_applied():
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.LUTData = (np.arange(4096, dtype=np.uint16)[::-1] * 8).tobytes()
+    table["LUTData"].VR = "OW"
+    data = make(TWELVE, VOILUTSequence=[table], BitsStored=12, HighBit=11)
+    assert differs(data, 255 - STRETCHED) <= 1
+
+
+def test_padding_does_not_squeeze_the_range():
+    padded = TWELVE.copy()
+    padded[:30] = 65535
+    pixels = read_picture(make(padded, PixelPaddingValue=65535)).pixels
+    assert not pixels[:30].any()
+    assert pixels[30:].max() == 255
+
+
+def test_of_several_frames_the_first_is_read_with_a_warning():
+    frames = np.stack([TWELVE, TWELVE[::-1], TWELVE // 2])
+    for name in ("explicit", "JPEG 2000", "RLE"):
+        data = make(frames, SYNTAXES[name])
+        assert differs(data) == 0
+        assert read_picture(data).warnings == ("first_frame",)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "warning"),
+    [
+        ({"Modality": "DX"}, ()),
+        ({"Modality": "RG"}, ()),
+        ({"Modality": None}, ()),  # the SOP class says what it is
+        ({"Modality": "", "SOPClassUID": "1.2.3"}, ("unknown_modality",)),
+        ({"ViewPosition": "LATERAL"}, ("lateral_view",)),
+        ({"ViewPosition": "PA"}, ()),
+    ],
+)
+def test_plain_radiographs_are_read(attributes, warning):
+    assert read_picture(make(TWELVE, **attributes)).warnings == warning
+
+
+@pytest.mark.parametrize(
+    ("modality", "word"),
+    [
+        ("CT", "computed tomography"),
+        ("MG", "mammography"),
+        ("PX", "panoramic"),
+        ("OT", "unspecified"),
+        ("<script>", "another modality"),
+    ],
+)
+def test_other_modalities_are_refused_by_name(modality, word):
+    with pytest.raises(ImageError, match=word) as caught:
+        read_picture(make(TWELVE, Modality=modality))
+    assert caught.value.reason == "modality"
+    assert "<" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (make(TWELVE, PixelData=None), "no_pixels"),
+        (make(TWELVE)[:5000], "damaged"),
+        (bytes(128) + b"DICM" + bytes(300), "no_pixels"),
+        (make(TWELVE, Rows=60_000, Columns=60_000), "too_many_pixels"),
+        (make(TWELVE, Rows=0), "too_small"),
+        (make(TWELVE, Rows=None), "damaged"),
+        (make(TWELVE, PhotometricInterpretation="PALETTE COLOR"), "unsupported"),
+        (make(TWELVE * 0), "no_contrast"),
+        (make(TWELVE).replace(b"1.2.840.10008.1.2.1\0", UNKNOWN), "unsupported"),
+        (make(TWELVE)[:300] + b"1.2.840.10008.1.2.1.99" + bytes(99), "unsupported"),
+    ],
+)
+def test_bad_files_get_a_reason(data, reason):
+    with pytest.raises(ImageError) as caught:
+        read_picture(data)
+    assert caught.value.reason == reason
+
+
+def test_no_word_about_the_patient_leaves_the_reader(caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    good = make(TWELVE)
+    assert SECRET.encode() in good
+    files = [
+        good,
+        good[:-4000],
+        good.replace(b"CR", SECRET[:2].encode()),
+        make(TWELVE, Modality="CT"),
+        make(TWELVE, SYNTAXES["JPEG 2000"])[:-3000],
+        shipped("MR_small_jpeg_ls_lossless.dcm")[:-800],
+        make(TWELVE, BitsStored=99),
+    ]
+    heard = []
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        for data in files:
+            try:
+                heard.append(repr(read_picture(data).warnings))
+            except ImageError as error:
+                heard += [str(error), repr(error.__cause__), repr(error.__context__)]
+    heard += [str(complaint.message) for complaint in complaints]
+    heard += [caplog.text, *capfd.readouterr()]
+    assert len(heard) > len(files)
+    for part in (SECRET, "Mustermann", "Erika"):
+        assert part not in "".join(heard)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.dcm")), ids=lambda p: p.name)
+def test_files_of_others_are_read_or_refused(path):
+    try:
+        assert read_picture(path.read_bytes()).pixels.dtype == np.uint8
+    except ImageError as error:
+        assert error.reason

@@ -1,0 +1,42 @@
+"""A short run of the fuzzer, and proof that it would find something."""
+
+import fuzz
+import pytest
+
+from pneumonia.isolated import read_anywhere
+
+
+def test_a_thousand_damaged_files_raise_nothing_but_image_errors():
+    report = fuzz.work(seed=1, start=0, count=1000)
+    assert report["findings"] == []
+    assert sum(report["outcomes"].values()) == 1000
+    assert report["outcomes"]["read"] > 50
+    assert report["outcomes"]["damaged"] > 50
+
+
+def test_the_corpus_itself_is_read():
+    for name, data in fuzz.corpus().items():
+        assert min(read_anywhere(data).pixels.shape) >= 64, name
+
+
+def test_the_fuzzer_reports_what_it_finds(monkeypatch):
+    def broken(data):
+        raise KeyError("x")
+
+    monkeypatch.setattr(fuzz, "read_picture", broken)
+    findings = fuzz.work(seed=1, start=0, count=3)["findings"]
+    assert [finding["number"] for finding in findings] == [0, 1, 2]
+    assert "KeyError" in findings[0]["what"]
+
+
+def test_files_repeat_by_their_number():
+    files = list(fuzz.corpus().values())
+    assert fuzz.mutate(files, 1, 7) == fuzz.mutate(files, 1, 7)
+    assert fuzz.mutate(files, 1, 7) != fuzz.mutate(files, 2, 7)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_mutations_change_something(number):
+    files = list(fuzz.corpus().values())
+    changed = [fuzz.mutate(files, 3, number * 50 + i) for i in range(20)]
+    assert sum(data not in files for data in changed) >= 15

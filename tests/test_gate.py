@@ -1,0 +1,270 @@
+"""What is refused, with which reason, and what is offered instead."""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_image import encode
+
+import flask_app
+from pneumonia import (
+    BundleError,
+    ImageError,
+    explain,
+    gate_fit,
+    load_classifier,
+    others,
+    phantom,
+    phantoms,
+    predict,
+)
+from pneumonia import gate as gates
+from pneumonia.__main__ import main
+from pneumonia.data import Dataset, load, save, split
+from pneumonia.image import Picture, read_picture, to_input
+from pneumonia.patients import validation_mask
+
+SHIPPED = Path(gates.__file__).parent / "bundle"
+
+
+def dataset(images: list[np.ndarray]) -> Dataset:
+    """Uint8 pictures as a data set in which everybody is another patient."""
+    inputs = np.concatenate([to_input(image) for image in images])
+    names = np.array([f"p{i}" for i in range(len(images))])
+    return Dataset(
+        images=np.rint(inputs * 255).astype(np.uint8),
+        labels=np.zeros(len(images), int),
+        names=names,
+        patients=names,
+        groups=names,
+    )
+
+
+def child(seed: int) -> np.ndarray:
+    return phantom.draw(1000 + seed, size=128)
+
+
+def adult(seed: int) -> np.ndarray:
+    """A drawn chest with another outline: what is around the shoulders is bright."""
+    drawn = phantom.draw(5000 + seed, size=128).astype(int)
+    drawn[:30] = np.maximum(drawn[:30], 150)
+    return drawn.astype(np.uint8)
+
+
+def embed(inputs: np.ndarray) -> np.ndarray:
+    """Stand in for a network: brightness on a grid of 16 x 32."""
+    return inputs.reshape(-1, 16, 8, 32, 4).mean(axis=(2, 4)).reshape(-1, 512)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate_fit, "PICTURES", 120)
+        patch.setattr(gate_fit, "_AXES", 8)
+        return gate_fit.fit(
+            embed,
+            dataset([child(i) for i in range(80)]),
+            dataset([child(i) for i in range(80, 110)]),
+            dataset([adult(i) for i in range(60)]),
+        )
+
+
+@pytest.fixture
+def judge(fitted):
+    gate = gates.from_facts(fitted)
+
+    def judge(pixels: np.ndarray) -> tuple[str, ...]:
+        inputs = to_input(np.ascontiguousarray(pixels))
+        return gate.judge(inputs, embed(inputs))
+
+    return judge
+
+
+def test_chests_come_in_and_changed_ones_are_named(judge):
+    for seed in range(200, 210):
+        pixels = child(seed)
+        assert judge(pixels) == ()
+        assert judge(255 - pixels) == ("negative",)
+        assert judge(pixels[::-1, ::-1]) == ("upside_down",)
+        assert judge(np.rot90(pixels)) == ("rotated",)
+        assert judge(np.rot90(pixels, 3)) == ("rotated",)
+        assert "outside_population" in judge(adult(seed))
+
+
+@pytest.mark.parametrize("kind", others.KINDS)
+def test_other_things_are_refused(judge, kind):
+    rng = np.random.default_rng(99)
+    codes = [judge(others.KINDS[kind](rng)) for _ in range(10)]
+    assert sum(bool(set(found) & gates.REFUSALS.keys()) for found in codes) >= 9
+
+
+def test_the_figures_are_of_pictures_that_had_no_part(fitted):
+    figures = fitted["measured"]
+    assert figures["children_let_in"] == {"n": 30, "share": 1.0}
+    assert figures["adults_outside"]["n"] == sum(
+        validation_mask(np.array([f"p{i}" for i in range(60)]), 0.4)
+    )
+    assert figures["adults_outside"]["share"] > 0.9
+    assert figures["other_pictures_refused"]["share"] > 0.9
+    assert not set(figures["kinds_learned"]) & set(figures["kinds_held_out"])
+    assert figures["kinds_held_out"]
+
+
+def test_the_gate_survives_its_json(fitted):
+    gate = gates.from_facts(json.loads(json.dumps(fitted)))
+    features = gates.describe(to_input(child(1)))
+    again = gates.from_facts(gates.to_facts(gate))
+    assert gate.chest.score(features) == pytest.approx(again.chest.score(features))
+    assert len(json.dumps(fitted)) < 300_000
+    without = {name: value for name, value in fitted.items() if name != "child"}
+    assert gates.from_facts(without).child is None
+    assert gates.from_facts(None) is None
+
+
+def test_without_adults_nobody_is_taken_for_one(monkeypatch):
+    monkeypatch.setattr(gate_fit, "PICTURES", 40)
+    monkeypatch.setattr(gate_fit, "_AXES", 8)
+    children = dataset([child(i) for i in range(40)])
+    facts = gate_fit.fit(embed, children, children)
+    assert "child" not in facts
+    assert "adults_outside" not in facts["measured"]
+    inputs = to_input(adult(7))
+    found = gates.from_facts(facts).judge(inputs, embed(inputs))
+    assert "outside_population" not in found
+
+
+@pytest.mark.parametrize("wrong", [{}, {"chest": 1}, {"near": {"mean": "%%"}}])
+def test_a_damaged_gate_stops_at_the_start(tmp_path, wrong):
+    for path in SHIPPED.iterdir():
+        shutil.copy(path, tmp_path)
+    facts = json.loads((tmp_path / "bundle.json").read_text())
+    (tmp_path / "bundle.json").write_text(json.dumps(facts | {"gate": wrong}))
+    with pytest.raises(BundleError, match="damaged"):
+        load_classifier(tmp_path)
+
+
+def test_every_code_has_a_sentence_for_a_layman():
+    for code in gates.SENTENCES:
+        assert explain(code).endswith(".")
+        assert "_" not in explain(code)
+    assert gates.refuse("negative").offers == ("invert", "anyway")
+    assert gates.refuse("upside_down").offers == ("anyway",)
+
+
+def coloured() -> bytes:
+    rng = np.random.default_rng(0)
+    hues = Image.fromarray(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8))
+    return encode(np.asarray(hues.resize((200, 200))))
+
+
+def other() -> bytes:
+    return encode(others.KINDS["text"](np.random.default_rng(5)))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"), [(coloured, "colour_photograph"), (other, "not_chest_xray")]
+)
+def test_predict_refuses_and_answers_anyway(classifier, make, reason):
+    with pytest.raises(ImageError) as caught:
+        predict(classifier, make())
+    assert caught.value.reason == reason
+    assert "anyway" in caught.value.offers
+    assert reason in predict(classifier, make(), anyway=True).warnings
+
+
+def test_a_negative_is_answered_when_it_is_inverted(classifier, phantom_bytes):
+    pixels = read_picture(phantom_bytes).pixels
+    negative = encode(255 - pixels)
+    with pytest.raises(ImageError) as caught:
+        predict(classifier, negative)
+    assert caught.value.reason == "negative"
+    inverted = predict(classifier, negative, invert=True)
+    assert inverted.probabilities == predict(classifier, phantom_bytes).probabilities
+    assert "negative" in predict(classifier, negative, anyway=True).warnings
+
+
+def test_a_bundle_without_a_gate_answers_all_but_colour(classifier):
+    bare = replace(classifier, gate=None)
+    assert predict(bare, other()).warnings == ()
+    with pytest.raises(ImageError, match="colour"):
+        predict(bare, coloured())
+
+
+def test_warnings_of_the_reader_come_last(fitted):
+    inputs = to_input(child(3)[::-1, ::-1].copy())
+    picture = Picture(child(3), warnings=("first_frame",))
+    gate = gates.from_facts(fitted)
+    found = gates.judge(gate, picture, inputs, embed(inputs))
+    assert found == ("upside_down", "first_frame")
+
+
+def test_flask_refuses_with_422_and_answers_anyway(classifier):
+    web = flask_app.create_app(classifier, read=read_picture).test_client()
+
+    def ask(path: str, **fields):
+        data = {"image": (io.BytesIO(other()), "x.png"), **fields}
+        return web.post(path, data=data)
+
+    refused = ask("/api/predict")
+    assert refused.status_code == 422
+    assert refused.json["error"]["reason"] == "not_chest_xray"
+    assert refused.json["error"]["offers"] == ["anyway"]
+    for answer in (ask("/api/predict?anyway=1"), ask("/api/predict", anyway="1")):
+        assert answer.status_code == 200
+        assert "not_chest_xray" in answer.json["warnings"]
+        assert "does not look like" in answer.json["explanations"]["not_chest_xray"]
+    page = ask("/")
+    assert page.status_code == 422
+    assert 'name="anyway" value="1" checked' in page.text
+    assert "does not look like" in ask("/", anyway="1").text
+
+
+def test_the_shipped_gate_knows_drawings_from_chests(classifier):
+    for path in phantoms():
+        assert predict(classifier, path.read_bytes()).warnings == ()
+    pictures, _ = others.draw(40, seed=77)
+    refused = 0
+    for picture in pictures:
+        inputs = to_input(picture)
+        found = classifier.gate.judge(inputs, classifier.run(inputs)[2])
+        refused += bool(set(found) & gates.REFUSALS.keys())
+    assert refused >= 38
+
+
+def test_the_shipped_gate_lets_children_in(classifier, xrays):
+    _, validation = split(load(xrays, progress=False))
+    inputs = validation.inputs()
+    vectors = np.concatenate([classifier.run(x[None])[2] for x in inputs])
+    found = [
+        classifier.gate.judge(inputs[i : i + 1], vectors[i : i + 1])
+        for i in range(len(inputs))
+    ]
+    let_in = [not set(codes) & gates.REFUSALS.keys() for codes in found]
+    assert np.mean(let_in) >= 0.98
+
+
+def test_the_command_writes_a_gate_into_a_bundle(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gate_fit, "PICTURES", 30)
+    monkeypatch.setattr(gate_fit, "_AXES", 8)
+    bundle = tmp_path / "bundle"
+    shutil.copytree(SHIPPED, bundle)
+    before = json.loads((bundle / "bundle.json").read_text())
+    children = dataset([child(i) for i in range(60)])
+    labels = np.arange(60) % 2
+    save(replace(children, labels=labels), tmp_path / "children.npz")
+    save(dataset([adult(i) for i in range(30)]), tmp_path / "adults.npz")
+    adults = ["--adults", str(tmp_path / "adults.npz")]
+    main(["gate", str(tmp_path / "children.npz"), *adults, "--bundle", str(bundle)])
+    printed = capsys.readouterr().out
+    assert "children_let_in" in printed
+    assert "adults_outside" in printed
+    after = json.loads((bundle / "bundle.json").read_text())
+    assert after.pop("gate")["measured"]["training_adults"] < 30
+    before.pop("gate")
+    assert after == before
+    assert predict(load_classifier(bundle), encode(child(400))).label

@@ -1,0 +1,149 @@
+"""Hostile decoding elsewhere: a crash, a loop or a glutton costs one request."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from test_image import BAD, GREY, encode
+
+from pneumonia import ImageError, isolated
+from pneumonia.image import read_picture
+
+PICTURE = encode(GREY)
+EVIL = """
+def evil(data):
+    import ctypes, os, time
+    from pneumonia.image import read_picture
+    if data == b"crash":
+        ctypes.string_at(0)
+    if data == b"loop":
+        while True:
+            pass
+    if data == b"sleep":
+        time.sleep(3600)
+    if data == b"eat":
+        return [bytes(2**30) for _ in range(99)]
+    if data == b"print":
+        os.system("echo noise; echo noise >&2")
+        print("noise", flush=True)
+    if data == b"bug":
+        raise KeyError("Mustermann")
+    if data.startswith(b"write"):
+        with open(data[5:], "wb") as file:
+            file.write(bytes(9))
+    return read_picture(data)
+"""
+
+
+@pytest.fixture
+def reader():
+    reader = isolated.IsolatedReader(workers=1)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def evil(monkeypatch):
+    limited = "import pneumonia.isolated as i\ni.CPU_SECONDS = 1\n"
+    served = isolated._START.replace("serve()", f"{limited}{EVIL}\nserve(evil)")
+    monkeypatch.setattr(isolated, "_START", served)
+    reader = isolated.IsolatedReader(workers=1)
+    yield reader
+    reader.close()
+
+
+def test_pixels_warnings_and_reasons_are_those_of_the_plain_reader(reader):
+    hues = np.random.default_rng(0).integers(0, 255, (90, 80, 3), dtype=np.uint8)
+    for data in (PICTURE, encode(hues)):
+        here, there = read_picture(data), reader.read(data)
+        assert (here.pixels == there.pixels).all()
+        assert (here.chroma, here.warnings) == (there.chroma, there.warnings)
+    for kind in ("text", "truncated PNG", "4 gigapixels", "black", "empty DICOM"):
+        with pytest.raises(ImageError) as caught:
+            reader.read(BAD[kind][0])
+        assert caught.value.reason == BAD[kind][1]
+    assert len(reader._idle) == 1  # one worker did it all
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"crash", "damaged"),
+        (b"loop", "too_slow"),
+        (b"eat", "too_many_pixels"),
+        (b"bug", "damaged"),
+        (b"print", "not_image"),
+    ],
+)
+def test_after_a_hostile_file_the_next_is_answered(evil, data, reason, caplog):
+    with pytest.raises(ImageError) as caught:
+        evil.read(data)
+    if data == b"eat":  # MemoryError outside of the reader's own care
+        assert caught.value.reason in ("damaged", reason)
+    else:
+        assert caught.value.reason == reason
+    assert "Mustermann" not in caplog.text + str(caught.value)
+    assert evil.read(PICTURE).pixels.shape == GREY.shape
+
+
+def test_a_decoder_can_write_no_file(evil, tmp_path):
+    with pytest.raises(ImageError):
+        evil.read(b"write" + str(tmp_path / "x").encode())
+    assert (tmp_path / "x").stat().st_size == 0
+
+
+def test_a_decoder_that_sleeps_is_killed(evil):
+    evil.read(PICTURE)  # the worker is up
+    evil._wall_seconds = 0.5
+    with pytest.raises(ImageError) as caught:
+        evil.read(b"sleep")
+    assert caught.value.reason == "too_slow"
+    evil._wall_seconds = 60
+    assert evil.read(PICTURE).pixels.shape == GREY.shape
+
+
+def test_a_worker_killed_from_outside_loses_no_request(reader):
+    reader.read(PICTURE)
+    for _ in range(2):
+        os.kill(reader._idle[-1]._process.pid, signal.SIGKILL)
+        assert reader.read(PICTURE).pixels.shape == GREY.shape
+
+
+def test_threads_share_the_workers(reader):
+    expected = read_picture(PICTURE).pixels
+    right = []
+
+    def ask():
+        right.append((reader.read(PICTURE).pixels == expected).all())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [True] * 8
+    assert len(reader._idle) == 1
+
+
+def test_a_worn_worker_is_replaced_and_a_closed_reader_leaves_none(reader, monkeypatch):
+    monkeypatch.setattr(isolated, "_RETIRE_AFTER", 1)
+    reader.read(PICTURE)
+    assert not reader._idle
+    monkeypatch.setattr(isolated, "_RETIRE_AFTER", 1000)
+    reader.read(PICTURE)
+    process = reader._idle[0]._process
+    reader.close()
+    assert process.poll() is not None
+
+
+def test_nonsense_from_a_worker_is_no_answer(monkeypatch):
+    nonsense = "import os, time\nos.write(1, b'\\xff' * 64)\ntime.sleep(9)\n"
+    monkeypatch.setattr(isolated, "_START", nonsense)
+    reader = isolated.IsolatedReader()
+    began = time.monotonic()
+    with pytest.raises(ImageError, match="damaged"):
+        reader.read(PICTURE)
+    assert time.monotonic() - began < 50
