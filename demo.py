@@ -18,9 +18,6 @@ from gradio.components.label import LabelConfidence, LabelData
 from gradio.data_classes import FileData, ImageData
 from starlette.middleware import Middleware
 
-import door
-import uploads
-from asgi import Door
 from pneumonia import (
     MAX_BYTES,
     NOTICE,
@@ -35,6 +32,8 @@ from pneumonia import (
     predict,
     verdict,
 )
+from web import door, uploads
+from web.asgi import Door
 
 # Fonts of the visitor's own system: the page fetches nothing from elsewhere.
 THEME = gr.themes.Default(

@@ -22,7 +22,6 @@ from werkzeug.exceptions import (
     Unauthorized,
 )
 
-import door
 from pneumonia import (
     MAX_BYTES,
     NOTICE,
@@ -37,7 +36,8 @@ from pneumonia import (
     predict,
     verdict,
 )
-from server import Server
+from web import door
+from web.server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
 _WORKING = max(2, min(4, os.cpu_count() or 2))

@@ -18,11 +18,11 @@ from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
-import door
 import flask_app
 from pneumonia import MAX_BYTES, NOTICE, BundleError, others, phantoms, predict
 from pneumonia.classifier import load_classifier
 from pneumonia.image import read_picture
+from web import door
 
 ROOT = Path(__file__).parent.parent
 

@@ -21,13 +21,10 @@ from pathlib import Path
 
 import pytest
 
-import asgi
-import door
 import flask_app
-import server
-import uploads
 from pneumonia import ImageError, phantoms, predict
 from pneumonia.image import read_picture
+from web import asgi, door, server, uploads
 
 KEY = door.Credentials("ann", "säcret")
 PICTURE = phantoms()[0].read_bytes()

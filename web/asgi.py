@@ -8,7 +8,7 @@ import logging
 import re
 import time
 
-import door
+from . import door
 
 READ_SECONDS = 60
 """Time in which a request's body must have come, however lively its client drips."""
