@@ -75,6 +75,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         args.out,
         args.bundle,
         validation_only=args.validation_only,
+        share=args.share,
         under_stress=args.stress,
         engine=args.engine,
     )

@@ -112,6 +112,13 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         help="only the patients that training holds out",
     )
     sub.add_argument(
+        "--share",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="of the patients that is held out (default 0.1; 0.3 of --extra's)",
+    )
+    sub.add_argument(
         "--stress",
         action="store_true",
         help="measure them under every family of changes too, and in groups",

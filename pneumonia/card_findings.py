@@ -178,13 +178,25 @@ def adults(report: dict | None) -> str:
     rows = [
         (name, interval(report[key])) for name, key in zip(_HEAD, METRICS, strict=True)
     ]
+    held_out = report.get("held_out_share")
     return "\n\n".join(
         [
             f"{report['n']} X-rays of {report['patients']} adults from another "
-            "hospital (ChestX-ray8, NIH Clinical Center); their labels were mined from "
-            "reports and are noisy. This network is not made for adults.",
+            "hospital (ChestX-ray8, NIH Clinical Center)"
+            + (
+                f"; the other {share(1 - held_out)} of that data set's patients were "
+                "trained on. T"
+                if held_out
+                else ". T"
+            )
+            + "heir labels were mined from reports and are noisy. This network is not "
+            "made for adults: both apps withhold its answer where they take an X-ray "
+            "for an adult's.",
             table(("", "value (95 % interval)"), rows),
-            command("python -m pneumonia evaluate ADULTS --out OUT"),
+            command(
+                "python -m pneumonia evaluate ADULTS --out OUT"
+                + (f" --validation-only --share {held_out}" if held_out else "")
+            ),
         ]
     )
 
@@ -206,7 +218,7 @@ def ablation(found: dict | None) -> str:
             return ""
         if value["spread"] is None:  # one seed has none
             return number(value["mean"])
-        return f"{number(value['mean'])} ± {number(value['spread'])}"
+        return f"{number(value['mean'])} ({number(value['spread'])})"
 
     parts = [
         found["what"],
@@ -223,7 +235,7 @@ def ablation(found: dict | None) -> str:
                 for row in rows
             ],
         ),
-        "After ± stands the spread over seeds, largest minus smallest.",
+        "In parentheses: largest minus smallest over the seeds.",
     ]
     commands = [part["command"] for part in [*rows, found] if "command" in part]
     if commands:

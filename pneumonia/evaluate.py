@@ -13,6 +13,7 @@ from tqdm import tqdm
 from . import calibrate, data, groups, stress
 from .classifier import LABELS, Classifier, load_classifier
 from .metrics import METRICS, confusion_counts, measure, reliability
+from .patients import VALIDATION_SHARE
 
 BATCH = 16
 ENGINES = ("onnx", "keras")
@@ -46,6 +47,7 @@ def evaluate(
     bundle: str | Path | None = None,
     *,
     validation_only: bool = False,
+    share: float = VALIDATION_SHARE,
     under_stress: bool = False,
     engine: str = "onnx",
 ) -> dict:
@@ -59,6 +61,8 @@ def evaluate(
         bundle: as in `load_classifier`.
         validation_only: measure only the patients that training holds out; for the
             folder that the bundle was trained on.
+        share: of the patients that training holds out: 0.3 for the extra data set that
+            `train --extra` was given.
         under_stress: measure the same images changed in each of `stress.FAMILIES`, and
             the groups of `groups.GROUPS`.
         engine: "onnx", what is served, or "keras", the network beside it as it was
@@ -76,7 +80,7 @@ def evaluate(
     dataset = data.load(source)
     unreadable = dataset.unreadable
     if validation_only:
-        _, dataset = data.split(dataset)
+        _, dataset = data.split(dataset, share)
     p = answer(dataset.images)
     at = classifier.threshold
     report = {
@@ -98,6 +102,7 @@ def evaluate(
         "bundle_sha256": classifier.sha256,
         "source": Path(source).name,
         "validation_only": validation_only,
+        "held_out_share": share if validation_only else None,
         "engine": engine,
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
     }

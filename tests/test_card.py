@@ -311,7 +311,7 @@ def test_ablation_columns_come_from_the_file(folder):
     shown = section(write_card(folder), "What each step brought")
     head = "| step | what | seeds | clean AUROC | stress accuracy | worst family |"
     assert head in shown
-    row = "| seed recipe | as published | 0, 1 | 0.977 ± 0.004 | 0.654 ± 0.032 | fog |"
+    row = "| seed recipe | as published | 0, 1 | 0.977 (0.004) | 0.654 (0.032) | fog |"
     assert row in shown
     assert "| ours | what ships | 0 | 0.993 |  | blur |" in shown
     assert "python -m pneumonia train DIR --recipe seed" in shown

@@ -61,7 +61,7 @@ MAY_IMPORT = {
     "runs": set(),
     "evaluate": {
         *{"calibrate", "classifier", "data", "groups", "metrics", "network", "plots"},
-        "stress",
+        *{"patients", "stress"},
     },
     "ablation": {
         *{"augment", "balance", "calibrate", "data", "metrics", "network"},
