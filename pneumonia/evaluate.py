@@ -16,6 +16,8 @@ from .metrics import METRICS, confusion_counts, measure, reliability
 from .patients import VALIDATION_SHARE
 
 BATCH = 16
+STRESS_ROUNDS = 300
+"""Bootstrap samples for each family and group; there are many of them."""
 ENGINES = ("onnx", "keras")
 
 Answer = Callable[[np.ndarray], np.ndarray]
@@ -161,7 +163,9 @@ def measure_stress(
             "what": family.what,
             "seen_in_training": stress.seen_in_training(name, used),
             "n": len(clean),
-            **measure(dataset.labels, answers[-1], dataset.groups, at),
+            **measure(
+                dataset.labels, answers[-1], dataset.groups, at, rounds=STRESS_ROUNDS
+            ),
         }
     labels = np.tile(dataset.labels, len(answers))
     patients = np.tile(dataset.groups, len(answers))
@@ -169,7 +173,7 @@ def measure_stress(
     return {
         "families": families,
         "groups": _measure_groups(dataset, clean, at),
-        "all": measure(labels, everything, patients, at),
+        "all": measure(labels, everything, patients, at, rounds=STRESS_ROUNDS),
         "band": calibrate.measure_band(
             labels, everything, at, classifier.uncertain_band
         ),
@@ -191,7 +195,11 @@ def _measure_groups(dataset: data.Dataset, p: np.ndarray, at: float) -> dict:
             measured[name] = {
                 "n": int(groups.mask(dataset, name).sum()),
                 **measure(
-                    dataset.labels[chosen], p[chosen], dataset.groups[chosen], at
+                    dataset.labels[chosen],
+                    p[chosen],
+                    dataset.groups[chosen],
+                    at,
+                    rounds=STRESS_ROUNDS,
                 ),
             }
     return measured
