@@ -1,10 +1,9 @@
 """Decode in worker processes, so that a hostile file costs one request at most.
 
 A codec that crashes, loops or eats memory takes its worker along and nothing else. The
-apps read every upload through an `IsolatedReader`. `predict` by itself decodes where it
-stands: who asks about own files needs no second process. The exception is DICOM in
-lossless JPEG and JPEG-LS, whose decoder was seen to abort on damaged files: that is
-read in a worker in any case.
+apps read every upload so. `predict` by itself decodes where it stands: who asks about
+own files needs no second process. Only DICOM in lossless JPEG and JPEG-LS, whose
+decoder was seen to abort on damaged files, is read in a worker in any case.
 
 A worker answers one file at a time over its pipes: a length and the file in; two
 lengths, a JSON header and pixels out. It never sends a pickle, so that a worker taken
@@ -226,11 +225,10 @@ class _Worker:
         """End the process and forget it."""
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)  # it ends by itself when nobody can ask any more
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()  # does nothing to a process that has ended
+        self._process.wait()
         self._process.stdout.close()
 
 
@@ -307,8 +305,10 @@ def _limit() -> _Unlimited:
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
 
         def peak(self) -> int:
-            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return most * (1 if sys.platform == "darwin" else 1024)
+            with contextlib.suppress(OSError, IndexError):  # rusage counts the parent
+                status = Path("/proc/self/status").read_text()
+                return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+            return 0
 
     limits = {"AS": MEMORY, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
     for name, value in limits.items():

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from dicoms import make as make_dicom
 from PIL import Image
 
 from pneumonia import data
@@ -144,7 +145,9 @@ def test_real_xrays_are_read_whole(xrays):
 
 
 def test_every_suffix_can_be_decoded():
-    for suffix in data.SUFFIXES:
+    dicom = make_dicom(draw(0, size=96))
+    assert read_image(dicom).shape == (96, 96)
+    for suffix in data.SUFFIXES - {".dcm"}:
         kind = Image.registered_extensions()[suffix]
         file = io.BytesIO()
         Image.fromarray(draw(0, size=96)).save(file, kind)
