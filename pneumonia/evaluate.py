@@ -158,7 +158,7 @@ def measure_stress(
     used = classifier.facts["training"]["settings"]["augmentation"]
     families, answers = {}, []
     for name, family in stress.FAMILIES.items():
-        answers.append(answer(stress.changed(dataset.images, name)))
+        answers.append(answer(stress.changed(dataset.images, dataset.labels, name)))
         families[name] = {
             "what": family.what,
             "seen_in_training": stress.seen_in_training(name, used),

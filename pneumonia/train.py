@@ -225,23 +225,28 @@ def _fit(built: network.Network, out, recipe, seed, images: _Images, resume) -> 
         return
     batches.start(len(history))
     targets = np.tile(one_hot(images.validation.labels), (1 + recipe.stress_views, 1))
+    by_choice = recipe.monitor != "last"
     watched = {
-        "monitor": recipe.monitor,
-        "mode": "min" if recipe.monitor == "val_loss" else "max",
+        "monitor": recipe.monitor if by_choice else "val_loss",
+        "mode": "max" if recipe.monitor == "val_auroc" else "min",
     }
-    stop = keras.callbacks.EarlyStopping(**watched, patience=recipe.patience)
-    by_loss = [stop]
+    followers = []
     if recipe.schedule == "plateau":
-        slow_down = keras.callbacks.ReduceLROnPlateau(
-            **watched, factor=0.3, patience=recipe.plateau, verbose=1
+        followers.append(
+            keras.callbacks.ReduceLROnPlateau(
+                **watched, factor=0.3, patience=recipe.plateau, verbose=1
+            )
         )
-        by_loss.insert(0, slow_down)
         model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
+    if by_choice:
+        followers.append(
+            keras.callbacks.EarlyStopping(**watched, patience=recipe.patience)
+        )
     keep_best = KeepBest(
         built.classifier,
         out / "best.weights.h5",
         **watched,
-        save_best_only=True,
+        save_best_only=by_choice,
         save_weights_only=True,
         initial_value_threshold=_best(history, recipe),
     )
@@ -255,12 +260,12 @@ def _fit(built: network.Network, out, recipe, seed, images: _Images, resume) -> 
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             SeedEpoch(seed),
-            *by_loss,
+            *followers,
             keep_best,
             keras.callbacks.CSVLogger(out / "history.csv", append=True),
             *([KeepAverage()] if recipe.average is not None else []),
             SaveState(out / "last.weights.h5"),
-            Replay(by_loss, history),
+            Replay(followers, history),
         ],
     )
 
@@ -268,7 +273,8 @@ def _fit(built: network.Network, out, recipe, seed, images: _Images, resume) -> 
 def _prepare(built, recipe: Recipe, seed: int, images: _Images):
     """Return the model to fit, its training batches and its validation input."""
     clean = images.validation.images
-    copies = stress.mixed_copies(clean, recipe.stress_views)
+    labels = images.validation.labels
+    copies = stress.mixed_copies(clean, labels, recipe.stress_views)
     seen = data.as_input(np.concatenate([clean, *copies]))
     options = {"extra": images.extra}
     if recipe.overlap_weights:
@@ -300,14 +306,16 @@ def _restore(model, out: Path, steps: int) -> list[dict]:
 
 
 def _is_finished(history: list[dict], recipe: Recipe) -> bool:
-    if not history:
-        return False
+    if recipe.monitor == "last" or not history:
+        return len(history) >= recipe.epochs
     values = [row[recipe.monitor] for row in history]
     waited = len(values) - 1 - values.index(_best(history, recipe))
     return len(values) >= recipe.epochs or waited >= recipe.patience
 
 
 def _best(history: list[dict], recipe: Recipe) -> float | None:
-    """Return the best value that was watched so far."""
+    """Return the best value that was watched so far, if any was."""
+    if recipe.monitor == "last":
+        return None
     values = (row[recipe.monitor] for row in history)
     return (min if recipe.monitor == "val_loss" else max)(values, default=None)

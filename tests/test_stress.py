@@ -14,34 +14,53 @@ from pneumonia.data import Dataset
 from pneumonia.phantom import draw
 from pneumonia.recipe import RECIPES, adjust
 
+LABELS = np.arange(16) % 2
+
 
 @pytest.fixture(scope="module")
 def drawings() -> np.ndarray:
-    return np.stack([draw(number, size=128) for number in range(13)])[..., None]
+    return np.stack([draw(number, size=128) for number in range(16)])[..., None]
 
 
 @pytest.mark.parametrize("family", stress.FAMILIES)
 def test_family_changes_every_image_and_always_in_the_same_way(family, drawings):
     before = drawings.copy()
-    once, again = (stress.changed(drawings, family) for _ in range(2))
+    once, again = (stress.changed(drawings, LABELS, family) for _ in range(2))
     assert (drawings == before).all()
     assert (once == again).all()
     assert once.shape == drawings.shape
     assert once.dtype == np.uint8
     changed = (once != drawings).mean(axis=(1, 2, 3))
     assert (changed > 0.01).all()
-    assert (stress.changed(drawings, family, seed=1) != once).any()
+    assert (stress.changed(drawings, LABELS, family, seed=1) != once).any()
+
+
+def test_tone_and_frame_come_from_the_other_class():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 60, (6, 128, 128, 1)).astype(np.uint8)
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    images[labels == 1] += 150
+    tone = stress.changed(images, labels, "other class's tone")
+    assert (tone[labels == 0] >= 150).all()
+    assert (tone[labels == 1] < 60).all()
+    framed = stress.changed(images, labels, "other class's frame")
+    assert (framed[labels == 0, :12] >= 150).all()
+    assert (framed[labels == 0, 12:-12, 12:-12] < 60).all()
+    both = stress.changed(images, labels, "other class's tone and frame")
+    assert (both[labels == 0] >= 150).all()
 
 
 def test_mixed_copies_show_every_family_equally_often(drawings):
-    one, other = (list(stress.mixed_copies(drawings, 2, seed=3)) for _ in range(2))
+    one, other = (
+        list(stress.mixed_copies(drawings, LABELS, 2, seed=3)) for _ in range(2)
+    )
     assert (np.stack(one) == np.stack(other)).all()
     assert (one[0] != one[1]).any()
     names = stress.mixed_families(len(drawings), 2, seed=3)
     _, counts = np.unique(names[: len(drawings)], return_counts=True)
     assert len(counts) == len(stress.FAMILIES)
     assert counts.max() - counts.min() <= 1
-    assert not list(stress.mixed_copies(drawings, 0))
+    assert not list(stress.mixed_copies(drawings, LABELS, 0))
 
 
 def test_stress_shares_no_code_with_the_training():
