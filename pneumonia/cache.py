@@ -17,11 +17,11 @@ def compute(front: keras.Model, images: np.ndarray) -> np.ndarray:
         images: float32 (n, 128, 128, 1) in [0, 1].
 
     Returns:
-        float16 (n, height, width, channels).
+        float32 (n, height, width, channels); half of it would lose what is faint.
     """
     starts = range(0, len(images), CHUNK)
     parts = [front.predict_on_batch(images[i : i + CHUNK]) for i in starts]
-    return np.concatenate([np.asarray(part, np.float16) for part in parts])
+    return np.concatenate([np.asarray(part, np.float32) for part in parts])
 
 
 class CachedBatches(Batches):
@@ -45,7 +45,7 @@ class CachedBatches(Batches):
         )
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return features float16 (n, h, w, channels) and targets float32 (n, 2)."""
+        """Return features float32 (n, h, w, channels) and targets float32 (n, 2)."""
         chosen, rng = self._chosen(step)
         version = rng.integers(len(self.features), size=len(chosen))
         features = self.features[version, chosen]

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from .recipe import Recipe
+
 
 class KeepAverage(keras.callbacks.Callback):
     """Validate and keep the optimiser's moving average; train on with the weights.
@@ -86,3 +88,28 @@ class Replay(keras.callbacks.Callback):
         for epoch, row in enumerate(self.history):
             for callback in self.callbacks:
                 callback.on_epoch_end(epoch, row)
+
+
+def followers(recipe: Recipe) -> tuple[dict, list[keras.callbacks.Callback]]:
+    """Make the callbacks that follow the validation, as the recipe says.
+
+    Returns:
+        What they watch, as arguments of Keras's callbacks, and the callbacks.
+    """
+    by_choice = recipe.monitor != "last"
+    watched = {
+        "monitor": recipe.monitor if by_choice else "val_loss",
+        "mode": "max" if recipe.monitor == "val_auroc" else "min",
+    }
+    chosen = []
+    if recipe.schedule == "plateau":
+        chosen.append(
+            keras.callbacks.ReduceLROnPlateau(
+                **watched, factor=0.3, patience=recipe.plateau, verbose=1
+            )
+        )
+    if by_choice:
+        chosen.append(
+            keras.callbacks.EarlyStopping(**watched, patience=recipe.patience)
+        )
+    return watched, chosen

@@ -240,18 +240,25 @@ def explain(warning: str) -> str:
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
     """Say a prediction in one plain sentence, with the operating point it rests on."""
-    p = prediction.probabilities["Pneumonia"]
+    p = _percent(prediction.probabilities["Pneumonia"])
     threshold = classifier.threshold
     if prediction.certain:
         return (
-            f"{prediction.label}. Probability of pneumonia {p:.0%}; "
+            f"{prediction.label}. Probability of pneumonia {p}; "
             f"the network says Pneumonia from {threshold:.0%} on."
         )
     return (
-        f"Uncertain, needs a reader. Probability of pneumonia {p:.0%} leans to "
+        f"Uncertain, needs a reader. Probability of pneumonia {p} leans to "
         f"{prediction.label}, but lies too close to {threshold:.0%}, from where on the "
         "network says Pneumonia."
     )
+
+
+def _percent(p: float) -> str:
+    """Write a probability; what is not certain is never called 0 or 100 %."""
+    if p < 0.01:
+        return "under 1%"
+    return "over 99%" if p > 0.99 else f"{p:.0%}"
 
 
 def phantoms() -> tuple[Path, ...]:

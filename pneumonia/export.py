@@ -33,6 +33,8 @@ PRIVATE = {"source", "extra_source", "command"}
 LICENCE = {
     "code and trained weights": "MIT",
     "training images": "Kermany et al. 2018, doi 10.17632/rscbjbr9sj, CC BY 4.0",
+    "training images of adults, if any": "ChestX-ray8, Wang et al. 2017, NIH Clinical "
+    "Center",
     "starting weights": "VGG19, Simonyan and Zisserman 2014, CC BY 4.0",
 }
 

@@ -174,7 +174,7 @@ def _frame(
 def _tone_and_frame(
     picture: Image.Image, rng: np.random.Generator, other: Image.Image
 ) -> Image.Image:
-    """Give it both, so that what speaks for a class besides disease is wrong."""
+    """Give it both tone and frame of the other class: every shortcut is wrong."""
     return _frame(_tone(picture, rng, other), rng, other)
 
 

@@ -16,7 +16,14 @@ import numpy as np
 
 from . import balance, data, groups, network, runs, stress
 from .cache import CachedBatches, compute
-from .callbacks import KeepAverage, KeepBest, Replay, SaveState, SeedEpoch
+from .callbacks import (
+    KeepAverage,
+    KeepBest,
+    Replay,
+    SaveState,
+    SeedEpoch,
+    followers,
+)
 from .classifier import LABELS
 from .recipe import RECIPES, Recipe, adjust
 from .runs import RunError
@@ -225,28 +232,14 @@ def _fit(built: network.Network, out, recipe, seed, images: _Images, resume) -> 
         return
     batches.start(len(history))
     targets = np.tile(one_hot(images.validation.labels), (1 + recipe.stress_views, 1))
-    by_choice = recipe.monitor != "last"
-    watched = {
-        "monitor": recipe.monitor if by_choice else "val_loss",
-        "mode": "max" if recipe.monitor == "val_auroc" else "min",
-    }
-    followers = []
+    watched, following = followers(recipe)
     if recipe.schedule == "plateau":
-        followers.append(
-            keras.callbacks.ReduceLROnPlateau(
-                **watched, factor=0.3, patience=recipe.plateau, verbose=1
-            )
-        )
         model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
-    if by_choice:
-        followers.append(
-            keras.callbacks.EarlyStopping(**watched, patience=recipe.patience)
-        )
     keep_best = KeepBest(
         built.classifier,
         out / "best.weights.h5",
         **watched,
-        save_best_only=by_choice,
+        save_best_only=recipe.monitor != "last",
         save_weights_only=True,
         initial_value_threshold=_best(history, recipe),
     )
@@ -260,12 +253,12 @@ def _fit(built: network.Network, out, recipe, seed, images: _Images, resume) -> 
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             SeedEpoch(seed),
-            *followers,
+            *following,
             keep_best,
             keras.callbacks.CSVLogger(out / "history.csv", append=True),
             *([KeepAverage()] if recipe.average is not None else []),
             SaveState(out / "last.weights.h5"),
-            Replay(followers, history),
+            Replay(following, history),
         ],
     )
 

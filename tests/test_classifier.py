@@ -11,6 +11,7 @@ from pneumonia import (
     LABELS,
     BundleError,
     ImageError,
+    Prediction,
     encode_png,
     evaluate,
     load_classifier,
@@ -177,3 +178,18 @@ def test_command_line_prints_rows_without_a_file(phantom_bytes, tmp_path, capsys
 def test_command_line_says_what_is_wrong_with_an_empty_folder(tmp_path):
     with pytest.raises(SystemExit, match="no file in"):
         main(["predict", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("p", "said"), [(0.001, "under 1%"), (0.9996, "over 99%"), (0.964, "96%")]
+)
+def test_verdict_never_claims_certainty(classifier, p, said):
+    picture = np.zeros((8, 8), np.float32)
+    answer = Prediction(
+        label=LABELS[int(p > 0.5)],
+        probabilities={LABELS[0]: 1 - p, LABELS[1]: p},
+        certain=True,
+        heatmap=picture,
+        overlay=np.zeros((8, 8, 3), np.uint8),
+    )
+    assert said in verdict(classifier, answer)

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "cache": {"data", "sampling"},
     "data": {"classifier", "image", "patients"},
     "sampling": {"augment", "classifier", "data", "recipe"},
-    "callbacks": set(),
+    "callbacks": {"recipe"},
     "train": {
         *{
             "balance",
@@ -63,8 +63,9 @@ MAY_IMPORT = {
         *{"calibrate", "classifier", "data", "groups", "metrics", "network", "plots"},
         *{"patients", "stress"},
     },
+    "steps": {"augment"},
     "ablation": {
-        *{"augment", "balance", "calibrate", "data", "metrics", "network"},
+        *{"steps", "balance", "calibrate", "data", "metrics", "network"},
         *{"patients", "stress", "train"},
     },
     "regions": set(),

@@ -70,7 +70,9 @@ def test_stress_shares_no_code_with_the_training():
 
 
 def test_training_that_used_a_kind_of_change_is_told():
-    assert all(stress.seen_in_training(name, DEFAULT) for name in stress.FAMILIES)
+    used = DEFAULT + "+transfer"
+    assert all(stress.seen_in_training(name, used) for name in stress.FAMILIES)
+    assert not stress.seen_in_training("other class's tone", DEFAULT)
     assert not any(stress.seen_in_training(name, "mirror") for name in stress.FAMILIES)
     assert stress.seen_in_training("rotation", "mirror+geometry")
     assert not stress.seen_in_training("gamma", "mirror+geometry")

@@ -1,0 +1,93 @@
+"""The rows of the ablation: what is trained to compare it."""
+
+from dataclasses import dataclass, field
+
+from . import augment
+
+_FAMILIES = augment.DEFAULT.split("+")
+
+
+def _without(*names: str) -> str:
+    kept = [name for name in _FAMILIES if name not in names]
+    return "+".join(kept + ["mirror"] * ("geometry" in names))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: how it differs from the row "ours", in words.
+        settings: settings of the recipe "row" that differ, as in `recipe.adjust`.
+        recipe: where it differs from "row".
+        start: the row that it goes on from, with the same seed; None: VGG19's weights.
+        adults: trains on the extra data set too.
+    """
+
+    what: str
+    settings: dict[str, str] = field(default_factory=dict)
+    recipe: str = "row"
+    start: str | None = "warm-up"
+    adults: bool = False
+
+
+ROWS = {
+    "seed": Row(
+        "the published recipe: frozen base, pixels in [0, 1], both flips; two fixed "
+        "changed versions of each image, 20 epochs",
+        {"cached_views": "2"},
+        recipe="seed",
+        start=None,
+    ),
+    "warm-up": Row("what the rows start from", recipe="warm-up", start=None),
+    "mirror": Row("no change but mirroring", {"augmentation": "mirror"}),
+    "ours": Row("all families of changes"),
+    "ours+transfer": Row(
+        "and tone and frame of other images",
+        {"augmentation": augment.DEFAULT + "+transfer"},
+    ),
+    "ours+adults": Row("and adults of another hospital", adults=True),
+    "ours+overlap": Row(
+        "images that look like the other class more often", {"overlap_weights": "true"}
+    ),
+    "ours-geometry": Row(
+        "no crop, aspect, rotation", {"augmentation": _without("geometry")}
+    ),
+    "ours-tone": Row(
+        "no gamma, contrast, equalisation",
+        {"augmentation": _without("tone", "equalise")},
+    ),
+    "ours-masking": Row(
+        "no covered corners and borders, no cutout",
+        {"augmentation": _without("masking")},
+    ),
+    "ours-resolution": Row(
+        "no blur, no noise", {"augmentation": _without("resolution")}
+    ),
+    "local contrast": Row(
+        "contrast evened out in the graph", {"local_contrast": "true"}
+    ),
+    "mixup": Row("pairs of images mixed", {"mixup": "0.2"}),
+    "no smoothing": Row("no label smoothing", {"label_smoothing": "0"}),
+    "frozen4": Row("block 5 and head alone", {"frozen_blocks": "4"}),
+    "frozen2": Row("blocks 3 to 5 and head", {"frozen_blocks": "2"}),
+    "sgd": Row(
+        "SGD with momentum instead of AdamW",
+        {"optimizer": "sgd", "learning_rate": "1e-3"},
+    ),
+    # The long way, whose last network ships.
+    "default": Row("all families, 84,000 images", recipe="default", start=None),
+    "refine": Row(
+        "38,400 more: tone and frame of others, hard thumbnails more often, adults",
+        recipe="refine",
+        start="default",
+        adults=True,
+    ),
+    "finish": Row(
+        "19,200 more: covered lungs leave it undecided; this one ships",
+        recipe="finish",
+        start="refine",
+        adults=True,
+    ),
+}
+"""The table's rows by name."""
