@@ -80,12 +80,11 @@ def training(facts: dict) -> str:
                 ("setting", "value"),
                 [(f"`{k}`", f"`{v}`") for k, v in settings.items()],
             ),
-            f"Starting weights: {facts['licence']['starting weights']}; file "
-            f"`{training['backbone_weights']}`."
+            f"Starting weights: {facts['licence']['starting weights']}; "
             + (
-                f" It went on from another run, `{training['started_from']}`."
+                f"by way of another run, `{training['started_from']}`."
                 if training.get("started_from")
-                else ""
+                else f"file `{training['backbone_weights']}`."
             ),
             "What ships computes its convolutions in int8. It gives the label of the "
             f"trained network in {share(fidelity['label_agreement'])} of the held-out "

@@ -221,6 +221,8 @@ def predict(
     probabilities = classifier.probabilities(logits)[0]
     label, certain = classifier.decide(probabilities[_PNEUMONIA])
     heatmap = enlarge(maps[0, label], pixels.shape)
+    if not heatmap.any():
+        found = (*found, "empty_heat_map")
     return Prediction(
         label=LABELS[label],
         probabilities={

@@ -37,7 +37,9 @@ REFUSALS = {
 
 WARNINGS = {
     "strongly_cropped": "Much of the chest seems to be cut off. The answer rests on "
-    "what is left."
+    "what is left.",
+    "empty_heat_map": "No place in the picture speaks for this answer, so the heat map "
+    "is empty: the answer rests on what speaks against the other one.",
 }
 """What leaves an answer standing with a warning."""
 

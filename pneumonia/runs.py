@@ -67,7 +67,7 @@ def describe(
         "versions": _versions(),
         "source": str(source),
         "recipe": recipe,
-        "backbone_weights": Path(str(backbone_weights)).name,
+        "backbone_weights": None if start else Path(str(backbone_weights)).name,
         "started_from": None if start is None else Path(start).name,
         "extra_source": None if extra is None else str(extra),
         "left_out": leave_out,

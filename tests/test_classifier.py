@@ -14,8 +14,10 @@ from pneumonia import (
     Prediction,
     encode_png,
     evaluate,
+    explain,
     load_classifier,
     others,
+    phantoms,
     predict,
     selftest,
     verdict,
@@ -193,3 +195,12 @@ def test_verdict_never_claims_certainty(classifier, p, said):
         overlay=np.zeros((8, 8, 3), np.uint8),
     )
     assert said in verdict(classifier, answer)
+
+
+def test_answer_without_evidence_is_told(classifier):
+    answers = [predict(classifier, path.read_bytes()) for path in phantoms()]
+    for answer in answers:
+        empty = not answer.heatmap.any()
+        assert ("empty_heat_map" in answer.warnings) == empty
+    assert any(answer.heatmap.any() for answer in answers)
+    assert "rests on what speaks against" in explain("empty_heat_map")

@@ -190,7 +190,7 @@ def test_a_negative_is_answered_when_it_is_inverted(classifier, phantom_bytes):
 
 def test_a_bundle_without_a_gate_answers_all_but_colour(classifier):
     bare = replace(classifier, gate=None)
-    assert predict(bare, other()).warnings == ()
+    assert set(predict(bare, other()).warnings) <= {"empty_heat_map"}
     with pytest.raises(ImageError, match="colour"):
         predict(bare, coloured())
 
@@ -226,7 +226,8 @@ def test_flask_refuses_with_422_and_answers_anyway(classifier):
 
 def test_the_shipped_gate_knows_drawings_from_chests(classifier):
     for path in phantoms():
-        assert predict(classifier, path.read_bytes()).warnings == ()
+        found = predict(classifier, path.read_bytes()).warnings
+        assert set(found) <= {"empty_heat_map"}
     pictures, _ = others.draw(40, seed=77)
     refused = 0
     for picture in pictures:
