@@ -6,25 +6,10 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-THUMBNAIL = 16
+from .shortcuts import thumbnail
+
 LEAST = 0.15
 """Smallest weight: nobody is left out, and no few images are all that is seen."""
-
-
-def thumbnails(images: np.ndarray) -> np.ndarray:
-    """Shrink images by area to what shows their tone and frame, and little of a lung.
-
-    Args:
-        images: uint8 (n, 128, 128, 1).
-
-    Returns:
-        float32 (n, 256) in [0, 1].
-    """
-    n, height, width, _ = images.shape
-    cells = images.reshape(
-        n, THUMBNAIL, height // THUMBNAIL, THUMBNAIL, width // THUMBNAIL
-    )
-    return (cells.mean(axis=(2, 4)) / 255).reshape(n, -1).astype(np.float32)
 
 
 def overlap_weights(
@@ -51,7 +36,7 @@ def overlap_weights(
     folds = min(5, len(set(groups)))
     p = cross_val_predict(
         simple,
-        thumbnails(images),
+        thumbnail(images),
         labels,
         groups=groups,
         cv=GroupKFold(folds),

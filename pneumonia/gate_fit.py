@@ -89,8 +89,8 @@ def fit(
     counted = {
         "training_images": len(x),
         "training_adults": len(grown),
-        "kinds_learned": sorted(set(kinds[~held_kind])),
-        "kinds_held_out": sorted(set(kinds[held_kind])),
+        "kinds_learned": sorted(set(kinds[~held_kind].tolist())),
+        "kinds_held_out": sorted(set(kinds[held_kind].tolist())),
     }
     return gate.to_facts(made) | {"measured": figures | counted}
 

@@ -34,7 +34,6 @@ class WeightsError(RuntimeError):
     """The starting weights can't be had; says what to do."""
 
 
-@keras.saving.register_keras_serializable("pneumonia")
 class Standardize(layers.Layer):
     """Shift and scale every image to mean 0 and spread `PIXEL_SPREAD`.
 
@@ -48,7 +47,6 @@ class Standardize(layers.Layer):
         return (images - mean) * (PIXEL_SPREAD / ops.maximum(spread, 1e-3))
 
 
-@keras.saving.register_keras_serializable("pneumonia")
 class EvenContrast(layers.Layer):
     """Scale every pixel by the mean and spread of its surroundings.
 

@@ -97,6 +97,12 @@ class Recipe:
                     f"{' or '.join(expected)}"
                 )
 
+        if self.cached_views and (self.void_share or self.mixup):
+            raise RecipeError(
+                "cached_views keeps features of whole images; it can't go with "
+                "void_share or mixup, which change images anew each time"
+            )
+
     @property
     def network(self) -> dict:
         """What `network.build` needs to build this recipe's network again."""

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "plots": {"classifier", "metrics"},
     "stress": set(),
     "groups": {"data"},
-    "balance": set(),
+    "balance": {"shortcuts"},
     "cache": {"data", "sampling"},
     "data": {"classifier", "image", "patients"},
     "sampling": {"augment", "classifier", "data", "recipe"},

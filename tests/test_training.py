@@ -294,6 +294,7 @@ def test_settings_are_read_as_on_a_command_line():
         ({"batch_size": "none"}, "batch_size=none"),
         ({"optimizer": "lion"}, "sgd or adamw"),
         ({"augmentation": "tone+snow"}, "snow"),
+        ({"cached_views": "2", "void_share": "0.1"}, "can't go with"),
     ],
 )
 def test_wrong_settings_are_said(settings, said):
