@@ -226,4 +226,15 @@ RECIPES = {
         schedule="cosine",
         monitor="last",
     ),
+    # And neither must sharpness, grain or the spread of brightness.
+    "polish": dataclasses.replace(
+        _OURS,
+        augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen",
+        void_share=0.12,
+        images_per_epoch=4800,
+        epochs=12,
+        learning_rate=3e-5,
+        schedule="cosine",
+        monitor="last",
+    ),
 }
