@@ -17,8 +17,9 @@ from .classifier import (
     predict,
     softmax,
 )
-from .graph import build_graph, in_batches, quantise, run_graph, shift_logits
+from .graph import build_graph, in_batches, run_graph, shift_logits
 from .image import IMAGE_SIZE
+from .int8 import quantise
 from .metrics import measure
 
 CALIBRATION_IMAGES = 128

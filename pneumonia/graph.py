@@ -1,13 +1,11 @@
-"""The network as an ONNX graph: written out, quantised, run.
+"""The network as an ONNX graph: written out, run.
 
 The graph is written by hand, node by node, because it computes more than the Keras
 network does: logits, both labels' Grad-CAM maps and the embedding in one run. Source of
 the format: https://onnx.ai/onnx/operators/
 """
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -161,61 +159,6 @@ def _add_head(
     scaled = graph.add("Div", [positive, peak], "scaled")
     grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
     graph.add("Reshape", [scaled, grid], "maps")
-
-
-def quantise(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
-    """Turn the convolutions into int8, the rest stays float32.
-
-    Weights per output channel, activations by their extremes over the calibration
-    images. Weights use seven of their eight bits: the byte products of processors
-    without VNNI would saturate otherwise, and the same bundle must answer alike
-    everywhere.
-
-    Args:
-        model: from `build_graph`.
-        calibration: float32 (n, 128, 128, 1) in [0, 1], training images.
-
-    Returns:
-        The quantised graph.
-    """
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self.batches = iter(calibration[:, None])
-
-        def get_next(self):
-            image = next(self.batches, None)
-            return None if image is None else {"image": image}
-
-    with tempfile.TemporaryDirectory() as folder:
-        plain, prepared, result = (
-            Path(folder, f"{step}.onnx") for step in ("plain", "prepared", "int8")
-        )
-        onnx.save(model, plain)
-        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            result,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Relu", "MaxPool"],
-            # the feature map stays float32, for the head and the heat map
-            nodes_to_exclude=["pool"],
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-        return onnx.load(result)
 
 
 def shift_logits(model: onnx.ModelProto, shift: np.ndarray) -> None:

@@ -97,7 +97,7 @@ def split_graph(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProt
     """Cut a bundle's graph into its two halves.
 
     Args:
-        model: from `graph.build_graph` or `graph.quantise`.
+        model: from `graph.build_graph` or `int8.quantise`.
 
     Returns:
         `image` -> feature map, and feature map -> `logits`, `maps`.

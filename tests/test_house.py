@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "network": {"classifier", "image"},
     "gradcam": {"network"},
     "graph": {"gradcam", "network", "classifier", "image"},
+    "int8": set(),
     "calibrate": {"classifier"},
     "metrics": {"classifier"},
     "plots": {"classifier", "metrics"},
@@ -76,8 +77,8 @@ MAY_IMPORT = {
         *{"classifier", "data", "interventions", "mapcheck", "regions", "shortcuts"},
     },
     "export": {
-        *{"calibrate", "classifier", "data", "gradcam", "graph", "image", "metrics"},
-        *{"network", "stress"},
+        *{"calibrate", "classifier", "data", "gradcam", "graph", "image", "int8"},
+        *{"metrics", "network", "stress"},
     },
     "card_words": set(),
     "card_bundle": {"card_words", "classifier"},

@@ -12,6 +12,7 @@ from pneumonia import (
     augment,
     export,
     gradcam,
+    int8,
     load_classifier,
     network,
     predict,
@@ -55,6 +56,7 @@ def bundle(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("exported") / "bundle"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "LEAST_AGREEMENT", 0.5)  # two epochs teach little
+        patch.setattr(int8, "round_weights", lambda *_: None)  # takes minutes
         main(["export", str(run), "--out", str(out)])
     return out
 
@@ -167,6 +169,7 @@ def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
 
 def test_export_refuses_a_graph_that_disagrees(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "LEAST_AGREEMENT", 1.01)
+    monkeypatch.setattr(int8, "round_weights", lambda *_: None)
     with pytest.raises(SystemExit, match="Nothing was written"):
         main(["export", str(run), "--out", str(tmp_path / "bundle")])
     assert not (tmp_path / "bundle").exists()

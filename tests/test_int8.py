@@ -1,0 +1,104 @@
+"""The int8 graph: what is changed before it costs little and changes less."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pneumonia import int8
+from pneumonia.graph import run_graph
+
+SIZE = 16
+
+
+@pytest.fixture
+def toy():
+    """Three convolutions, named as in the network; channels of very unequal peaks."""
+    rng = np.random.default_rng(0)
+    names, inside = ["block1_conv1", "block1_conv2", "block2_conv1"], 1
+    shape = np.array([-1, 1, SIZE, SIZE])
+    nodes = [helper.make_node("Reshape", ["image", "planes"], ["grey"])]
+    constants = [numpy_helper.from_array(shape, "planes")]
+    x = "grey"
+    for name in names:
+        uneven = np.geomspace(0.2, 5, 24)[:, None, None, None]
+        kernel = rng.normal(size=(24, inside, 3, 3)) * uneven / np.sqrt(9 * inside)
+        for part, values in (("kernel", kernel), ("bias", rng.normal(size=24))):
+            constant = numpy_helper.from_array(
+                values.astype(np.float32), f"{name}.{part}"
+            )
+            constants.append(constant)
+        inputs = [x, f"{name}.kernel", f"{name}.bias"]
+        total = f"{name}.sum"
+        nodes.append(helper.make_node("Conv", inputs, [total], total, pads=[1] * 4))
+        nodes.append(helper.make_node("Relu", [total], [name], name))
+        x, inside = name, 24
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *rest])
+        for name, rest in (("image", (SIZE, SIZE, 1)), (x, (24, SIZE, SIZE)))
+    ]
+    graph = helper.make_graph(nodes, "toy", values[:1], values[1:], constants)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(1).random((48, SIZE, SIZE, 1), np.float32)
+
+
+def error(model, other, images):
+    expected, found = (run_graph(m, images)[0] for m in (model, other))
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+def copy(model):
+    return onnx.ModelProto.FromString(model.SerializeToString())
+
+
+def test_equalising_changes_nothing_but_the_spread_of_peaks(toy, images):
+    even = copy(toy)
+    int8.equalise(even, images)
+    assert error(toy, even, images) < 1e-5
+    for before, after in zip(
+        int8._channel_peaks(toy, images)[:-1],
+        int8._channel_peaks(even, images)[:-1],
+        strict=True,
+    ):
+        alive = before > int8._WEAKEST * before.max()
+        spreads = [np.log(peaks[alive]).std() for peaks in (before, after)]
+        assert spreads[1] == pytest.approx(spreads[0] / 2, rel=0.01)
+
+
+def test_rounding_makes_good_for_its_errors(toy, images):
+    plain, careful = copy(toy), copy(toy)
+    for node in int8._convolutions(plain)[1:]:
+        kernel, bias = int8._weights(plain, node)
+        step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / int8.LEVELS
+        int8._set_weights(plain, node, np.rint(kernel / step) * step, bias)
+    int8.round_weights(careful, images[:32])
+    fresh = images[32:]
+    assert error(toy, careful, fresh) < 0.5 * error(toy, plain, fresh)
+
+
+def test_tool_keeps_the_weights_that_were_rounded_and_the_first_layer(toy, images):
+    rounded = copy(toy)
+    int8.round_weights(rounded, images)
+    written = int8._write_int8(rounded, images)
+    constants = {
+        c.name: numpy_helper.to_array(c).astype(np.float64)
+        for c in written.graph.initializer
+    }
+    assert "block1_conv1.kernel" in constants
+    for node in int8._convolutions(rounded)[1:]:
+        levels, scale = (
+            constants[f"{node.input[1]}_{part}"] for part in ("quantized", "scale")
+        )
+        assert np.abs(levels).max() == int8.LEVELS
+        kept = levels * scale[:, None, None, None]
+        np.testing.assert_allclose(kept, int8._weights(rounded, node)[0], rtol=1e-4)
+
+
+def test_int8_graph_follows_the_float_graph(toy, images):
+    assert error(toy, int8.quantise(toy, images[:32]), images[32:]) < 0.01
