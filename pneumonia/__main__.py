@@ -125,9 +125,9 @@ def _predict(args: argparse.Namespace) -> None:
     files = batch.find_files(args.paths)
     if not files:
         raise SystemExit(f"error: no file in {', '.join(map(str, args.paths))}.")
-    classifier = load_classifier(args.bundle)
-    bar = tqdm(files, desc="answering", unit="image", disable=len(files) == 1)
-    rows = batch.answer_files(classifier, bar, args.overlays, args.anyway)
+    classifier = load_classifier(args.bundle, threads=1)
+    rows = batch.answer_files(classifier, files, args.overlays, args.anyway)
+    rows = tqdm(rows, "answering", len(files), unit="image", disable=len(files) == 1)
     target = (
         args.csv.open("w", newline="", encoding="utf-8")
         if args.csv

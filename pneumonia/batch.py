@@ -1,7 +1,10 @@
 """Many files at once: one row per file, whatever the file holds."""
 
 import csv
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TextIO
@@ -60,39 +63,59 @@ def answer_files(
     overlays: str | Path | None = None,
     anyway: bool = False,
 ) -> Iterator[Row]:
-    """Answer files one by one; a bad file becomes a row and stops nothing.
+    """Answer files, one a core at once; a bad file becomes a row and stops nothing.
 
     Args:
-        classifier: from `load_classifier`.
-        files: from `find_files`.
+        classifier: from `load_classifier`, with one thread.
+        files: from `find_files`; only a few are ever in memory.
         overlays: folder for the overlays, each named like its file with `.png` added.
         anyway: answer what the gate refuses, as in `predict`.
 
     Yields:
         One row for each file, in order.
     """
-    for path, name in files:
-        try:
-            prediction = predict(classifier, path.read_bytes(), anyway=anyway)
-        except ImageError as error:
-            status = "refused" if error.offers else "error"
-            yield Row(str(path), status, reason=error.reason)
-            continue
-        except OSError:
-            yield Row(str(path), "error", reason="unreadable")
-            continue
-        if overlays is not None:
-            place = Path(overlays) / name.with_name(f"{name.name}.png")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(encode_png(prediction.overlay))
-        yield Row(
-            path=str(path),
-            status="ok",
-            label=prediction.label,
-            p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
-            certain=str(prediction.certain).lower(),
-            reason=" ".join(prediction.warnings),
+    workers = os.cpu_count() or 1
+    begun = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for path, name in files:
+            begun.append(
+                pool.submit(answer_file, classifier, path, name, overlays, anyway)
+            )
+            if len(begun) > 2 * workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
+def answer_file(
+    classifier: Classifier,
+    path: Path,
+    name: Path,
+    overlays: str | Path | None = None,
+    anyway: bool = False,
+) -> Row:
+    """Answer one file, as `answer_files` does."""
+    try:
+        prediction = predict(
+            classifier, path.read_bytes(), anyway=anyway, draw=overlays is not None
         )
+    except ImageError as error:
+        status = "refused" if error.offers else "error"
+        return Row(str(path), status, reason=error.reason)
+    except OSError:
+        return Row(str(path), "error", reason="unreadable")
+    if overlays is not None:
+        place = Path(overlays) / name.with_name(f"{name.name}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(encode_png(prediction.overlay))
+    return Row(
+        path=str(path),
+        status="ok",
+        label=prediction.label,
+        p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
+        certain=str(prediction.certain).lower(),
+        reason=" ".join(prediction.warnings),
+    )
 
 
 def write_rows(rows: Iterable[Row], file: TextIO) -> tuple[int, int]:

@@ -117,12 +117,16 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def load_classifier(bundle: str | Path | None = None) -> Classifier:
+def load_classifier(
+    bundle: str | Path | None = None, threads: int | None = None
+) -> Classifier:
     """Load a bundle and verify it.
 
     Args:
         bundle: folder that `python -m pneumonia export` wrote; None: the one that
             ships.
+        threads: how many work on one run of the network; None: one a core, the quickest
+            answer. One is best where as many pictures as cores are under way at once.
 
     Returns:
         The classifier, ready for `predict`.
@@ -164,7 +168,7 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
             uncertain_band=(float(low), float(high)),
             sha256=sha256,
             facts=facts,
-            _session=_open_session(weights),
+            _session=_open_session(weights, threads),
             gate=gates.from_facts(facts.get("gate")),
         )
     except OSError as error:
@@ -179,8 +183,9 @@ def load_classifier(bundle: str | Path | None = None) -> Classifier:
         ) from error
 
 
-def _open_session(weights: bytes) -> onnxruntime.InferenceSession:
+def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(
         weights, options, providers=["CPUExecutionProvider"]
@@ -193,6 +198,7 @@ def predict(
     *,
     anyway: bool = False,
     invert: bool = False,
+    draw: bool = True,
     read: Callable[[bytes], Picture] = read_anywhere,
 ) -> Prediction:
     """Answer one image.
@@ -202,6 +208,8 @@ def predict(
         image: the content of an image file, as in `read_picture`.
         anyway: answer what the gate refuses, with the reason among the warnings.
         invert: exchange black and white first.
+        draw: False leaves the heat map at the network's 8 x 8 and the overlay empty,
+            for those who want the answer alone.
         read: what decodes it.
 
     Returns:
@@ -220,9 +228,12 @@ def predict(
         raise gates.refuse(found[0])
     probabilities = classifier.probabilities(logits)[0]
     label, certain = classifier.decide(probabilities[_PNEUMONIA])
-    heatmap = enlarge(maps[0, label], pixels.shape)
+    heatmap, overlay = maps[0, label], np.empty((0, 0, 3), np.uint8)
     if not heatmap.any():
         found = (*found, "empty_heat_map")
+    if draw:
+        heatmap = enlarge(heatmap, pixels.shape)
+        overlay = draw_overlay(pixels, heatmap)
     return Prediction(
         label=LABELS[label],
         probabilities={
@@ -230,7 +241,7 @@ def predict(
         },
         certain=certain,
         heatmap=heatmap,
-        overlay=draw_overlay(pixels, heatmap),
+        overlay=overlay,
         warnings=found,
     )
 
