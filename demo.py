@@ -32,8 +32,8 @@ from pneumonia import (
     predict,
     verdict,
 )
-from web import door, uploads
-from web.asgi import Door
+from web import door, memory, uploads
+from web.asgi import Attendance, Door
 
 # Fonts of the visitor's own system: the page fetches nothing from elsewhere.
 THEME = gr.themes.Default(
@@ -51,6 +51,7 @@ CSS = """
 """
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 28
+_DRAIN_SECONDS = 30
 _BODY_OVERHEAD = 64 * 1024  # what an upload's body holds besides the file
 
 
@@ -140,7 +141,7 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
         image.upload(answer, [image, *switches], outputs, api_visibility="private")
         image.clear(lambda: (None, None, ""), None, outputs, api_visibility="private")
     cache.keep_present()
-    demo.private_cache = cache
+    demo.private_cache, demo.attendance = cache, Attendance()
     return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
 
 
@@ -169,6 +170,7 @@ def launch(
         limit=door.RateLimit(rate),
         max_body=MAX_BYTES + _BODY_OVERHEAD,
         embed=list(embed),
+        attendance=demo.attendance,
     )
     chatter = io.StringIO()
     with redirect_stdout(chatter):
@@ -220,6 +222,7 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("pneumonia").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uploads go at any exit
+    memory.return_early()
     reader = IsolatedReader(_WORKING)
     try:
         demo = build_demo(load_classifier(), reader.read)
@@ -252,6 +255,7 @@ def main() -> None:
     try:
         demo.block_thread()
     finally:
+        demo.attendance.drain(_DRAIN_SECONDS)
         demo.private_cache.close()
         reader.close()
 

@@ -36,7 +36,7 @@ from pneumonia import (
     predict,
     verdict,
 )
-from web import door
+from web import door, memory
 from web.server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
@@ -195,7 +195,8 @@ def _refuse(app: Flask) -> None:
         return _explain(413, "too_large", f"This upload is too large; {limit}.")
 
     @app.errorhandler(door.BusyError)
-    def busy(error: door.BusyError):
+    @app.errorhandler(MemoryError)
+    def busy(error: door.BusyError | MemoryError):
         again = ServiceUnavailable(
             "Too many pictures at once. Try again in a few seconds.",
             retry_after=door.RETRY_SECONDS,
@@ -254,6 +255,7 @@ def main() -> None:
     door.check_access(parser, args)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("pneumonia").setLevel(logging.INFO)
+    memory.return_early()
     reader = IsolatedReader(_WORKING)
     try:
         app = create_app(

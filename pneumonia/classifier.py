@@ -6,17 +6,21 @@ framework.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from . import gate as gates
 from .image import IMAGE_SIZE, Picture, to_input
 from .isolated import read_anywhere
 from .overlay import draw_overlay, enlarge
+
+# Read when it is imported: without it, ONNX Runtime reports to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # noqa: E402
 
 LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""

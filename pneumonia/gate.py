@@ -31,7 +31,7 @@ REFUSALS = {
     "Choose one, or ask for an answer anyway if you know better.",
     "outside_population": "This looks like an adult's X-ray, or like none that the "
     "network learned from. It learned from children of one hospital and is known to "
-    "fail on adults, so it withholds its verdict.",
+    "fail on adults: it answers only when asked to, and that answer can't be trusted.",
 }
 """What refuses a picture that can be read, first things first, for a layman."""
 

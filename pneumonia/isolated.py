@@ -74,26 +74,23 @@ class IsolatedReader:
         """Decode a file as `read_picture` does, somewhere else.
 
         Raises:
-            ImageError: as there; or `too_slow`, where the limit of time was passed;
-                `damaged`, too, where the decoder broke down.
+            ImageError: as there; `too_slow` and `damaged`, too, where a worker broke.
         """
         if self._owner != os.getpid():  # forked: the workers belong to the parent
             self._idle, self._owner = deque(), os.getpid()
         with self._slots:
-            try:
-                return self._read_once(data)
-            except _WorkerDiedError as error:
-                if error.overran:
-                    raise _too_slow() from None
-            try:  # once more, should it have been killed from outside
-                return self._read_once(data)
-            except _WorkerDiedError as error:
-                _log.warning("a reader broke down twice on one file")
-                raise (_too_slow() if error.overran else _broken()) from None
+            for fresh in (False, True):  # workers may have been killed from outside
+                try:
+                    return self._read_once(data, fresh)
+                except _WorkerDiedError as error:
+                    if error.overran:
+                        raise _too_slow() from None
+        _log.warning("a reader broke down twice on one file")
+        raise _broken()
 
-    def _read_once(self, data: bytes) -> Picture:
+    def _read_once(self, data: bytes, fresh: bool) -> Picture:
         try:
-            worker = self._idle.pop()
+            worker = _Worker() if fresh else self._idle.pop()
         except IndexError:
             worker = _Worker()
         try:
@@ -156,6 +153,7 @@ class _Worker:
     def __init__(self):
         package = Path(__file__).parent
         single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+        single["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # glibc: give pictures back
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, package, package.parent, *sys.path],
             stdin=subprocess.PIPE,
@@ -211,6 +209,8 @@ class _Worker:
         """Return or raise what a worker answered, trusting nothing in it."""
         self._answered += 1
         self.worn = header["peak"] > _RETIRE_PEAK or self._answered >= _RETIRE_AFTER
+        if header.get("bug") == "MemoryError":
+            raise EOFError  # perhaps not the file's fault: once more, in a new one
         if "bug" in header:
             _log.error("the reader met an unforeseen %s", str(header["bug"])[:50])
             raise _broken()

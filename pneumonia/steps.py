@@ -46,6 +46,10 @@ ROWS = {
         "and tone and frame of other images",
         {"augmentation": augment.DEFAULT + "+transfer"},
     ),
+    "ours+spectrum": Row(
+        "and sharpness and grain of other images, and sharpening",
+        {"augmentation": augment.DEFAULT + "+spectrum+sharpen"},
+    ),
     "ours+adults": Row("and adults of another hospital", adults=True),
     "ours+overlap": Row(
         "images that look like the other class more often", {"overlap_weights": "true"}
@@ -84,9 +88,15 @@ ROWS = {
         adults=True,
     ),
     "finish": Row(
-        "19,200 more: covered lungs leave it undecided; this one ships",
+        "19,200 more: covered lungs leave it undecided",
         recipe="finish",
         start="refine",
+        adults=True,
+    ),
+    "polish": Row(
+        "57,600 more: sharpness and grain of others, sharpening; this one ships",
+        recipe="polish",
+        start="finish",
         adults=True,
     ),
 }

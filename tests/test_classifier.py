@@ -1,6 +1,9 @@
 """The answer: label, probabilities, map and overlay from the bundle that ships."""
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +31,21 @@ from pneumonia.data import load, split
 from pneumonia.evaluate import run_all
 
 SHIPPED = Path(evaluate.__file__).parent / "bundle"
+
+
+def test_an_answer_leaves_no_file_behind(tmp_path):
+    program = (
+        "import pneumonia as p; "
+        "p.predict(p.load_classifier(), p.phantoms()[0].read_bytes())"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(SHIPPED.parents[1])},
+        cwd=tmp_path,
+        check=True,
+    )
+    assert not list(tmp_path.iterdir())  # such as a session of ONNX Runtime's reports
 
 
 def test_prediction_is_complete(classifier, phantom_bytes):

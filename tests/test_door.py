@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import errno
 import hashlib
 import http.client
 import io
 import logging
 import os
+import platform
 import re
 import select
 import socket
@@ -288,6 +290,28 @@ def test_connections_have_a_bound(live):
     live.drain(30)
 
 
+def test_a_thread_that_can_not_start_costs_no_seat(live, monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", out_of_memory)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            live.process_request(socket.socket(), ("203.0.113.7", 1))
+    monkeypatch.undo()
+    assert ask(live) == 200
+
+
+def out_of_memory(*args):
+    raise RuntimeError("can't start new thread")
+
+
+def test_who_stands_in_line_when_it_ends_is_answered(make_web):
+    ending = server.Server("127.0.0.1", 0, make_web().application)
+    with socket.create_connection(("127.0.0.1", ending.server_port), 60) as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        ending.server_close()
+        ending.drain(30)
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+
+
 def test_a_body_is_bounded_while_it_is_read(live):
     with socket.create_connection(("127.0.0.1", live.server_port), 60) as client:
         head = HEAD.replace(b"Content-Length: 9000", b"Transfer-Encoding: chunked")
@@ -307,10 +331,23 @@ def test_a_body_is_bounded_while_it_is_read(live):
     assert left
 
 
-def run_asgi(app, body=(b"",), headers=(), client="203.0.113.7", path="/", limit=9):
+def run_asgi(
+    app,
+    body=(b"",),
+    headers=(),
+    client="203.0.113.7",
+    path="/",
+    limit=9,
+    attendance=None,
+):
     """Send one POST through the door and return its status, headers and body."""
-    limits = door.RateLimit(limit)
-    around = asgi.Door(app, limit=limits, max_body=1000, embed=["https://e.example"])
+    around = asgi.Door(
+        app,
+        limit=door.RateLimit(limit),
+        max_body=1000,
+        embed=["https://e.example"],
+        attendance=attendance,
+    )
     parts = [{"type": "http.request", "body": part, "more_body": True} for part in body]
     parts[-1]["more_body"] = False
     sent = []
@@ -399,6 +436,72 @@ def test_gradios_door_limits_the_rate_and_the_time(monkeypatch):
         await receive()
 
     assert run_asgi(waits, body=(b"x", b"y"))[0] == 408
+
+
+def test_gradios_door_says_that_a_disk_is_full():
+    async def write(scope, receive, send):
+        raise OSError(errno.ENOSPC, "No space left on device: '/secret'")
+
+    status, headers, body = run_asgi(write, path="/gradio_api/upload")
+    assert (status, headers["retry-after"]) == (507, "5")
+    assert b"secret" not in body
+
+    async def fail(scope, receive, send):
+        raise OSError(errno.EIO, "something else")
+
+    with pytest.raises(OSError, match="something else"):
+        run_asgi(fail)
+
+
+def test_gradios_door_ends_what_was_begun_and_begins_nothing():
+    attendance = asgi.Attendance()
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(attendance.present)
+        await page_of(b"x" * 30)(scope, receive, send)
+
+    begun = time.monotonic()
+    attendance.drain(30)
+    assert time.monotonic() - begun < 20
+    for path, status in (
+        ("/gradio_api/upload", 503),
+        ("/gradio_api/call/predict", 200),
+    ):
+        assert run_asgi(app, path=path, attendance=attendance)[0] == status
+    run_asgi(app, path="/gradio_api/heartbeat/1", attendance=attendance)
+    assert seen == [1, 0]
+    assert attendance.present == 0
+    attendance.present = 1
+    begun = time.monotonic()
+    attendance.drain(1.5)
+    assert time.monotonic() - begun >= 1.5
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_goes_back_to_the_system():
+    program = """
+import threading
+from pathlib import Path
+from web import memory
+memory.return_early()
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def work():
+    for size in (30, 20, 10) * 5:
+        large = [bytearray(size * 2**17) for _ in range(8)]
+        kept.append(bytearray(2000))  # lies behind what goes
+        del large
+kept, before = [], held()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print((held() - before) // 2**20)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert int(told.stdout) < 24
 
 
 def test_uploads_live_in_a_private_folder_for_minutes():

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "classifier": {"gate", "image", "isolated", "overlay"},
     "batch": {"classifier", "image", "overlay"},
     "phantom": set(),
-    "augment": set(),
+    "augment": {"tones"},
     "patients": set(),
     "others": {"image"},
     "rules": {"gate"},
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "data": {"classifier", "image", "patients"},
     "sampling": {"augment", "classifier", "data", "recipe"},
     "callbacks": {"recipe"},
+    "tones": set(),
     "train": {
         *{
             "balance",

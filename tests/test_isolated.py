@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +111,23 @@ def test_a_worker_killed_from_outside_loses_no_request(reader):
     for _ in range(2):
         os.kill(reader._idle[-1]._process.pid, signal.SIGKILL)
         assert reader.read(PICTURE).pixels.shape == GREY.shape
+    reader._idle.append(isolated._Worker())
+    for worker in reader._idle:
+        os.kill(worker._process.pid, signal.SIGKILL)
+    assert reader.read(PICTURE).pixels.shape == GREY.shape
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux")
+def test_a_worker_short_of_memory_loses_no_request(reader):
+    import resource
+
+    large = np.tile(GREY, (30, 30))
+    reader.read(PICTURE)
+    worker = reader._idle[-1]._process.pid
+    pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
+    few = pages * resource.getpagesize() + 2**20
+    resource.prlimit(worker, resource.RLIMIT_AS, (few, few))
+    assert reader.read(encode(large)).pixels.size > 2**19
 
 
 def test_threads_share_the_workers(reader):

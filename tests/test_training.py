@@ -18,6 +18,7 @@ from pneumonia import (
     predict,
     selftest,
     stress,
+    tones,
 )
 from pneumonia.__main__ import main
 from pneumonia.cache import CachedBatches
@@ -210,6 +211,35 @@ def test_augmentation_is_a_function_of_its_seed(name):
     assert once.dtype == np.float32
     assert once.min() >= 0
     assert once.max() <= 1
+
+
+def test_a_lent_spectrum_changes_sharpness_and_not_shape():
+    sharp = np.random.default_rng(0).random((1, 128, 128, 1), np.float32) * 0.2 + 0.4
+    smooth = draw(1, size=128)[None, :, :, None] / np.float32(255) * 0.5 + 0.2
+    images = np.concatenate([sharp, smooth])
+
+    def detail(image):
+        return np.abs(np.diff(image, axis=1)).mean()
+
+    for seed in range(20):
+        changed = tones.lend_spectrum(images, np.random.default_rng(seed), 1.0)
+        np.testing.assert_allclose(changed.mean((1, 2)), images.mean((1, 2)), atol=0.02)
+        if np.abs(changed - images).max() > 0.01:  # each lent to the other
+            assert detail(changed[0]) < detail(sharp)
+            assert detail(changed[1]) > detail(smooth)
+            shapes = np.corrcoef(changed[1].ravel(), smooth.ravel())[0, 1]
+            assert shapes > 0.5
+            return
+    raise AssertionError("no two images were ever exchanged")
+
+
+def test_sharpening_lifts_detail():
+    images = np.stack([draw(i, size=128) for i in range(4)])[..., None] / np.float32(
+        255
+    )
+    changed = tones.sharpen(images, np.random.default_rng(0), 1.0)
+    for one, other in zip(images, changed, strict=True):
+        assert np.abs(np.diff(other, axis=1)).sum() > np.abs(np.diff(one, axis=1)).sum()
 
 
 def test_default_never_turns_a_chest_upside_down():

@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import contextlib
+import errno
 import hashlib
 import json
 import logging
 import re
 import time
+from collections.abc import Iterator
 
 from . import door
 
@@ -15,7 +18,37 @@ READ_SECONDS = 60
 
 _ASSETS = ("/assets/", "/static/", "/svelte/")  # the same for everybody: may be cached
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_QUIET_SECONDS = 1.0  # a client's next step comes sooner
 _log = logging.getLogger("pneumonia.web")
+
+
+class Attendance:
+    """Who is being answered, and whether others may still come in."""
+
+    def __init__(self):
+        self.closing = False
+        self.present = 0
+
+    @contextlib.contextmanager
+    def of(self, path: str) -> Iterator[None]:
+        """Count a request; not an open page's heartbeat, which asks for nothing."""
+        counts = "/heartbeat/" not in path
+        self.present += counts
+        try:
+            yield
+        finally:
+            self.present -= counts
+
+    def drain(self, seconds: float) -> None:
+        """Take no new uploads, and wait until what was begun is answered."""
+        self.closing = True
+        end = time.monotonic() + seconds
+        quiet_since = time.monotonic()
+        while (now := time.monotonic()) < min(end, quiet_since + _QUIET_SECONDS):
+            if self.present:
+                quiet_since = now
+            time.sleep(0.05)
 
 
 class _RefusedError(Exception):
@@ -33,10 +66,20 @@ class Door:
         limit: how often a client may send.
         max_body: largest body that is read, in bytes.
         embed: origins whose pages may embed these.
+        attendance: kept up to date; None: nobody wants to know.
     """
 
-    def __init__(self, app, *, limit: door.RateLimit, max_body: int, embed: list[str]):
+    def __init__(
+        self,
+        app,
+        *,
+        limit: door.RateLimit,
+        max_body: int,
+        embed: list[str],
+        attendance: Attendance | None = None,
+    ):
         self._app = app
+        self._attendance = attendance or Attendance()
         self._limit = limit
         self._max_body = max_body
         self._ancestors = door.frame_ancestors(embed)
@@ -50,14 +93,23 @@ class Door:
         try:
             self._check(scope)
             bounded = _bounded(receive, self._max_body, time.monotonic())
-            await self._app(scope, bounded, answer.send)
+            with self._attendance.of(scope["path"]):
+                await self._app(scope, bounded, answer.send)
         except _RefusedError as error:
             if not answer.started:
                 await answer.refuse(error)
+        except OSError as error:
+            if answer.started or error.errno not in _NO_ROOM:
+                raise
+            message = "There is no room for uploads right now. Try again later."
+            await answer.refuse(_RefusedError(507, message, door.RETRY_SECONDS))
 
     def _check(self, scope) -> None:
         if scope["method"] != "POST":
             return
+        if self._attendance.closing and scope["path"].endswith("/upload"):
+            message = "This server is about to stop."
+            raise _RefusedError(503, message, door.RETRY_SECONDS)
         headers = dict(scope["headers"])
         client = scope["client"][0] if scope.get("client") else None
         seconds = self._limit.wait(client)

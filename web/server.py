@@ -60,7 +60,11 @@ class Server(ThreadedWSGIServer):
     def process_request(self, request, client_address) -> None:
         """Start a thread for a connection, or send it away at once."""
         if self._seats.acquire(blocking=False):
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # no thread could start: memory is short
+                self._seats.release()
+                raise
             return
         with contextlib.suppress(OSError):
             request.setblocking(False)
@@ -73,6 +77,16 @@ class Server(ThreadedWSGIServer):
             super().process_request_thread(request, client_address)
         finally:
             self._seats.release()
+
+    def server_close(self) -> None:
+        """Let in who stands in line already, and then nobody else."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(OSError):  # the line is empty
+            while True:
+                client, address = self.get_request()
+                client.setblocking(True)
+                self.process_request(client, address)
+        super().server_close()
 
     def drain(self, seconds: float) -> None:
         """Wait until the open connections are answered."""

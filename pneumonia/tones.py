@@ -1,0 +1,119 @@
+"""Changes of grey values and of detail: what another detector or another file does.
+
+As all changes of training, each is a function of (images, rng) alone; see `augment`.
+"""
+
+import numpy as np
+from keras import ops
+
+
+def tone(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change gamma, contrast and brightness, as another detector would."""
+    n = len(images)
+    gamma = np.exp(rng.uniform(-0.5, 0.5, (n, 1, 1, 1))).astype(np.float32)
+    contrast = np.exp(rng.uniform(-0.3, 0.3, (n, 1, 1, 1))).astype(np.float32)
+    brightness = rng.uniform(-0.08, 0.08, (n, 1, 1, 1)).astype(np.float32)
+    curved = np.power(np.maximum(images, 1e-4), gamma)
+    return np.clip((curved - 0.5) * contrast + 0.5 + brightness, 0, 1)
+
+
+def equalise(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.2
+) -> np.ndarray:
+    """Lift local contrast in some images, as post-processing in the clinic does.
+
+    The image is mixed with itself divided by the spread of its surroundings.
+    """
+    n, height, width, _ = images.shape
+    cells = int(rng.integers(3, 9))  # how many surroundings lie side by side
+
+    def around(values):
+        small = ops.image.resize(values, (cells, cells), antialias=True)
+        smooth = ops.image.resize(small, (height, width), interpolation="bicubic")
+        return ops.convert_to_numpy(smooth)
+
+    mean = around(images)
+    spread = np.sqrt(np.maximum(around(np.square(images - mean)), 1e-3))
+    local = 0.5 + 0.2 * (images - mean) / spread
+    chosen = rng.random((n, 1, 1, 1)) < probability
+    share = (chosen * rng.uniform(0.3, 1.0, (n, 1, 1, 1))).astype(np.float32)
+    return np.clip((1 - share) * images + share * local, 0, 1)
+
+
+def shade(
+    images: np.ndarray, rng: np.random.Generator, strength: float = 0.25
+) -> np.ndarray:
+    """Multiply by a smooth random field, as an uneven beam does."""
+    n, height, width, _ = images.shape
+    coarse = rng.normal(size=(n, 3, 3, 1)).astype(np.float32)
+    field = ops.image.resize(coarse, (height, width), interpolation="bicubic")
+    amount = rng.uniform(0, strength, (n, 1, 1, 1)).astype(np.float32)
+    return np.clip(images * np.exp(amount * ops.convert_to_numpy(field)), 0, 1)
+
+
+def coarsen(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+) -> np.ndarray:
+    """Take fine detail from some images: down to a third of the resolution and back."""
+    n, height, width, _ = images.shape
+    side = int(rng.integers(height // 3, height * 7 // 8))
+    small = ops.image.resize(images, (side, side), antialias=True)
+    blurred = ops.convert_to_numpy(ops.image.resize(small, (height, width)))
+    return np.where(rng.random((n, 1, 1, 1)) < probability, blurred, images)
+
+
+def sharpen(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+) -> np.ndarray:
+    """Lift fine detail in some images by up to two and a half times (unsharp mask)."""
+    n, height, width, _ = images.shape
+    side = int(rng.integers(height // 6, height * 2 // 3))
+    small = ops.image.resize(images, (side, side), antialias=True)
+    smooth = ops.image.resize(small, (height, width), interpolation="bicubic")
+    detail = images - ops.convert_to_numpy(smooth)
+    chosen = rng.random((n, 1, 1, 1)) < probability
+    amount = (chosen * rng.uniform(0.3, 2.5, (n, 1, 1, 1))).astype(np.float32)
+    return np.clip(images + amount * detail, 0, 1)
+
+
+def speckle(
+    images: np.ndarray, rng: np.random.Generator, strength: float = 0.04
+) -> np.ndarray:
+    """Add white noise to half of the images, of a deviation up to `strength`."""
+    amount = rng.uniform(-strength, strength, (len(images), 1, 1, 1))
+    amount = np.maximum(amount, 0).astype(np.float32)  # half of them stay clean
+    noise = rng.standard_normal(images.shape, dtype=np.float32)
+    return np.clip(images + amount * noise, 0, 1)
+
+
+def lend_spectrum(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+) -> np.ndarray:
+    """Give some images the radial power spectrum of another one of the batch, in part.
+
+    Sharpness, grain and how contrast is spread over coarse and fine come from either
+    class; shapes stay where they are, for every frequency is scaled by a smooth factor
+    of its distance from zero alone. The mean stays.
+    """
+    n, height, width, _ = images.shape
+    lent = rng.permutation(n)
+    chosen = rng.random(n) < probability
+    share = np.where(chosen, rng.uniform(0.3, 1.0, n), 0.0)
+    spectrum = np.fft.rfft2(images[..., 0])
+    radius = np.hypot(
+        np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width) * width
+    )
+    octave = np.log2(np.maximum(radius, 1)) * 3  # a third of an octave is one band
+    band = np.rint(octave).astype(int)
+    count = np.maximum(np.bincount(band.ravel()), 1)
+    power = np.stack(
+        [np.bincount(band.ravel(), (np.abs(one) ** 2).ravel()) for one in spectrum]
+    )
+    level = np.log(power / count + 1e-6) / 2
+    gain = share[:, None] * (level[lent] - level)
+    bands = np.flatnonzero(np.bincount(band.ravel()))
+    factor = np.stack([np.interp(octave, bands, one[bands]) for one in gain])
+    factor[:, 0, 0] = 0
+    lifted = np.fft.irfft2(spectrum * np.exp(factor), s=(height, width))[..., None]
+    changed = np.clip(lifted, 0, 1)
+    return np.where(chosen[:, None, None, None], changed, images).astype(np.float32)
