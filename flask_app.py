@@ -4,7 +4,6 @@ python flask_app.py [--host 127.0.0.1] [--port 5000] [--auth USER:PASSWORD]
 """
 
 import argparse
-import base64
 import io
 import logging
 import os
@@ -34,9 +33,8 @@ from pneumonia import (
     explain,
     load_classifier,
     predict,
-    verdict,
 )
-from web import door
+from web import answer, door, words
 from web.server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
@@ -80,15 +78,13 @@ def create_app(
     app = Flask(__name__)
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
-    app.jinja_env.globals.update(
-        notice=NOTICE, max_mib=MAX_BYTES // 2**20, explain=explain
-    )
+    app.jinja_env.globals.update(notice=NOTICE, max_mib=MAX_BYTES // 2**20, words=words)
     _guard(app, auth, door.RateLimit(rate))
     _dress(app, embed)
     _refuse(app)
     turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
 
-    def answer() -> Prediction:
+    def ask() -> Prediction:
         data = _uploaded()
         with turnstile.turn():
             return predict(
@@ -105,17 +101,16 @@ def create_app(
 
     @app.post("/")
     def result() -> str:
-        prediction = answer()
+        prediction = ask()
         return render_template(
             "result.html",
-            prediction=prediction,
-            verdict=verdict(classifier, prediction),
             overlay=_data_uri(prediction),
+            **answer.describe(classifier, prediction),
         )
 
     @app.post("/api/predict")
     def api_predict() -> Response:
-        prediction = answer()
+        prediction = ask()
         answered = {
             "label": prediction.label,
             "probabilities": prediction.probabilities,
@@ -167,7 +162,8 @@ def _guard(app: Flask, auth: door.Credentials | None, limit: door.RateLimit) -> 
 def _dress(app: Flask, embed: Sequence[str]) -> None:
     """Give every answer its headers, and the log one line without a person in it."""
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        "img-src 'self' data:; "
         f"form-action 'self'; base-uri 'none'; {door.frame_ancestors(list(embed))}"
     )
 
@@ -234,8 +230,7 @@ def _uploaded() -> bytes:
 
 
 def _data_uri(prediction: Prediction) -> str:
-    png = base64.b64encode(encode_png(prediction.overlay)).decode("ascii")
-    return f"data:image/png;base64,{png}"
+    return answer.data_uri("image/png", encode_png(prediction.overlay))
 
 
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):
