@@ -10,9 +10,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from flask import Flask, Request, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import (
+    BadRequest,
     Forbidden,
     HTTPException,
     RequestEntityTooLarge,
@@ -34,7 +36,7 @@ from pneumonia import (
     load_classifier,
     predict,
 )
-from web import answer, door, words
+from web import answer, door, openapi, report, words
 from web.server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
@@ -85,15 +87,10 @@ def create_app(
     turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
 
     def ask() -> Prediction:
+        switches = {name: _asked(name) for name in ("anyway", "invert")}
         data = _uploaded()
         with turnstile.turn():
-            return predict(
-                classifier,
-                data,
-                anyway=_asked("anyway"),
-                invert=_asked("invert"),
-                read=read,
-            )
+            return predict(classifier, data, read=read, **switches)
 
     @app.get("/")
     def form() -> str:
@@ -105,11 +102,14 @@ def create_app(
         return render_template(
             "result.html",
             overlay=_data_uri(prediction),
-            **answer.describe(classifier, prediction),
+            **answer.describe(
+                classifier, prediction, report.links(classifier, prediction)
+            ),
         )
 
     @app.post("/api/predict")
     def api_predict() -> Response:
+        with_overlay = _asked("overlay")
         prediction = ask()
         answered = {
             "label": prediction.label,
@@ -121,9 +121,19 @@ def create_app(
             "notice": NOTICE,
             "request_id": g.request_id,
         }
-        if request.args.get("overlay") == "1":
+        if with_overlay:
             answered["overlay"] = _data_uri(prediction)
         return jsonify(answered)
+
+    document = openapi.describe(version("pneumonia"))
+
+    @app.get("/openapi.json")
+    def openapi_json() -> Response:
+        return jsonify(document)
+
+    @app.get("/api")
+    def api() -> str:
+        return render_template("api.html", document=document)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -163,7 +173,7 @@ def _dress(app: Flask, embed: Sequence[str]) -> None:
     """Give every answer its headers, and the log one line without a person in it."""
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
-        "img-src 'self' data:; "
+        "img-src 'self' data: blob:; "
         f"form-action 'self'; base-uri 'none'; {door.frame_ancestors(list(embed))}"
     )
 
@@ -215,7 +225,10 @@ def _refuse(app: Flask) -> None:
 
 def _asked(name: str) -> bool:
     """Return whether a switch is on, in the address or in the form."""
-    return request.values.get(name) == "1"
+    value = request.values.get(name, "0")
+    if value not in ("0", "1"):
+        raise BadRequest(f"The switch `{name}` takes 0 or 1.")
+    return value == "1"
 
 
 def _uploaded() -> bytes:

@@ -8,6 +8,7 @@ import base64
 import functools
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -34,12 +35,11 @@ _QUALITY = 92  # of the plain X-ray, which is there to be looked at
 _MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
 
 
-def describe(classifier: Classifier, prediction: Prediction) -> dict:
-    """Return what the template `answer.html` shows of a prediction."""
+def describe_words(classifier: Classifier, prediction: Prediction) -> dict:
+    """Return what is said of a prediction: heading, sentence, warnings, bars."""
     certain = prediction.certain
     sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
     return {
-        "words": words,
         "heading": prediction.label if certain else words.UNCERTAIN,
         "sentence": sentence.format(
             p=percent(prediction.probabilities[LABELS[1]]),
@@ -50,14 +50,33 @@ def describe(classifier: Classifier, prediction: Prediction) -> dict:
         "label": prediction.label,
         "warnings": [explain(code) for code in prediction.warnings],
         "bars": _bars(classifier, prediction),
-        "notes": _notes(classifier),
+        "legend": words.LEGEND.format(threshold=percent(classifier.threshold)),
+        "note": _note(classifier),
+    }
+
+
+def describe(
+    classifier: Classifier, prediction: Prediction, links: Sequence[dict] = ()
+) -> dict:
+    """Return what the template `answer.html` shows of a prediction.
+
+    Args:
+        classifier: what answered.
+        prediction: the answer.
+        links: what it offers to save, from `report.links`.
+    """
+    return describe_words(classifier, prediction) | {
+        "words": words,
+        "links": links,
         "look": json.dumps(_look(prediction)),
     }
 
 
-def render(classifier: Classifier, prediction: Prediction) -> str:
-    """Return a prediction as one line of HTML."""
-    return one_line("answer.html", **describe(classifier, prediction))
+def render(
+    classifier: Classifier, prediction: Prediction, links: Sequence[dict] = ()
+) -> str:
+    """Return what `describe` says as one line of HTML."""
+    return one_line("answer.html", **describe(classifier, prediction, links))
 
 
 def render_refusal(error: ImageError) -> str:
@@ -90,18 +109,15 @@ def _bars(classifier: Classifier, prediction: Prediction) -> list[dict]:
     return rows
 
 
-def _notes(classifier: Classifier) -> list[str]:
+def _note(classifier: Classifier) -> str:
     low, high = classifier.uncertain_band
     measured = classifier.facts["uncertain_band_measured"]
-    return [
-        words.OPERATING_POINT.format(threshold=percent(classifier.threshold)),
-        words.BAND.format(
-            low=percent(low),
-            high=percent(high),
-            inside=percent(measured["error_inside"]),
-            outside=percent(measured["error_outside"]),
-        ),
-    ]
+    return words.BAND.format(
+        low=percent(low),
+        high=percent(high),
+        inside=percent(measured["error_inside"]),
+        outside=percent(measured["error_outside"]),
+    )
 
 
 def _look(prediction: Prediction) -> dict:

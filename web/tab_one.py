@@ -18,7 +18,7 @@ from pneumonia import (
     verdict,
 )
 
-from . import answer, words
+from . import answer, report, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:
@@ -33,7 +33,8 @@ def build(classifier: Classifier, read: Callable) -> None:
         offers = ()
         try:
             prediction = _predict(classifier, read, path, anyway, invert)
-            card = answer.render(classifier, prediction)
+            links = report.links(classifier, prediction)
+            card = answer.render(classifier, prediction, links)
         except ImageError as error:
             card, offers = answer.render_refusal(error), error.offers
         return (

@@ -24,18 +24,19 @@ CERTAIN_SENTENCE = (
     "Probability of pneumonia {p}. The network says Pneumonia from {threshold} on."
 )
 UNCERTAIN_SENTENCE = (
-    "Probability of pneumonia {p}. It leans to {label}, but so near the line answers "
-    "are too often wrong to stand alone."
+    "Probability of pneumonia {p}. It leans to {label}, but in this range "
+    "answers are too often wrong to stand alone."
 )
 PROBABILITIES = "Calibrated probability"
-OPERATING_POINT = "Line: the operating point, {threshold}."
+LEGEND = "Line: operating point, {threshold}. Hatched: reported as uncertain."
 BAND = (
-    "Hatched: {low} to {high} is reported as uncertain. On held-out patients, as they "
-    "are and under stress, {inside} of the answers in there were wrong, {outside} of "
-    "the others."
+    "From {low} to {high} an answer is reported as uncertain. On held-out patients, as "
+    "they are and under stress, {inside} of the answers in there were wrong, {outside} "
+    "of the others."
 )
 CAPTION = (
-    "It shows what moved the network, on 8 x 8 cells. It is no outline of disease."
+    "The heat map shows what moved the network, on 8 x 8 cells. It is no outline of "
+    "disease."
 )
 
 VIEWER = {
@@ -121,3 +122,18 @@ MEANING = {
     "and facts agree.",
 }
 """What `static/meaning.js` says."""
+
+REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
+REPORT_HTML = "Report as page"
+REPORT_PDF = "Report as PDF"
+REPORT_THRESHOLD = "Operating point"
+REPORT_BAND = "Reported as uncertain"
+REPORT_CHECKSUM = "Weights (SHA-256)"
+REPORT_DATE = "Answered"
+REPORT_CAVEATS = (
+    "Known limits: it fails on adults, knows no disease but pneumonia, and its figures "
+    "come from the hospital that it learned from; elsewhere expect worse."
+)
+
+PREVIEW = "What you chose"
+WORKING = "The picture is being answered"
