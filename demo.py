@@ -14,8 +14,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import gradio as gr
+import segno
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pneumonia import (
@@ -114,7 +116,10 @@ def launch(
             enable_monitoring=False,
             app_kwargs={
                 "middleware": [around],
-                "routes": [Mount("/look", StaticFiles(directory=_ROOM))],
+                "routes": [
+                    Mount("/look", StaticFiles(directory=_ROOM)),
+                    Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
+                ],
             },
             footer_links=["api"],
             theme=THEME,
@@ -160,7 +165,10 @@ def main() -> None:
             "error: no public link could be opened. Connect to the network and try "
             "again, or start without --share."
         )
-    print(f"demo at {local}" + (f"\npublic link {public}" if public else ""))
+    print(f"demo at {local}")
+    if public:
+        print(f"public link {public}")
+        segno.make(public).terminal(compact=True)
     print(NOTICE)
     sys.stdout.flush()
     try:

@@ -7,36 +7,16 @@ import base64
 import dataclasses
 import os
 import re
-import shutil
-import threading
 import zipfile
 
 import pytest
 from PIL import Image, ImageOps
-from playwright.sync_api import expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import expect
 
-import demo
-import flask_app
 from pneumonia import NOTICE, percent, phantoms, predict
 from web import tab_meaning, words
 
 expect.set_options(timeout=30_000)  # a busy machine answers late
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
@@ -54,27 +34,6 @@ def page(request, browser):
 
 def is_local(url: str) -> bool:
     return bool(re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", url))
-
-
-@pytest.fixture(scope="module")
-def flask_url(classifier):
-    server = make_server(
-        "127.0.0.1", 0, flask_app.create_app(classifier), threaded=True
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def gradio_url(classifier):
-    app = demo.build_demo(classifier)
-    url, _ = demo.launch(app)
-    yield url
-    app.close()
-    app.private_cache.close()
 
 
 def heading(prediction) -> str:
@@ -207,7 +166,7 @@ def test_gradio_takes_what_is_pasted_or_dropped_anywhere(page, gradio_url, way):
 def test_gradio_answers_a_drawing_at_one_click(page, gradio_url, classifier):
     expected = predict(classifier, phantoms()[0].read_bytes())
     page.goto(gradio_url)
-    page.locator(".gallery-item").first.click()
+    page.get_by_role("button", name="Clear lungs").click()
     expect(page.get_by_role("heading", name=heading(expected))).to_be_visible()
 
 

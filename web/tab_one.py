@@ -1,11 +1,12 @@
 """The demo's first tab: one X-ray, one answer."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
 from gradio.components.label import LabelConfidence, LabelData
-from gradio.data_classes import FileData, ImageData
+from gradio.data_classes import FileData
 
 from pneumonia import (
     MAX_BYTES,
@@ -66,18 +67,14 @@ def build(classifier: Classifier, read: Callable) -> None:
     invert.click(lambda asked: show(asked[0], invert=True), asked, **private)
     anyway.click(lambda asked: show(*asked, anyway=True), asked, **private)
     with drawings:
-        drawing = gr.Image(type="filepath", visible=False)
-        drawing.preprocess = path_of_upload
-        gr.Examples(
-            [[str(path)] for path in phantoms()],
-            inputs=drawing,
-            outputs=shown,
-            fn=show,
-            run_on_click=True,
-            cache_examples=False,
-            label=words.DRAWINGS,
-            api_visibility="private",
-        )
+        gr.Markdown(words.DRAWINGS, elem_classes="hint")
+        with gr.Row():
+            for path in phantoms():
+                name = path.stem.replace("drawing-", "").replace("-", " ").capitalize()
+                drawing = gr.Button(
+                    name, icon=path, size="sm", min_width=80, elem_classes="drawing"
+                )
+                drawing.click(functools.partial(show, str(path)), None, **private)
     _add_endpoint(classifier, read, image)
 
 
@@ -128,7 +125,7 @@ def _predict(
     return predict(classifier, data, anyway=anyway, invert=invert, read=read)
 
 
-def path_of_upload(upload: FileData | ImageData | None) -> str | None:
+def path_of_upload(upload: FileData | None) -> str | None:
     """Return the path of an upload, its bytes untouched."""
     return upload.path if upload else None
 
