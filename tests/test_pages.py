@@ -1,21 +1,24 @@
 """Both apps in a real browser: an X-ray in, an answer out, nothing asked of others.
 
-With PNEUMONIA_SCREENSHOTS=docs the README's picture is taken again.
+With PNEUMONIA_SCREENSHOTS=docs the README's pictures are taken again.
 """
 
 import base64
 import dataclasses
+import io
 import os
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
-from pneumonia import NOTICE, percent, phantoms, predict
+from pneumonia import LABELS, NOTICE, percent, phantoms, predict
 from web import tab_meaning, words
 
+PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 expect.set_options(timeout=30_000)  # a busy machine answers late
 
 
@@ -108,13 +111,50 @@ def test_gradio_answers(page, gradio_url, classifier):
 
 def take(page, name: str) -> None:
     """Photograph a wide page, where somebody asked for it."""
-    folder = os.environ.get("PNEUMONIA_SCREENSHOTS")
-    if folder and page.viewport_size["width"] > 1000:
+    if PHOTOGRAPHS and page.viewport_size["width"] > 1000:
         page.wait_for_timeout(1000)
-        page.screenshot(path=f"{folder}/{name}.png")
+        frame(page).save(Path(PHOTOGRAPHS) / f"{name}.webp", quality=80)
 
 
-def test_the_viewer_changes_without_a_new_answer(page, gradio_url):
+def frame(page) -> Image.Image:
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS, reason="PNEUMONIA_SCREENSHOTS names no folder")
+def test_the_readmes_film(browser, gradio_url):
+    page = browser.new_page(viewport={"width": 1180, "height": 760})
+    page.goto(gradio_url)
+    page.get_by_role("button", name="Clear lungs").wait_for()
+    page.wait_for_timeout(1000)
+    frames = [frame(page)]
+    page.get_by_role("button", name="Clear lungs").click()
+    shown(page)
+    page.wait_for_timeout(1000)
+    frames.append(frame(page))
+    for control, values in (
+        (page.get_by_label("Strength"), (80, 100, 60)),
+        (page.get_by_label("Compare"), (40, 70, 85, 95, 0)),
+    ):
+        for value in values:
+            control.fill(str(value))
+            frames.append(frame(page))
+    for colours in ("viridis", "cividis"):
+        page.get_by_label("Colours").select_option(colours)
+        page.wait_for_timeout(300)
+        frames.append(frame(page))
+    page.get_by_role("combobox", name="Evidence").select_option("Normal")
+    page.wait_for_timeout(300)
+    frames.append(frame(page))
+    page.close()
+    film = Path(PHOTOGRAPHS) / "demo.film.webp"
+    first, *others = [picture.resize((885, 570)) for picture in frames]
+    first.save(film, save_all=True, append_images=others, duration=900, loop=0)
+    assert film.stat().st_size < 2**20
+
+
+def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
+    label = predict(classifier, phantoms()[0].read_bytes()).label
+    (other,) = {*LABELS} - {label}
     page.goto(gradio_url)
     page.locator("input[type=file]").first.set_input_files(phantoms()[0])
     canvas = shown(page)
@@ -122,7 +162,7 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url):
     page.on("request", lambda r: r.method == "POST" and asked.append(r.url))
     before = picture_of(canvas)
     page.get_by_label("Colours").select_option("viridis")
-    expect(page.locator("xray-viewer canvas[data-label=Pneumonia]")).to_be_visible()
+    expect(page.locator(f"xray-viewer canvas[data-label={label}]")).to_be_visible()
     assert picture_of(canvas) != before
     page.get_by_label("Strength").fill("20")
     expect(canvas).to_have_css("opacity", "0.2")
@@ -130,9 +170,9 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url):
     compare.focus()
     page.keyboard.press("End")
     expect(canvas).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
-    page.get_by_role("combobox", name="Evidence").select_option("Normal")
-    drawn = page.locator("xray-viewer canvas[data-label=Normal]")
-    expect(drawn).to_have_attribute("aria-label", re.compile("Normal"))
+    page.get_by_role("combobox", name="Evidence").select_option(other)
+    drawn = page.locator(f"xray-viewer canvas[data-label={other}]")
+    expect(drawn).to_have_attribute("aria-label", re.compile(other))
     with page.expect_download() as download:
         page.get_by_role("button", name="Save this view").click()
     with Image.open(download.value.path()) as saved:
