@@ -148,7 +148,8 @@ def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
             several = getattr(picture, "is_animated", False)
             chroma = _chroma(picture, data)
             picture.draft("L", (_JPEG_SIDE, _JPEG_SIDE))
-            grey = _to_grey(ImageOps.exif_transpose(picture))
+            ImageOps.exif_transpose(picture, in_place=True)
+            grey = _to_grey(picture)
     except (ImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
@@ -244,7 +245,9 @@ def _spread_of_colour(picture: Image.Image) -> float:
     The two colour axes are fitted as straight lines over brightness first, so that a
     film's even tint counts little and a photograph's hues count fully.
     """
-    small = picture.convert("RGB").resize((_CHROMA_SIDE, _CHROMA_SIDE), reducing_gap=2)
+    if picture.mode != "RGB":  # a conversion to the same mode would copy
+        picture = picture.convert("RGB")
+    small = picture.resize((_CHROMA_SIDE, _CHROMA_SIDE), reducing_gap=2)
     axes = np.asarray(small.convert("YCbCr"), np.float64) / 255
     y, *colours = np.moveaxis(axes, -1, 0)
     y = y - y.mean()
@@ -261,20 +264,35 @@ def _to_grey(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         black = Image.new("RGBA", picture.size, "black")
         picture = Image.alpha_composite(black, picture)
-    if picture.mode not in ("L", "RGB"):
+    if picture.mode == "L":
+        picture.load()
+        return picture
+    if picture.mode != "RGB":
         picture = picture.convert("RGB")  # CMYK and Lab go through RGB
     return picture.convert("L")
 
 
 def _scale_by_range(deep: np.ndarray) -> np.ndarray:
     """Map numbers (H, W) of any dtype linearly onto uint8, their minimum to 0."""
-    deep = deep.astype(np.float64)
-    finite = np.isfinite(deep)
-    if not finite.any():
+    # block by block, because float64 takes up to eight times a large picture's memory
+    blocks = np.array_split(deep, deep.size // 2**20 + 1)
+    finite = [values for b in blocks if (values := _range(b)) is not None]
+    if not finite:
         return np.zeros(deep.shape, np.uint8)
-    low, high = deep[finite].min(), deep[finite].max()
-    deep = np.nan_to_num(deep, nan=low, posinf=high, neginf=low)
-    return np.rint((deep - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    low, high = np.min(finite), np.max(finite)
+    scaled = np.empty(deep.shape, np.uint8)
+    for block, part in zip(blocks, np.array_split(scaled, len(blocks)), strict=True):
+        block = np.nan_to_num(
+            block.astype(np.float64), nan=low, posinf=high, neginf=low
+        )
+        part[:] = np.rint((block - low) * (255 / ((high - low) or 1)))
+    return scaled
+
+
+def _range(block: np.ndarray) -> tuple[float, float] | None:
+    """Return the lowest and the highest finite number, if there is one."""
+    finite = block[np.isfinite(block)].astype(np.float64)
+    return (finite.min(), finite.max()) if finite.size else None
 
 
 def to_input(pixels: np.ndarray, size: int = IMAGE_SIZE) -> np.ndarray:

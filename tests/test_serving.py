@@ -1,0 +1,100 @@
+"""What serving costs in memory, and the production server as a whole."""
+
+import io
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pneumonia.phantom import draw
+
+ROOT = Path(__file__).parent.parent
+MULTIPLE = 3
+"""How often a picture's decoded bytes may lie in memory while it is answered."""
+
+_MEASURE = """
+import sys, pneumonia
+def peak():
+    return int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
+classifier = pneumonia.load_classifier()
+def answer(data):
+    pneumonia.predict(classifier, data, anyway=True)
+answer(pneumonia.phantoms()[0].read_bytes())
+before = peak()
+answer(sys.stdin.buffer.read())
+print((peak() - before) * 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux")
+@pytest.mark.parametrize(
+    ("kind", "mode", "bytes_a_pixel"),
+    [("PNG", "L", 1), ("PNG", "RGB", 3), ("PNG", "I;16", 2), ("JPEG", "RGB", 1)],
+)
+def test_answering_a_large_picture_makes_few_copies(kind, mode, bytes_a_pixel):
+    picture = Image.fromarray(draw(1)).resize((5000, 4000))
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 200)
+    file = io.BytesIO()
+    (picture if mode == "I;16" else picture.convert(mode)).save(file, kind)
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE],
+        cwd=ROOT,
+        input=file.getvalue(),
+        capture_output=True,
+        check=True,
+    )
+    room = 12 * 2**20  # the file, the reduced picture, its map and overlay
+    assert int(done.stdout) < MULTIPLE * bytes_a_pixel * 5000 * 4000 + room
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs a POSIX system")
+def test_production_server_answers_and_stops_when_told(phantom_bytes):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "web.serve", "--port", str(port)], cwd=ROOT
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None
+                time.sleep(0.1)
+        body = (
+            b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+            + phantom_bytes
+            + b"\r\n--x--\r\n"
+        )
+        ask = urllib.request.Request(
+            f"{address}/api/predict?anyway=1",
+            body,
+            {"Content-Type": "multipart/form-data; boundary=x"},
+        )
+        with urllib.request.urlopen(ask, timeout=30) as answer:
+            assert b'"probabilities"' in answer.read()
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+
+
+def test_production_server_lets_strangers_in_only_when_told():
+    done = subprocess.run(
+        [sys.executable, "-m", "web.serve", "--host", "0.0.0.0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "--auth" in done.stderr
