@@ -1,17 +1,20 @@
-# make demo | flask | serve | test | format | clean. Each sets up what it needs in .venv.
+# make demo | flask | serve | space | test | format | clean. Each sets up what it needs.
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo flask serve test lint format clean
+.PHONY: demo flask serve space test lint format clean
 
 demo: .venv/apps
 	$(BIN)/python demo.py
 
 flask: .venv/apps
 	$(BIN)/python flask_app.py
+
+space: .venv/apps
+	$(BIN)/python -m web.space build/space
 
 serve: .venv/apps
 	$(BIN)/python -m web.serve

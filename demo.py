@@ -14,25 +14,20 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import gradio as gr
-from gradio.components.label import LabelConfidence, LabelData
-from gradio.data_classes import FileData, ImageData
+import segno
 from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from pneumonia import (
-    MAX_BYTES,
     NOTICE,
     BundleError,
     Classifier,
-    ImageError,
     IsolatedReader,
-    Prediction,
-    explain,
     load_classifier,
-    phantoms,
-    predict,
-    verdict,
 )
-from web import door, memory, uploads
+from web import door, many, memory, tab_batch, tab_meaning, tab_one, uploads, words
 from web.asgi import Attendance, Door
 
 # Fonts of the visitor's own system: the page fetches nothing from elsewhere.
@@ -41,14 +36,19 @@ THEME = gr.themes.Default(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
-CSS = """
-.notice {
-  padding: .6rem 1rem; border-radius: .5rem;
-  background: #fdf5dc; color: #4f3d00;
+_ROOM = Path(__file__).parent / "static"
+_TABS = {
+    words.TAB_ONE: tab_one,
+    words.TAB_MANY: tab_batch,
+    words.TAB_MEANING: tab_meaning,
 }
-.dark .notice { background: #37300f; color: #f6e6a8 }
-.notice p { margin: 0; color: inherit }
-"""
+HEAD = "".join(
+    [f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")]
+    + [
+        f'<script type="module" src="look/{name}.js"></script>'
+        for name in ("viewer", "batch", "meaning", "page")
+    ]
+)
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32
 _DRAIN_SECONDS = 30
@@ -66,80 +66,17 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
     cache = uploads.Cache()
     os.environ["GRADIO_TEMP_DIR"] = str(cache.folder)
 
-    def answer(path: str | None, anyway: bool = False, invert: bool = False):
-        """Answer one chest X-ray.
-
-        Args:
-            path: the image file.
-            anyway: answer a picture that would be refused, too.
-            invert: exchange black and white first.
-
-        Returns:
-            Label with the probability of each label, the X-ray with the heat map, and
-            the verdict as a sentence.
-        """
-        try:
-            data = Path(path).read_bytes() if path else b""
-            prediction = predict(
-                classifier, data, anyway=anyway, invert=invert, read=read
-            )
-        except ImageError as error:
-            title = f"No answer ({error.reason})"
-            raise gr.Error(str(error), title=title, duration=None) from error
-        return prediction, prediction.overlay, _words(classifier, prediction)
-
     with gr.Blocks(
-        title="Chest X-ray: Normal or Pneumonia?",
+        title=words.TITLE,
         analytics_enabled=False,
         delete_cache=(uploads.KEEP_SECONDS // 4, uploads.KEEP_SECONDS),
     ) as demo:
-        gr.Markdown("# Chest X-ray: Normal or Pneumonia?")
+        gr.Markdown(f"# {words.TITLE}")
         gr.Markdown(NOTICE, elem_classes="notice")
-        with gr.Row():
-            with gr.Column():
-                # Gradio's image box takes no DICOM, and opens what it gets itself
-                image = gr.File(
-                    label="Drop a chest X-ray, seen from the front: PNG, JPEG, BMP, "
-                    "TIFF, WebP, GIF, JPEG 2000 or DICOM",
-                    height=200,
-                )
-                image.preprocess = _path_of_upload
-                switches = [
-                    gr.Checkbox(label="Answer anyway, even what would be refused"),
-                    gr.Checkbox(label="Invert black and white"),
-                ]
-                button = gr.Button("Predict", variant="primary")
-                drawings = gr.Column()
-            with gr.Column():
-                words = gr.Markdown(
-                    "Drop an X-ray to see the answer here.", label="Verdict"
-                )
-                bars = gr.Label(label="Probability", show_heading=False)
-                bars.postprocess = _bars  # Gradio's own calls the longest bar the label
-                overlay = gr.Image(
-                    label="Where the network found evidence for its label (Grad-CAM)",
-                    format="png",
-                    interactive=False,
-                    buttons=["download", "fullscreen"],
-                    height=380,
-                )
-        outputs = [bars, overlay, words]
-        with drawings:
-            drawing = gr.Image(type="filepath", visible=False)
-            drawing.preprocess = _path_of_upload
-            gr.Examples(
-                [[str(path)] for path in phantoms()],
-                inputs=drawing,
-                outputs=outputs,
-                fn=answer,
-                run_on_click=True,
-                cache_examples=False,
-                label="No X-ray at hand? Drawings, whose answers mean nothing",
-                api_visibility="private",
-            )
-        button.click(answer, [image, *switches], outputs, api_name="predict")
-        image.upload(answer, [image, *switches], outputs, api_visibility="private")
-        image.clear(lambda: (None, None, ""), None, outputs, api_visibility="private")
+        with gr.Tabs(overflow_behavior="wrap"):  # a phone shows all of them
+            for name, tab in _TABS.items():
+                with gr.Tab(name):
+                    tab.build(classifier, read)
     cache.keep_present()
     demo.private_cache, demo.attendance = cache, Attendance()
     return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
@@ -168,7 +105,7 @@ def launch(
     around = Middleware(
         Door,
         limit=door.RateLimit(rate),
-        max_body=MAX_BYTES + _BODY_OVERHEAD,
+        max_body=many.MAX_TOTAL + _BODY_OVERHEAD,
         embed=list(embed),
         attendance=demo.attendance,
     )
@@ -176,40 +113,22 @@ def launch(
     with redirect_stdout(chatter):
         _, local, public = demo.launch(
             auth=auth and auth.match,
-            max_file_size=MAX_BYTES,
+            max_file_size=many.MAX_TOTAL,
             prevent_thread_lock=True,
             enable_monitoring=False,
-            app_kwargs={"middleware": [around]},
+            app_kwargs={
+                "middleware": [around],
+                "routes": [
+                    Mount("/look", StaticFiles(directory=_ROOM)),
+                    Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
+                ],
+            },
             footer_links=["api"],
             theme=THEME,
-            css=CSS,
+            head=HEAD,
             **options,
         )
     return local, public
-
-
-def _path_of_upload(upload: FileData | ImageData | None) -> str | None:
-    """Return the path of an upload, its bytes untouched."""
-    return upload.path if upload else None
-
-
-def _bars(prediction: Prediction | None) -> LabelData | dict:
-    """Return a prediction as Gradio's label and confidence bars."""
-    if prediction is None:
-        return {}
-    return LabelData(
-        label=prediction.label,
-        confidences=[
-            LabelConfidence(label=label, confidence=p)
-            for label, p in prediction.probabilities.items()
-        ],
-    )
-
-
-def _words(classifier: Classifier, prediction: Prediction) -> str:
-    heading = prediction.label if prediction.certain else "Uncertain"
-    warnings = "".join(f"\n\n**{explain(code)}**" for code in prediction.warnings)
-    return f"## {heading}\n\n{verdict(classifier, prediction)}{warnings}"
 
 
 def main() -> None:
@@ -249,7 +168,10 @@ def main() -> None:
             "error: no public link could be opened. Connect to the network and try "
             "again, or start without --share."
         )
-    print(f"demo at {local}" + (f"\npublic link {public}" if public else ""))
+    print(f"demo at {local}")
+    if public:
+        print(f"public link {public}")
+        segno.make(public).terminal(compact=True)
     print(NOTICE)
     sys.stdout.flush()
     try:

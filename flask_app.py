@@ -4,16 +4,17 @@ python flask_app.py [--host 127.0.0.1] [--port 5000] [--auth USER:PASSWORD]
 """
 
 import argparse
-import base64
 import io
 import logging
 import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from flask import Flask, Request, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import (
+    BadRequest,
     Forbidden,
     HTTPException,
     RequestEntityTooLarge,
@@ -34,9 +35,8 @@ from pneumonia import (
     explain,
     load_classifier,
     predict,
-    verdict,
 )
-from web import door, memory
+from web import answer, door, memory, openapi, report, words
 from web.server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
@@ -80,24 +80,17 @@ def create_app(
     app = Flask(__name__)
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
-    app.jinja_env.globals.update(
-        notice=NOTICE, max_mib=MAX_BYTES // 2**20, explain=explain
-    )
+    app.jinja_env.globals.update(notice=NOTICE, max_mib=MAX_BYTES // 2**20, words=words)
     _guard(app, auth, door.RateLimit(rate))
     _dress(app, embed)
     _refuse(app)
     turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
 
-    def answer() -> Prediction:
+    def ask() -> Prediction:
+        switches = {name: _asked(name) for name in ("anyway", "invert")}
         data = _uploaded()
         with turnstile.turn():
-            return predict(
-                classifier,
-                data,
-                anyway=_asked("anyway"),
-                invert=_asked("invert"),
-                read=read,
-            )
+            return predict(classifier, data, read=read, **switches)
 
     @app.get("/")
     def form() -> str:
@@ -105,17 +98,19 @@ def create_app(
 
     @app.post("/")
     def result() -> str:
-        prediction = answer()
+        prediction = ask()
         return render_template(
             "result.html",
-            prediction=prediction,
-            verdict=verdict(classifier, prediction),
             overlay=_data_uri(prediction),
+            **answer.describe(
+                classifier, prediction, report.links(classifier, prediction)
+            ),
         )
 
     @app.post("/api/predict")
     def api_predict() -> Response:
-        prediction = answer()
+        with_overlay = _asked("overlay")
+        prediction = ask()
         answered = {
             "label": prediction.label,
             "probabilities": prediction.probabilities,
@@ -126,9 +121,19 @@ def create_app(
             "notice": NOTICE,
             "request_id": g.request_id,
         }
-        if request.args.get("overlay") == "1":
+        if with_overlay:
             answered["overlay"] = _data_uri(prediction)
         return jsonify(answered)
+
+    document = openapi.describe(version("pneumonia"))
+
+    @app.get("/openapi.json")
+    def openapi_json() -> Response:
+        return jsonify(document)
+
+    @app.get("/api")
+    def api() -> str:
+        return render_template("api.html", document=document)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -167,7 +172,8 @@ def _guard(app: Flask, auth: door.Credentials | None, limit: door.RateLimit) -> 
 def _dress(app: Flask, embed: Sequence[str]) -> None:
     """Give every answer its headers, and the log one line without a person in it."""
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        "img-src 'self' data: blob:; "
         f"form-action 'self'; base-uri 'none'; {door.frame_ancestors(list(embed))}"
     )
 
@@ -220,7 +226,10 @@ def _refuse(app: Flask) -> None:
 
 def _asked(name: str) -> bool:
     """Return whether a switch is on, in the address or in the form."""
-    return request.values.get(name) == "1"
+    value = request.values.get(name, "0")
+    if value not in ("0", "1"):
+        raise BadRequest(f"The switch `{name}` takes 0 or 1.")
+    return value == "1"
 
 
 def _uploaded() -> bytes:
@@ -235,8 +244,7 @@ def _uploaded() -> bytes:
 
 
 def _data_uri(prediction: Prediction) -> str:
-    png = base64.b64encode(encode_png(prediction.overlay)).decode("ascii")
-    return f"data:image/png;base64,{png}"
+    return answer.data_uri("image/png", encode_png(prediction.overlay))
 
 
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):

@@ -8,6 +8,7 @@ Research demonstration, not a medical device.
     prediction = predict(classifier, open("xray.jpeg", "rb").read())
 """
 
+from .batch import Row, write_rows
 from .classifier import (
     LABELS,
     NOTICE,
@@ -16,6 +17,7 @@ from .classifier import (
     Prediction,
     explain,
     load_classifier,
+    percent,
     phantoms,
     predict,
     selftest,
@@ -23,22 +25,29 @@ from .classifier import (
 )
 from .image import MAX_BYTES, ImageError
 from .isolated import IsolatedReader
-from .overlay import encode_png
+from .overlay import COLOUR_MAPS, STRENGTH, draw_overlay, encode_png, enlarge
 
 __all__ = [
+    "COLOUR_MAPS",
     "LABELS",
     "MAX_BYTES",
     "NOTICE",
+    "STRENGTH",
     "BundleError",
     "Classifier",
     "ImageError",
     "IsolatedReader",
     "Prediction",
+    "Row",
+    "draw_overlay",
     "encode_png",
+    "enlarge",
     "explain",
     "load_classifier",
+    "percent",
     "phantoms",
     "predict",
     "selftest",
     "verdict",
+    "write_rows",
 ]

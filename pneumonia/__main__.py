@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from .arguments import build as parser
 from .classifier import NOTICE, BundleError, load_classifier, selftest
@@ -174,6 +175,20 @@ def _gate(args: argparse.Namespace) -> None:
     print(f"gate written to {args.bundle / 'bundle.json'}")
 
 
+def _serve(args: argparse.Namespace) -> None:
+    import runpy
+
+    name = {"gradio": "demo.py", "flask": "flask_app.py"}[args.app]
+    app = Path(__file__).parent.parent / name
+    if not app.exists():  # only the package was installed
+        raise SystemExit(
+            f"error: {app} is missing; the apps need the whole repository."
+        )
+    sys.path.insert(0, str(app.parent))
+    sys.argv = [str(app), *args.options]
+    runpy.run_path(str(app), run_name="__main__")
+
+
 def _selftest(args: argparse.Namespace) -> None:
     classifier = load_classifier(args.bundle)
     print(f"weights match their checksum {classifier.sha256}")
@@ -193,6 +208,7 @@ _COMMANDS = (
     _export,
     _predict,
     _gate,
+    _serve,
     _selftest,
 )
 

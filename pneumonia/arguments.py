@@ -197,6 +197,12 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     )
     sub.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
 
+    sub = command("serve", "serve the interactive demo or the form; --help after it")
+    sub.add_argument("app", choices=["gradio", "flask"])
+    sub.add_argument(
+        "options", nargs=argparse.REMAINDER, help="of demo.py, flask_app.py"
+    )
+
     sub = command("selftest", "check that the bundle is whole and answers as it should")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
     return parser

@@ -102,6 +102,9 @@ class Prediction:
         certain: False inside the published uncertain band.
         heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM).
         overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray.
+        pixels: uint8 (H, W), the X-ray as it was looked at, upright, perhaps inverted.
+        maps: float32 (2, 8, 8) in [0, 1], evidence for each of LABELS; `enlarge` fits
+            one to the picture.
         warnings: codes of what is wrong with the image and does not refuse it;
             `explain` gives the sentence of each.
     """
@@ -111,6 +114,8 @@ class Prediction:
     certain: bool
     heatmap: np.ndarray
     overlay: np.ndarray
+    pixels: np.ndarray
+    maps: np.ndarray
     warnings: tuple[str, ...] = ()
 
 
@@ -246,6 +251,8 @@ def predict(
         certain=certain,
         heatmap=heatmap,
         overlay=overlay,
+        pixels=pixels,
+        maps=maps[0],
         warnings=found,
     )
 
@@ -257,7 +264,7 @@ def explain(warning: str) -> str:
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
     """Say a prediction in one plain sentence, with the operating point it rests on."""
-    p = _percent(prediction.probabilities["Pneumonia"])
+    p = percent(prediction.probabilities["Pneumonia"])
     threshold = classifier.threshold
     if prediction.certain:
         return (
@@ -271,7 +278,7 @@ def verdict(classifier: Classifier, prediction: Prediction) -> str:
     )
 
 
-def _percent(p: float) -> str:
+def percent(p: float) -> str:
     """Write a probability; what is not certain is never called 0 or 100 %."""
     if p < 0.01:
         return "under 1%"

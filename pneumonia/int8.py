@@ -173,8 +173,10 @@ def _run(
     del part.graph.node[max(map(made.index, names)) + 1 :]
     del part.graph.output[:]
     part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # not a warning for each weight that is left over
     session = onnxruntime.InferenceSession(
-        part.SerializeToString(), providers=["CPUExecutionProvider"]
+        part.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     for start in range(0, len(images), _BATCH):
         yield session.run(names, {"image": images[start : start + _BATCH]})

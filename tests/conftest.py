@@ -1,6 +1,8 @@
-"""What tests share: the shipped classifier, phantoms, X-rays if there are any."""
+"""What tests share: the shipped classifier, phantoms, X-rays, a browser, both apps."""
 
 import os
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,25 @@ from pneumonia import load_classifier, phantoms
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
+
+
+@pytest.fixture(scope="module")  # its event loop must not outlast the pages' tests
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +49,30 @@ def xrays() -> Path:
     if not folder:
         pytest.skip("PNEUMONIA_DATA names no folder of X-rays")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="module")
+def flask_url(classifier):
+    from werkzeug.serving import make_server
+
+    import flask_app
+
+    server = make_server(
+        "127.0.0.1", 0, flask_app.create_app(classifier), threaded=True
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def gradio_url(classifier):
+    import demo
+
+    app = demo.build_demo(classifier)
+    url, _ = demo.launch(app)
+    yield url
+    app.close()
+    app.private_cache.close()

@@ -183,7 +183,7 @@ def test_flask_result_shows_label_bars_and_overlay(web, classifier, phantom_byte
     page = upload(web, phantom_bytes, "/").text
     assert expected.label in page
     for p in expected.probabilities.values():
-        assert f'value="{p:.4f}"' in page
+        assert f'class="value" y="25%" width="{100 * p:.2f}%"' in page
     assert "data:image/png;base64," in page
 
 

@@ -23,7 +23,7 @@ SERVING = {
     "overlay",
 }
 MAY_IMPORT = {
-    "__init__": {"classifier", "image", "isolated", "overlay"},
+    "__init__": {"batch", "classifier", "image", "isolated", "overlay"},
     "dicom": set(),
     "image": {"dicom"},
     "isolated": {"image"},

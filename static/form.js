@@ -1,0 +1,24 @@
+// The form with a preview and a sign that it works; without this file it works as well.
+const form = document.querySelector("form");
+const input = form?.querySelector("input[type=file]");
+
+input?.addEventListener("change", () => {
+  const preview = form.querySelector("img.preview");
+  URL.revokeObjectURL(preview.src);
+  preview.hidden = true;
+  if (!input.files.length) return;
+  preview.onload = () => { preview.hidden = false; };  // DICOM stays hidden
+  preview.src = URL.createObjectURL(input.files[0]);
+});
+
+form?.addEventListener("submit", () => {
+  const button = form.querySelector("button[type=submit]");
+  form.querySelector("progress").hidden = false;
+  setTimeout(() => { button.disabled = true; });  // after it was sent
+});
+
+addEventListener("pageshow", () => {  // back from the answer
+  if (!form) return;
+  form.querySelector("button[type=submit]").disabled = false;
+  form.querySelector("progress").hidden = true;
+});

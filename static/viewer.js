@@ -1,0 +1,158 @@
+// <xray-viewer data-look="{...}">: an X-ray under its heat map. Strength, colours, the
+// other label's map and the plain X-ray beside it need no new answer, nor a server.
+// `web/answer.py` writes data-look; all words come with it.
+
+/** Make an element with attributes and children. */
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value !== false) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Say something to who listens instead of looking. */
+export function say(text) {
+  let voice = document.getElementById("voice");
+  if (!voice) {
+    voice = make("div", { id: "voice", class: "unseen", "aria-live": "polite" });
+    document.body.append(voice);
+  }
+  voice.textContent = "";
+  setTimeout(() => (voice.textContent = text), 100);  // a change, even to the same words
+}
+
+function load(address) {
+  return new Promise((resolve, reject) => {
+    const image = new Image();
+    image.onload = () => resolve(image);
+    image.onerror = reject;
+    image.src = address;
+  });
+}
+
+/** Colour at x in [0, 1] on evenly spaced points. */
+function colour(points, x) {
+  const place = x * (points.length - 1);
+  const left = Math.min(Math.floor(place), points.length - 2);
+  return points[left].map((c, i) => c + (points[left + 1][i] - c) * (place - left));
+}
+
+class XrayViewer extends HTMLElement {
+  connectedCallback() {
+    if (this.look) return;
+    this.look = JSON.parse(this.dataset.look);
+    this.removeAttribute("data-look");
+    this.label = this.look.label;
+    this.colours = Object.keys(this.look.colours)[0];
+    this.querySelector(":scope > img")?.remove();  // shown where no script runs
+    this.prepend(this.stage(), this.controls());
+    this.draw();
+  }
+
+  stage() {
+    const { look } = this, { words } = look;
+    this.picture = make("img", { src: look.picture, alt: words.picture });
+    this.heat = make("canvas", { role: "img" });
+    this.divider = make("span", { class: "divider", "aria-hidden": "true" });
+    const compare = make("input", {
+      type: "range", min: 0, max: 100, value: 0, "aria-label": words.compare,
+      title: words.hint,
+      oninput: () => this.divide(compare.value),
+    });
+    const stage = make("div", { class: "stage" },
+      this.picture, this.heat, this.divider, compare);
+    stage.style.aspectRatio = `${look.width} / ${look.height}`;
+    stage.style.width = `min(100%, ${(28 * look.width) / look.height}rem)`;
+    return stage;
+  }
+
+  controls() {
+    const { look } = this, { words } = look;
+    const strength = make("input", {
+      type: "range", min: 0, max: 100, value: 100 * look.strength,
+      oninput: () => { this.heat.style.opacity = strength.value / 100; },
+    });
+    this.heat.style.opacity = look.strength;
+    const choice = (text, names, chosen, change) => make("label", {}, text,
+      make("select", { onchange: (event) => { change(event.target.value); this.draw(); } },
+        ...names.map((name) => make("option", { selected: name === chosen }, name))));
+    this.legend = make("canvas", { width: 128, height: 1, "aria-hidden": "true" });
+    this.note = make("p", { class: "hint", role: "status" });
+    return make("div", { class: "controls" },
+      make("label", {}, words.strength, strength),
+      choice(words.colours, Object.keys(look.colours), this.colours,
+        (name) => { this.colours = name; }),
+      choice(words.evidence, look.labels, look.label,
+        (name) => { this.label = name; }),
+      make("p", { class: "legend" }, words.little, this.legend, words.much),
+      make("button", { type: "button", class: "quiet", onclick: () => this.save() },
+        words.save),
+      this.note);
+  }
+
+  /** Colour the heat map; how opaque it is, CSS decides. */
+  async draw() {
+    const { words, maps } = this.look;
+    const points = this.look.colours[this.colours];
+    const fill = (words) => words.replace("{label}", this.label);
+    const paint = (canvas, colourAt) => {
+      const pen = canvas.getContext("2d");
+      const image = pen.createImageData(canvas.width, canvas.height);
+      for (let i = 0; i < image.data.length; i += 4) {
+        const [x, opacity] = colourAt(i / 4);
+        image.data.set([...colour(points, x), 255 * opacity], i);
+      }
+      pen.putImageData(image, 0, 0);
+    };
+    paint(this.legend, (i) => [i / (this.legend.width - 1), 1]);
+    const address = maps[this.label];
+    this.note.textContent = address ? "" : fill(words.empty);
+    this.heat.setAttribute("aria-label", fill(address ? words.map : words.empty));
+    this.heat.dataset.label = "";
+    if (!address) {
+      this.heat.width = this.heat.height = 1;
+    } else {
+      const drawn = `${this.label} ${this.colours}`;
+      this.drawing = drawn;
+      const map = await load(address);
+      if (this.drawing !== drawn) return;  // something else was chosen meanwhile
+      Object.assign(this.heat, { width: map.width, height: map.height });
+      const pen = this.heat.getContext("2d", { willReadFrequently: true });
+      pen.drawImage(map, 0, 0);
+      const grey = pen.getImageData(0, 0, map.width, map.height).data;
+      paint(this.heat, (i) => [grey[4 * i] / 255, grey[4 * i] / 255]);
+    }
+    this.heat.dataset.label = this.label;  // drawn
+  }
+
+  divide(percent) {
+    this.heat.style.clipPath = `inset(0 0 0 ${percent}%)`;
+    this.divider.style.left = `${percent}%`;
+  }
+
+  /** Offer the picture as it looks now, without the divider. */
+  save() {
+    const { width, height } = this.look;
+    const canvas = make("canvas", { width, height });
+    const pen = canvas.getContext("2d");
+    pen.drawImage(this.picture, 0, 0, width, height);
+    pen.globalAlpha = Number(this.heat.style.opacity);
+    pen.drawImage(this.heat, 0, 0, width, height);
+    const link = make("a", { href: canvas.toDataURL("image/png"), download: "overlay.png" });
+    link.click();
+  }
+}
+
+/** The answer: read aloud when it comes, and brought into view. */
+class AnswerCard extends HTMLElement {
+  connectedCallback() {
+    say([...this.querySelectorAll("h2, h2 ~ p")].map((part) => part.textContent).join(" "));
+    if (this.getBoundingClientRect().top > innerHeight / 2) this.scrollIntoView();
+  }
+}
+
+customElements.define("xray-viewer", XrayViewer);
+customElements.define("answer-card", AnswerCard);

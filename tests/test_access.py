@@ -1,0 +1,62 @@
+"""Pages that everybody can use: axe-core finds nothing serious in them."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from test_pages import shown
+
+from pneumonia import phantoms
+from web import words
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request, browser):
+    page = browser.new_page(color_scheme=request.param)
+    page.set_default_timeout(30_000)
+    yield page
+    page.close()
+
+
+def serious(page) -> list[str]:
+    """What axe-core calls serious or critical, each with its first place."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:300]}"
+        for rule in found
+        for node in rule["nodes"]
+        if rule["impact"] in ("serious", "critical")
+    ]
+
+
+def test_gradio_is_accessible(page, gradio_url, tmp_path):
+    page.goto(gradio_url)
+    page.locator("input[type=file]").first.set_input_files(phantoms()[0])
+    shown(page)
+    page.wait_for_timeout(1000)  # what fades in has no contrast yet
+    assert serious(page) == []
+    page.get_by_role("tab", name=words.TAB_MANY).click()
+    page.locator("input[multiple]").set_input_files(phantoms())
+    expect(page.locator("batch-table tbody tr")).to_have_count(3)
+    page.wait_for_timeout(1000)
+    assert serious(page) == []
+    page.get_by_role("tab", name=words.TAB_MEANING).click()
+    expect(page.locator("number-meaning .people")).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert serious(page) == []
+
+
+def test_flask_is_accessible(page, flask_url, tmp_path):
+    (tmp_path / "letter.txt").write_text("Dear doctor")
+    page.goto(flask_url)
+    assert serious(page) == []
+    page.get_by_label("Chest X-ray").set_input_files(tmp_path / "letter.txt")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert serious(page) == []
+    page.get_by_label("Chest X-ray").set_input_files(phantoms()[0])
+    page.get_by_role("button", name="Predict").click()
+    shown(page)
+    assert serious(page) == []
+    page.get_by_role("link", name="API").click()
+    expect(page.get_by_role("heading", name="API", exact=True)).to_be_visible()
+    assert serious(page) == []

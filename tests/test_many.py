@@ -1,0 +1,84 @@
+"""A batch: every file gets its row, whatever it holds, and a zip costs no more."""
+
+import csv
+import io
+import zipfile
+
+import pytest
+
+from pneumonia import ImageError, phantoms
+from pneumonia.image import MAX_BYTES, read_picture
+from web import many
+
+PICTURE = phantoms()[0].read_bytes()
+
+
+def pack(files: dict[str, bytes], **options) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **options) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def contents(data: bytes) -> dict[str, bytes | str]:
+    """What a zip holds for us: bytes, or the reason why not."""
+    found = {}
+    for name, content in many.unpack([("x.zip", data)]):
+        try:
+            found[name] = content()
+        except ImageError as error:
+            found[name] = error.reason
+    return found
+
+
+def test_files_and_zips_are_listed_in_order():
+    data = pack({"a/b.png": b"1", "a/.hidden": b"", "__MACOSX/a/b": b"", "c": b"2"})
+    files = [("one.png", PICTURE), ("x.zip", data), ("two", b"3")]
+    found = {name: content() for name, content in many.unpack(files)}
+    expected = {"one.png": PICTURE, "a/b.png": b"1", "c": b"2", "two": b"3"}
+    assert found == expected
+    assert list(found) == list(expected)
+
+
+def test_a_file_of_a_zip_is_never_read_beyond_what_could_be_answered():
+    bomb = pack({"bomb": bytes(3 * MAX_BYTES)}, compression=zipfile.ZIP_DEFLATED)
+    assert len(bomb) < MAX_BYTES
+    assert len(contents(bomb)["bomb"]) == MAX_BYTES + 1
+
+
+@pytest.mark.parametrize("way", ["cut", "changed", "encrypted", "lzma", "too many"])
+def test_a_bad_zip_is_refused_with_a_reason(way, monkeypatch):
+    data = bytearray(pack({"x": b"abcdefgh" * 9}))
+    if way == "cut":
+        data = data[:90]
+    elif way == "changed":
+        data[40] ^= 1
+    elif way == "encrypted":
+        data[data.index(b"PK\x01\x02") + 8] |= 1
+    elif way == "lzma":
+        data = pack({"x": b"abc"}, compression=zipfile.ZIP_LZMA)
+    else:
+        monkeypatch.setattr(many, "_ENTRIES", 0)
+    assert list(contents(bytes(data)).values()) == ["damaged"]
+
+
+def test_one_bad_file_stops_nothing(classifier):
+    data = pack(
+        {"<i>good.png": PICTURE, "letter.txt": b"Dear doctor", "cut": PICTURE[:99]}
+    )
+    answered = [
+        many.answer_one(classifier, read_picture, name, content)
+        for name, content in many.unpack([("x.zip", data)])
+    ]
+    assert [one.row.status for one in answered] == ["ok", "error", "error"]
+    assert [one.row.reason for one in answered[1:]] == ["not_image", "damaged"]
+    table = list(csv.DictReader(io.StringIO(many._csv(answered).decode())))
+    assert [row["path"] for row in table] == ["<i>good.png", "letter.txt", "cut"]
+    with zipfile.ZipFile(io.BytesIO(many._zip(answered))) as archive:
+        assert archive.namelist() == ["001-<i>good.png.jpeg"]
+    html = many.render(answered, left_out=3)
+    assert "&lt;i&gt;good.png" in html
+    assert "<i>" not in html
+    assert "\n" not in html
+    assert "3 more were left out" in html

@@ -1,0 +1,50 @@
+"""The README's examples for programs do what it says, against running apps."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def example(language: str, word: str) -> str:
+    """The README's code block in a language that holds a word."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    (block,) = [block for block in blocks if word in block]
+    return block
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "command", "expected"),
+    [
+        ("python", "import load_classifier", [sys.executable, "-"], "{'Normal': "),
+        ("python", "gradio_client", [sys.executable, "-"], "robability of pneumonia"),
+        ("sh", "curl -F", ["bash", "-"], '"label":'),
+        ("js", "fetch(", ["node", "--input-type=module", "-"], "probabilities: {"),
+    ],
+)
+def test_examples_run(
+    language, word, command, expected, flask_url, gradio_url, tmp_path, phantom_bytes
+):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} on this machine")
+    (tmp_path / "xray.jpeg").write_bytes(phantom_bytes)
+    script = example(language, word)
+    script = script.replace("http://127.0.0.1:5000/", flask_url)
+    script = script.replace("http://127.0.0.1:7860", gradio_url)
+    if word == "gradio_client":
+        script += "\nprint(words)\n"
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert expected in done.stdout, done.stderr

@@ -1,0 +1,42 @@
+"""The case report: one page, what the answer rests on, nothing of a person."""
+
+import base64
+import dataclasses
+import re
+
+import pytest
+
+from pneumonia import NOTICE, predict
+from web import report, words
+
+
+@pytest.fixture(scope="module")
+def prediction(classifier, phantom_bytes):
+    return predict(classifier, phantom_bytes)
+
+
+def test_report_says_what_the_answer_rests_on(classifier, prediction):
+    page = report.write_html(report.describe(classifier, prediction)).decode()
+    for text in (NOTICE, classifier.sha256, f"{classifier.threshold:.3f}"):
+        assert text in page
+    assert page.count("data:image/jpeg;base64,") == 2
+    assert not re.search(r"(src|href)=\"(?!data:)", page)  # it needs no other file
+    assert "<script" not in page
+
+
+def test_report_fits_on_one_page_of_pdf_with_every_warning(classifier, prediction):
+    worst = dataclasses.replace(
+        prediction, warnings=("outside_population", "first_frame", "empty_heat_map")
+    )
+    for one in (prediction, worst):
+        pdf = report.write_pdf(report.describe(classifier, one))
+        assert pdf.startswith(b"%PDF-")
+        assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
+
+
+def test_both_reports_are_offered_as_files(classifier, prediction):
+    offered = report.links(classifier, prediction)
+    assert [link["name"] for link in offered] == ["report.html", "report.pdf"]
+    html, pdf = (base64.b64decode(x["address"].partition(",")[2]) for x in offered)
+    assert words.REPORT_TITLE.encode() in html
+    assert pdf.startswith(b"%PDF-")

@@ -1,0 +1,121 @@
+"""Ways to start the apps: the command, the link, the folder of a Space."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import demo
+from web import space
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["gradio", "--help"], "--share"),
+        (["flask", "--help"], "upload form and JSON API"),
+        (["flask", "--host", "0.0.0.0"], "--auth USER:PASSWORD, or say --public"),
+        (["gradio", "--share"], "--auth USER:PASSWORD, or say --public"),
+    ],
+)
+def test_one_command_serves_either_app(arguments, expected, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pneumonia", "serve", *arguments],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "PNEUMONIA_AUTH"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert expected in re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+@pytest.fixture
+def share(monkeypatch, classifier):
+    """Run the demo's main function with --share, and with a tunnel's answer."""
+
+    class Page:
+        private_cache = type("Cache", (), {"close": lambda self: None})()
+
+        def block_thread(self):
+            """Nobody waits."""
+
+        def close(self, verbose):
+            """Nothing to close."""
+
+    def run(public):
+        monkeypatch.setattr(demo, "load_classifier", lambda: classifier)
+        monkeypatch.setattr(demo, "build_demo", lambda *args: Page())
+        monkeypatch.setattr(demo, "launch", lambda *a, **k: ("http://here", public))
+        monkeypatch.setattr(demo.signal, "signal", lambda *args: None)
+        monkeypatch.setattr(sys, "argv", ["demo.py", "--share", "--public"])
+        demo.main()
+
+    return run
+
+
+def test_the_public_link_is_printed_with_its_code(share, capsys):
+    share("https://example.org/abc")
+    said = capsys.readouterr().out
+    assert "public link https://example.org/abc" in said
+    assert said.count("█") > 50 or said.count("▀") > 50
+
+
+def test_a_tunnel_that_does_not_open_says_what_to_do(share):
+    with pytest.raises(SystemExit, match="start without --share"):
+        share(None)
+
+
+def test_a_space_runs_as_it_is(tmp_path):
+    out = tmp_path / "space"
+    space.write(out)
+    space.write(out)  # again, over itself
+    assert not list(out.rglob("*.h5"))
+    wanted = (out / "requirements.txt").read_text()
+    assert "gradio" in wanted
+    assert "tensorflow" not in wanted
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port)],
+        cwd=out,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert str(port) in process.stdout.readline()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+            assert "https://huggingface.co" in page.headers["Content-Security-Policy"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/look/viewer.js") as file:
+            assert b"xray-viewer" in file.read()
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_a_space_is_never_written_over_something_else(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="something else"):
+        space.write(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_the_image_copies_what_is_there_and_runs_as_nobody():
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY"):
+            for name in line.split()[1:-1]:
+                assert (ROOT / name).exists(), name
+    assert lines.index("USER app") < next(
+        i for i, line in enumerate(lines) if line.startswith("ENTRYPOINT")
+    )

@@ -1,0 +1,159 @@
+"""A prediction as a piece of a page, the same in both apps.
+
+It is HTML without scripts: `static/viewer.js` gives life to the `<xray-viewer>` in it.
+Pictures stand in it as data, so that nothing has to be kept to be shown.
+"""
+
+import base64
+import functools
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from pneumonia import (
+    COLOUR_MAPS,
+    LABELS,
+    STRENGTH,
+    Classifier,
+    ImageError,
+    Prediction,
+    encode_png,
+    enlarge,
+    explain,
+    percent,
+)
+
+from . import words
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+_QUALITY = 92  # of the plain X-ray, which is there to be looked at
+_MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
+
+
+def describe_words(classifier: Classifier, prediction: Prediction) -> dict:
+    """Return what is said of a prediction: heading, sentence, warnings, bars."""
+    certain = prediction.certain
+    sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
+    return {
+        "heading": prediction.label if certain else words.UNCERTAIN,
+        "sentence": sentence.format(
+            p=percent(prediction.probabilities[LABELS[1]]),
+            label=prediction.label,
+            threshold=percent(classifier.threshold),
+        ),
+        "kind": prediction.label.lower() if certain else "uncertain",
+        "label": prediction.label,
+        "warnings": [explain(code) for code in prediction.warnings],
+        "bars": _bars(classifier, prediction),
+        "legend": words.LEGEND.format(threshold=percent(classifier.threshold)),
+        "note": _note(classifier),
+    }
+
+
+def describe(
+    classifier: Classifier, prediction: Prediction, links: Sequence[dict] = ()
+) -> dict:
+    """Return what the template `answer.html` shows of a prediction.
+
+    Args:
+        classifier: what answered.
+        prediction: the answer.
+        links: what it offers to save, from `report.links`.
+    """
+    return describe_words(classifier, prediction) | {
+        "words": words,
+        "links": links,
+        "look": json.dumps(_look(prediction)),
+    }
+
+
+def render(
+    classifier: Classifier, prediction: Prediction, links: Sequence[dict] = ()
+) -> str:
+    """Return what `describe` says as one line of HTML."""
+    return one_line("answer.html", **describe(classifier, prediction, links))
+
+
+def render_refusal(error: ImageError) -> str:
+    """Return why there is no answer, as one line of HTML."""
+    return one_line("refusal.html", words=words, message=str(error))
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """Return a file as an address that holds it, such as of an `image/png`."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """Encode uint8 (H, W) or (H, W, 3) as a JPEG file: small, for looking at."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()
+
+
+def _bars(classifier: Classifier, prediction: Prediction) -> list[dict]:
+    """Return a bar for each label, with the operating point and the uncertain band."""
+    places = np.array([classifier.threshold, *classifier.uncertain_band])
+    rows = []
+    for label, p in prediction.probabilities.items():
+        # from the other label's side the same places lie mirrored
+        tick, *band = places if label == LABELS[1] else 1 - places
+        low, high = sorted(band)
+        bar = {"label": label, "p": p, "text": percent(p)}
+        rows.append(bar | {"tick": tick, "low": low, "high": high})
+    return rows
+
+
+def _note(classifier: Classifier) -> str:
+    low, high = classifier.uncertain_band
+    measured = classifier.facts["uncertain_band_measured"]
+    return words.BAND.format(
+        low=percent(low),
+        high=percent(high),
+        inside=percent(measured["error_inside"]),
+        outside=percent(measured["error_outside"]),
+    )
+
+
+def _look(prediction: Prediction) -> dict:
+    """Return what the viewer draws from; the browser colours and blends by itself."""
+    height, width = prediction.pixels.shape
+    scale = min(1.0, _MAP_SIDE / max(height, width))
+    shape = max(1, round(height * scale)), max(1, round(width * scale))
+    maps = dict(zip(LABELS, prediction.maps, strict=True))
+    return {
+        "picture": data_uri("image/jpeg", encode_jpeg(prediction.pixels)),
+        "width": width,
+        "height": height,
+        "maps": {
+            label: data_uri("image/png", encode_png(_bytes(enlarge(heat, shape))))
+            for label, heat in maps.items()
+            if heat.any()
+        },
+        "labels": LABELS,
+        "label": prediction.label,
+        "strength": STRENGTH,
+        "colours": COLOUR_MAPS,
+        "words": words.VIEWER,
+    }
+
+
+def _bytes(heatmap: np.ndarray) -> np.ndarray:
+    return np.rint(heatmap * 255).astype(np.uint8)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True
+    )
+
+
+def one_line(name: str, **context: object) -> str:
+    """Render a template without line breaks: in Markdown an empty line ends HTML."""
+    return " ".join(_environment().get_template(name).render(context).split())

@@ -1,0 +1,208 @@
+"""Many files or a zip: a row for each, whatever it holds, and a table of them."""
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from pneumonia import (
+    MAX_BYTES,
+    Classifier,
+    ImageError,
+    Prediction,
+    Row,
+    draw_overlay,
+    enlarge,
+    explain,
+    predict,
+    write_rows,
+)
+
+from . import answer, words
+
+MAX_FILES = 200
+"""How many files are answered at once; what comes after them is left out and said."""
+
+MAX_TOTAL = 64 * 2**20
+"""Largest sum of what is uploaded at once, in bytes."""
+
+_ENTRIES = 10_000  # of a zip, what is left out included
+_THUMBNAIL = 56, 56
+_SIDE = 512  # longest side of a picture that a row opens
+_PLAIN = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # others may ask for any memory
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """A row and what it opens.
+
+    Attributes:
+        row: what the CSV says of the file.
+        message: why there is no answer, or what warns of it, in sentences.
+        thumbnail: JPEG file; empty without an answer.
+        overlay: JPEG file; empty without an answer.
+        card: the answer as HTML; empty without one.
+    """
+
+    row: Row
+    message: str = ""
+    thumbnail: bytes = b""
+    overlay: bytes = b""
+    card: str = ""
+
+
+def unpack(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Callable]]:
+    """List files and those inside of zips, without reading them yet.
+
+    Args:
+        files: name and content of each.
+
+    Yields:
+        The name, and what returns the content or raises an ImageError.
+    """
+    for name, data in files:
+        if not data.startswith(b"PK\x03\x04"):
+            yield name, lambda data=data: data
+            continue
+        try:
+            if data.count(b"PK\x01\x02") > _ENTRIES:  # each costs memory to list
+                raise ValueError
+            archive = zipfile.ZipFile(io.BytesIO(data))
+        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+            yield name, _refuse_zip
+            continue
+        for member in archive.infolist():
+            parts = PurePosixPath(member.filename).parts
+            hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+            if not member.is_dir() and not hidden:
+                yield member.filename, lambda a=archive, m=member: _extract(a, m)
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Read one file of a zip, never more than could be answered."""
+    if member.compress_type not in _PLAIN or member.flag_bits & 1:  # 1: encrypted
+        _refuse_zip()
+    try:
+        with archive.open(member) as file:
+            return file.read(MAX_BYTES + 1)
+    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, OSError, ValueError):
+        _refuse_zip()
+
+
+def _refuse_zip() -> None:
+    raise ImageError("damaged", words.BAD_ZIP)
+
+
+def answer_one(
+    classifier: Classifier,
+    read: Callable,
+    name: str,
+    content: Callable[[], bytes],
+    anyway: bool = False,
+) -> Answered:
+    """Answer one file of `unpack`; a bad one becomes a row, too.
+
+    Args:
+        classifier: from `load_classifier`.
+        read: what decodes it.
+        name: what it is called.
+        content: returns its bytes.
+        anyway: as in `predict`.
+    """
+    try:
+        prediction = predict(classifier, content(), anyway=anyway, read=read)
+    except ImageError as error:
+        status = "refused" if error.offers else "error"
+        return Answered(Row(name, status, reason=error.reason), message=str(error))
+    small = _reduced(prediction)
+    thumbnail = Image.fromarray(small.pixels)
+    thumbnail.thumbnail(_THUMBNAIL)
+    row = Row(
+        path=name,
+        status="ok",
+        label=prediction.label,
+        p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
+        certain=str(prediction.certain).lower(),
+        reason=" ".join(prediction.warnings),
+    )
+    return Answered(
+        row,
+        message=" ".join(explain(code) for code in prediction.warnings),
+        thumbnail=answer.encode_jpeg(np.asarray(thumbnail)),
+        overlay=answer.encode_jpeg(small.overlay),
+        card=answer.render(classifier, small),
+    )
+
+
+def _reduced(prediction: Prediction) -> Prediction:
+    """Return the same answer with a smaller picture: many are sent at once."""
+    picture = Image.fromarray(prediction.pixels)
+    picture.thumbnail((_SIDE, _SIDE))
+    pixels = np.asarray(picture)
+    heatmap = enlarge(
+        prediction.maps[list(prediction.probabilities).index(prediction.label)],
+        pixels.shape,
+    )
+    return Prediction(
+        label=prediction.label,
+        probabilities=prediction.probabilities,
+        certain=prediction.certain,
+        heatmap=heatmap,
+        overlay=draw_overlay(pixels, heatmap),
+        pixels=pixels,
+        maps=prediction.maps,
+        warnings=prediction.warnings,
+    )
+
+
+def render(answered: list[Answered], left_out: int = 0) -> str:
+    """Return a table that can be sorted, whose rows open, as one line of HTML."""
+    kinds = Counter(kind(one.row) for one in answered)
+    rows = [
+        asdict(one.row)
+        | {
+            "kind": kind(one.row),
+            "message": one.message,
+            "card": one.card,
+            "thumbnail": one.card and answer.data_uri("image/jpeg", one.thumbnail),
+        }
+        for one in answered
+    ]
+    return answer.one_line(
+        "batch.html",
+        words=words,
+        rows=rows,
+        summary=", ".join(f"{count} {what}" for what, count in kinds.items()),
+        left_out=left_out and words.LEFT_OUT.format(count=left_out, limit=MAX_FILES),
+        csv=answer.data_uri("text/csv", _csv(answered)),
+        overlays=answer.data_uri("application/zip", _zip(answered)),
+    )
+
+
+def kind(row: Row) -> str:
+    """Return what a row's answer is called."""
+    if row.status != "ok":
+        return words.NO_ANSWER
+    return row.label if row.certain == "true" else words.UNCERTAIN_SHORT
+
+
+def _csv(answered: list[Answered]) -> bytes:
+    file = io.StringIO()
+    write_rows((one.row for one in answered), file)
+    return file.getvalue().encode()
+
+
+def _zip(answered: list[Answered]) -> bytes:
+    """Pack the overlays, each named like its file, with a number before it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number, one in enumerate(answered, 1):
+            if one.overlay:
+                name = PurePosixPath(one.row.path).name
+                archive.writestr(f"{number:03}-{name}.jpeg", one.overlay)
+    return file.getvalue()

@@ -1,0 +1,123 @@
+"""What the form's JSON API takes and gives, as an OpenAPI document."""
+
+from pneumonia import LABELS, MAX_BYTES, NOTICE
+
+from . import words
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def describe(version: str) -> dict:
+    """Return the document.
+
+    Args:
+        version: of this software.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": words.TITLE, "description": NOTICE, "version": version},
+        "security": [{}, {"password": []}],
+        "paths": {
+            "/api/predict": {"post": _predict()},
+            "/healthz": {"get": _healthz()},
+        },
+        "components": {
+            "schemas": {"Answer": _answer(), "Error": _error()},
+            "securitySchemes": {"password": {"type": "http", "scheme": "basic"}},
+        },
+    }
+
+
+def _predict() -> dict:
+    switches = {
+        "anyway": "1: answer a picture that would be refused, too.",
+        "invert": "1: exchange black and white first.",
+        "overlay": "1: send the X-ray with its heat map, as a data URI.",
+    }
+    picture = _TEXT | {"contentMediaType": "application/octet-stream"}
+    refusals = {
+        "400": "Nothing came in.",
+        "401": "A password is needed, or another.",
+        "403": "The request comes from a page of another origin.",
+        "413": f"More than {MAX_BYTES // 2**20} MiB.",
+        "422": "A picture that can't or should not be answered; see `reason`.",
+        "429": "Too many requests; wait for `Retry-After` seconds.",
+        "503": "Too busy; wait for `Retry-After` seconds.",
+    }
+    return {
+        "operationId": "predict",
+        "summary": "Answer one chest X-ray",
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "description": text,
+                "schema": {"enum": ["0", "1"], "default": "0"},
+            }
+            for name, text in switches.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"image": picture},
+                        "required": ["image"],
+                    }
+                }
+            },
+        },
+        "responses": {"200": _json("The answer.", "Answer")}
+        | {code: _json(text, "Error") for code, text in refusals.items()},
+    }
+
+
+def _healthz() -> dict:
+    schema = _object({"status": {"const": "ok"}, "bundle_sha256": _TEXT})
+    content = {"application/json": {"schema": schema}}
+    return {
+        "operationId": "healthz",
+        "summary": "Say that the server is up, and with which weights",
+        "security": [{}],
+        "responses": {"200": {"description": "It is.", "content": content}},
+    }
+
+
+def _answer() -> dict:
+    probabilities = _object(dict.fromkeys(LABELS, _SHARE))
+    answer = _object(
+        {
+            "label": {"enum": list(LABELS)},
+            "probabilities": probabilities,
+            "certain": {"type": "boolean"},
+            "threshold": _SHARE,
+            "warnings": _TEXTS,
+            "explanations": {"type": "object", "additionalProperties": _TEXT},
+            "notice": _TEXT,
+            "request_id": _TEXT,
+        }
+    )
+    answer["properties"]["overlay"] = _TEXT  # where it was asked for
+    return answer
+
+
+def _error() -> dict:
+    error = {"reason": _TEXT, "message": _TEXT, "request_id": _TEXT, "offers": _TEXTS}
+    return _object({"error": _object(error)})
+
+
+def _object(properties: dict) -> dict:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _json(text: str, schema: str) -> dict:
+    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    return {"description": text, "content": {"application/json": content}}

@@ -1,0 +1,133 @@
+"""One page to print or to save: an answer with what it rests on. No patient in it.
+
+Neither the file's name nor anything that it says of a person is taken over.
+"""
+
+import datetime
+import html
+import io
+
+from reportlab import rl_config
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.lib.units import mm
+from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
+
+from pneumonia import NOTICE, Classifier, Prediction
+
+from . import answer, words
+
+rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast
+_SIDE = 82 * mm  # of a picture on paper
+
+
+def describe(classifier: Classifier, prediction: Prediction) -> dict:
+    """Return what both kinds of report show.
+
+    Returns:
+        heading, sentence, warnings, rows (pairs of texts), notes, and the pictures'
+        JPEG files with their captions.
+    """
+    shown = answer.describe_words(classifier, prediction)
+    low, high = classifier.uncertain_band
+    today = datetime.datetime.now(datetime.UTC)
+    numbers = [
+        *((bar["label"], bar["text"]) for bar in shown["bars"]),
+        (words.REPORT_THRESHOLD, f"{classifier.threshold:.3f}"),
+        (words.REPORT_BAND, f"{low:.3f} - {high:.3f}"),
+        (words.REPORT_CHECKSUM, classifier.sha256),
+        (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
+    ]
+    return {
+        "heading": shown["heading"],
+        "sentence": shown["sentence"],
+        "warnings": shown["warnings"],
+        "rows": numbers,
+        "notes": [shown["note"], words.CAPTION, words.REPORT_CAVEATS],
+        "pictures": [
+            (answer.encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
+            (
+                answer.encode_jpeg(prediction.overlay),
+                words.VIEWER["map"].format(label=prediction.label),
+            ),
+        ],
+    }
+
+
+def write_html(content: dict) -> bytes:
+    """Return the report of `describe` as a page that needs no other file."""
+    pictures = [
+        (answer.data_uri("image/jpeg", jpeg), caption)
+        for jpeg, caption in content["pictures"]
+    ]
+    page = answer.one_line(
+        "report.html", **content | {"pictures": pictures}, words=words, notice=NOTICE
+    )
+    return page.encode()
+
+
+def write_pdf(content: dict) -> bytes:
+    """Return the report of `describe` as one page of PDF."""
+    styles = getSampleStyleSheet()
+
+    def text(words: str, style: str = "BodyText") -> Paragraph:
+        return Paragraph(html.escape(words), styles[style])
+
+    def fitted(jpeg: bytes) -> Image:
+        return Image(io.BytesIO(jpeg), _SIDE, _SIDE, kind="proportional")
+
+    pictures = [
+        [fitted(jpeg) for jpeg, _ in content["pictures"]],
+        [text(caption, "Italic") for _, caption in content["pictures"]],
+    ]
+    story = [
+        text(words.REPORT_TITLE, "Title"),
+        text(NOTICE, "Italic"),
+        text(content["heading"], "Heading2"),
+        text(content["sentence"]),
+        *(text(warning) for warning in content["warnings"]),
+        Spacer(0, 3 * mm),
+        Table(
+            pictures,
+            colWidths=[_SIDE + 3 * mm] * 2,
+            hAlign="LEFT",
+            style=[("VALIGN", (0, 0), (-1, -1), "TOP")],
+        ),
+        Spacer(0, 3 * mm),
+        Table(
+            [[text(name), text(value)] for name, value in content["rows"]],
+            colWidths=[45 * mm, 130 * mm],
+            style=[("VALIGN", (0, 0), (-1, -1), "TOP")],
+            hAlign="LEFT",
+        ),
+        *(text(note) for note in content["notes"]),
+    ]
+    file = io.BytesIO()
+    SimpleDocTemplate(
+        file,
+        pagesize=A4,
+        leftMargin=18 * mm,
+        rightMargin=18 * mm,
+        topMargin=12 * mm,
+        bottomMargin=12 * mm,
+        title=words.REPORT_TITLE,
+        lang="en",
+    ).build(story)
+    return file.getvalue()
+
+
+def links(classifier: Classifier, prediction: Prediction) -> list[dict]:
+    """Return what an answer offers to save: name, text and address of each report."""
+    content = describe(classifier, prediction)
+    return [
+        {
+            "name": "report.html",
+            "text": words.REPORT_HTML,
+            "address": answer.data_uri("text/html", write_html(content)),
+        },
+        {
+            "name": "report.pdf",
+            "text": words.REPORT_PDF,
+            "address": answer.data_uri("application/pdf", write_pdf(content)),
+        },
+    ]

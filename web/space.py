@@ -1,0 +1,95 @@
+"""Write the folder of a Hugging Face Space: the demo, ready to run as it is.
+
+python -m web.space OUT
+"""
+
+import argparse
+import shutil
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+from . import words
+
+_ROOT = Path(__file__).parent.parent
+_PARTS = ("demo.py", "LICENSE", "MODEL_CARD.md", "pneumonia", "web", "static")
+_TEMPLATES = ("answer", "batch", "meaning", "refusal", "report")  # of the demo
+_NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
+_FRONT = """\
+---
+title: "{title}"
+sdk: gradio
+sdk_version: {gradio}
+python_version: "3.12"
+app_file: app.py
+license: mit
+---
+
+{title} A research demonstration, not a medical device: see MODEL_CARD.md.
+"""
+_APP = '''\
+"""Start the demo as a Space: open to everybody, framed by the page of the Space."""
+
+import sys
+
+from demo import main
+
+# All come through one proxy, which limits the rate by itself.
+sys.argv += ["--host", "0.0.0.0", "--public", "--rate", "0"]
+sys.argv += ["--embed", "https://huggingface.co"]
+main()
+'''
+
+
+def write(out: Path) -> None:
+    """Write the folder; what stood in it goes.
+
+    Args:
+        out: the folder, which must be none that something else wrote.
+
+    Raises:
+        FileExistsError: it holds something, and no Space.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "app.py").exists():
+        raise FileExistsError(f"{out} holds something else; name a new folder.")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for part in _PARTS:
+        source = _ROOT / part
+        if source.is_dir():
+            ignore = shutil.ignore_patterns(*_NOT_SERVED)
+            shutil.copytree(source, out / part, ignore=ignore)
+        else:
+            shutil.copy(source, out)
+    (out / "templates").mkdir()
+    for name in _TEMPLATES:
+        shutil.copy(_ROOT / "templates" / f"{name}.html", out / "templates")
+    front = _FRONT.format(title=words.TITLE, gradio=version("gradio"))
+    (out / "README.md").write_text(front, encoding="utf-8")
+    (out / "app.py").write_text(_APP, encoding="utf-8")
+    (out / "requirements.txt").write_text("\n".join(_requirements()) + "\n")
+
+
+def _requirements() -> list[str]:
+    """Return what the demo needs: no training framework, and no Flask."""
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    apps = project["optional-dependencies"]["apps"]
+    return project["dependencies"] + [
+        name for name in apps if not name.startswith("flask")
+    ]
+
+
+def main() -> None:
+    """Write the folder that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
+    try:
+        write(out)
+    except OSError as error:
+        raise SystemExit(f"error: {error}") from error
+    print(f"Space written to {out}; push it to the Space's own git repository.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The demo's third tab: what a number means, from what was measured of the bundle."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+
+import pneumonia
+from pneumonia import Classifier, percent
+
+from . import answer, words
+
+_REPORT = Path(pneumonia.__file__).parent / "bundle" / "report.json"
+
+
+def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
+    """Fill the tab; nothing in it asks the server again.
+
+    Args:
+        classifier: from `load_classifier`.
+        read: not needed here.
+    """
+    report = load_report(classifier)
+    html = render(classifier, report) if report else words.NO_REPORT
+    gr.Markdown(html, sanitize_html=False, latex_delimiters=[])
+
+
+def load_report(classifier: Classifier) -> dict | None:
+    """Return what `evaluate` measured of exactly these weights; None: nothing did."""
+    try:
+        report = json.loads(_REPORT.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return report if report["bundle_sha256"] == classifier.sha256 else None
+
+
+def render(classifier: Classifier, report: dict) -> str:
+    """Return the tab as one line of HTML."""
+    roc = report["curves"]["roc"]
+    points = zip(
+        roc["threshold"],
+        roc["sensitivity"],
+        roc["false_positive_rate"],
+        strict=True,
+    )
+    bands = {words.AS_THEY_ARE: report["band"]}
+    if "stress" in report:
+        bands[words.UNDER_STRESS] = report["stress"]["band"]
+    low, high = classifier.uncertain_band
+    counts = report["n_by_label"]
+    return answer.one_line(
+        "meaning.html",
+        words=words,
+        about=words.MEASURED.format(patients=report["patients"], **counts),
+        band=words.BAND_MEANING.format(low=percent(low), high=percent(high)),
+        rows=[
+            (name, *(f"{band[key]:.0%}" for key in words.BAND_COLUMNS))
+            for name, band in bands.items()
+        ],
+        data=json.dumps(
+            {
+                # points of the curve, the threshold falling, each one measured
+                "points": [
+                    {"threshold": t, "sensitivity": hit, "specificity": 1 - alarm}
+                    for t, hit, alarm in points
+                ],
+                "threshold": classifier.threshold,
+                "reliability": report["curves"]["reliability"],
+                "share": counts["Pneumonia"] / report["n"],
+                "words": words.MEANING,
+            }
+        ),
+    )

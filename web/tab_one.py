@@ -1,0 +1,149 @@
+"""The demo's first tab: one X-ray, one answer."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+from gradio.components.label import LabelConfidence, LabelData
+from gradio.data_classes import FileData
+
+from pneumonia import (
+    MAX_BYTES,
+    Classifier,
+    ImageError,
+    Prediction,
+    explain,
+    phantoms,
+    predict,
+    verdict,
+)
+
+from . import answer, report, words
+
+
+def build(classifier: Classifier, read: Callable) -> None:
+    """Fill the tab, and add the API's endpoint `/predict`.
+
+    Args:
+        classifier: from `load_classifier`.
+        read: what decodes uploads.
+    """
+
+    def show(path: str | None, invert: bool = False, anyway: bool = False):
+        offers = ()
+        try:
+            prediction = _predict(classifier, read, path, anyway, invert)
+            links = report.links(classifier, prediction)
+            card = answer.render(classifier, prediction, links)
+        except ImageError as error:
+            card, offers = answer.render_refusal(error), error.offers
+        return (
+            None,  # the drop zone is there for the next picture
+            (path, invert),
+            card,
+            gr.update(visible="invert" in offers),
+            gr.update(visible="anyway" in offers),
+        )
+
+    with gr.Row():
+        with gr.Column(scale=1, min_width=280):
+            # Gradio's image box takes no DICOM, and opens what it gets itself
+            image = gr.File(label=words.CHOOSE, height=170)
+            image.preprocess = path_of_upload
+            gr.Markdown(words.DROP.format(mib=MAX_BYTES // 2**20), elem_classes="hint")
+            drawings = gr.Column()
+        with gr.Column(scale=3, min_width=320):
+            card = gr.Markdown(
+                words.WAITING, sanitize_html=False, latex_delimiters=[], min_height=120
+            )
+            with gr.Row():
+                invert = gr.Button(words.INVERT, visible=False)
+                anyway = gr.Button(words.ANYWAY, visible=False)
+    asked = gr.State()
+    shown = [image, asked, card, invert, anyway]
+    private = {"outputs": shown, "api_visibility": "private"}
+    image.upload(show, image, **private)
+    invert.click(lambda asked: show(asked[0], invert=True), asked, **private)
+    anyway.click(lambda asked: show(*asked, anyway=True), asked, **private)
+    with drawings:
+        gr.Markdown(words.DRAWINGS, elem_classes="hint")
+        with gr.Row():
+            for path in phantoms():
+                name = path.stem.replace("drawing-", "").replace("-", " ").capitalize()
+                drawing = gr.Button(
+                    name, icon=path, size="sm", min_width=80, elem_classes="drawing"
+                )
+                drawing.click(functools.partial(show, str(path)), None, **private)
+    _add_endpoint(classifier, read, image)
+
+
+def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> None:
+    """Add `/predict`, for programs."""
+
+    def predict_(path: str | None, anyway: bool = False, invert: bool = False):
+        """Answer one chest X-ray.
+
+        Args:
+            path: the image file.
+            anyway: answer a picture that would be refused, too.
+            invert: exchange black and white first.
+
+        Returns:
+            Label with the probability of each label, the X-ray with the heat map, and
+            the verdict as a sentence.
+        """
+        try:
+            prediction = _predict(classifier, read, path, anyway, invert)
+        except ImageError as error:
+            title = f"{words.NO_ANSWER} ({error.reason})"
+            raise gr.Error(str(error), title=title, duration=None) from error
+        return prediction, prediction.overlay, _words(classifier, prediction)
+
+    bars = gr.Label(label="Probability", visible=False)
+    bars.postprocess = _bars  # Gradio's own calls the longest bar the label
+    outputs = [
+        bars,
+        gr.Image(label="Overlay", format="png", visible=False),
+        gr.Markdown(label="Verdict", visible=False),
+    ]
+    switches = [
+        gr.Checkbox(label=text, visible=False) for text in (words.ANYWAY, words.INVERT)
+    ]
+    gr.Button(visible=False).click(
+        predict_, [image, *switches], outputs, api_name="predict"
+    )
+
+
+def _predict(
+    classifier: Classifier, read: Callable, path: str | None, anyway: bool, invert: bool
+) -> Prediction:
+    try:
+        data = Path(path).read_bytes() if path else b""
+    except FileNotFoundError:  # minutes have passed
+        raise ImageError("gone", words.GONE) from None
+    return predict(classifier, data, anyway=anyway, invert=invert, read=read)
+
+
+def path_of_upload(upload: FileData | None) -> str | None:
+    """Return the path of an upload, its bytes untouched."""
+    return upload.path if upload else None
+
+
+def _bars(prediction: Prediction | None) -> LabelData | dict:
+    """Return a prediction as Gradio's label and confidence bars."""
+    if prediction is None:
+        return {}
+    return LabelData(
+        label=prediction.label,
+        confidences=[
+            LabelConfidence(label=label, confidence=p)
+            for label, p in prediction.probabilities.items()
+        ],
+    )
+
+
+def _words(classifier: Classifier, prediction: Prediction) -> str:
+    heading = prediction.label if prediction.certain else words.UNCERTAIN
+    warnings = "".join(f"\n\n**{explain(code)}**" for code in prediction.warnings)
+    return f"## {heading}\n\n{verdict(classifier, prediction)}{warnings}"

@@ -1,0 +1,139 @@
+"""What both apps say, in one place, so that it can be said in another language.
+
+What is said of a picture, in a refusal or a warning, stands beside what finds it, in
+`pneumonia/image.py` and `pneumonia/gate.py`.
+"""
+
+TITLE = "Chest X-ray: Normal or Pneumonia?"
+UNCERTAIN = "Uncertain: needs a reader"
+NO_ANSWER = "No answer"
+AGAIN = "Try another X-ray"
+
+CHOOSE = "Chest X-ray, seen from the front"
+FORMATS = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM, up to {mib} MiB"
+DROP = (
+    "Drop it, paste it or choose it. " + FORMATS + ". Kept for minutes, then deleted."
+)
+WAITING = "The answer will stand here."
+DRAWINGS = "No X-ray at hand? Drawings, whose answers mean nothing"
+INVERT = "Invert black and white"
+ANYWAY = "Answer anyway"
+GONE = "This picture was deleted in the meantime. Choose it once more."
+
+CERTAIN_SENTENCE = (
+    "Probability of pneumonia {p}. The network says Pneumonia from {threshold} on."
+)
+UNCERTAIN_SENTENCE = (
+    "Probability of pneumonia {p}. It leans to {label}, but in this range "
+    "answers are too often wrong to stand alone."
+)
+PROBABILITIES = "Calibrated probability"
+LEGEND = "Line: operating point, {threshold}. Hatched: reported as uncertain."
+BAND = (
+    "From {low} to {high} an answer is reported as uncertain. On held-out patients, as "
+    "they are and under stress, {inside} of the answers in there were wrong, {outside} "
+    "of the others."
+)
+CAPTION = (
+    "The heat map shows what moved the network, on 8 x 8 cells. It is no outline of "
+    "disease."
+)
+
+VIEWER = {
+    "picture": "The X-ray",
+    "map": "Heat map: where the network found evidence for {label}",
+    "empty": "No place speaks for {label}, only against the other answer.",
+    "compare": "Compare: how much of the plain X-ray is uncovered, from the left",
+    "hint": "Drag over the picture to uncover the plain X-ray.",
+    "strength": "Strength",
+    "colours": "Colours",
+    "evidence": "Evidence for",
+    "little": "little",
+    "much": "much",
+    "save": "Save this view",
+}
+"""What the viewer says, by the names under which `static/viewer.js` asks for it."""
+
+TAB_ONE = "One X-ray"
+TAB_MANY = "Batch"
+TAB_MEANING = "What does this number mean?"
+
+CHOOSE_MANY = "Many X-rays, or a zip of them"
+DROP_MANY = (
+    "At most {files} files and {mib} MiB at once. A file that can't be answered gets "
+    "a row that says why, and stops nothing."
+)
+ANYWAY_MANY = "Answer also what would be refused"
+PROGRESS = "{done} of {count} answered"
+UNCERTAIN_SHORT = "Uncertain"
+BAD_ZIP = "This part of the zip is damaged, encrypted or packed in an unusual way."
+LEFT_OUT = "{count} more were left out: at most {limit} are answered at once."
+DOWNLOAD_CSV = "Table as CSV"
+DOWNLOAD_OVERLAYS = "Overlays as zip"
+TABLE = "Answers, one row each"
+PICTURE = "Picture"
+COLUMNS = ("File", "Answer", "Probability of pneumonia", "Certain", "Reason")
+CERTAIN = {"true": "yes", "false": "no", "": ""}
+CLOSE = "Close"
+
+NO_REPORT = (
+    "Nothing was measured of these weights yet: `python -m pneumonia evaluate` does."
+)
+MEASURED = (
+    "Measured on {patients} held-out patients, children of the hospital that the "
+    "network learned from: {Pneumonia} X-rays with pneumonia, {Normal} without. "
+    "Elsewhere expect worse."
+)
+BAND_MEANING = (
+    "From {low} to {high} the answer is called uncertain and left to a reader. What "
+    "that buys:"
+)
+PATIENTS = "Held-out patients"
+AS_THEY_ARE = "as they are"
+UNDER_STRESS = "under stress"
+BAND_COLUMNS = {
+    "coverage": "Answers called certain",
+    "error_outside": "Wrong among those",
+    "error_inside": "Wrong among the uncertain",
+}
+MEANING = {
+    "people": "Of 1000 people",
+    "prevalence": "How many of them have pneumonia",
+    "point": "Operating point: says Pneumonia from",
+    "rates": "Sensitivity {sensitivity}, specificity {specificity}.",
+    "reset": "As shipped",
+    "found": "{count} have pneumonia and are told Pneumonia",
+    "missed": "{count} have pneumonia and are told Normal",
+    "alarm": "{count} have none and are told Pneumonia",
+    "clear": "{count} have none and are told Normal",
+    "positive": "{told} are told Pneumonia, {right} of them have it: {share} (PPV).",
+    "negative": "{told} are told Normal, {right} of them have none: {share} (NPV).",
+    "grid": "1000 people as dots, in four groups",
+    "note": "Among the held-out X-rays {share} show pneumonia, far more than among all "
+    "children with a cough. The fewer are sick, the less a Pneumonia is worth, from "
+    "the same network.",
+    "roc": "Each operating point finds some and alarms some",
+    "roc_x": "false alarms among those without",
+    "roc_y": "found among those with pneumonia",
+    "reliability": "Does 80% mean 80%?",
+    "reliability_x": "probability that was said",
+    "reliability_y": "share that had pneumonia",
+    "reliability_note": "Larger dots stand for more X-rays. On the dashed line, words "
+    "and facts agree.",
+}
+"""What `static/meaning.js` says."""
+
+REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
+REPORT_HTML = "Report as page"
+REPORT_PDF = "Report as PDF"
+REPORT_THRESHOLD = "Operating point"
+REPORT_BAND = "Reported as uncertain"
+REPORT_CHECKSUM = "Weights (SHA-256)"
+REPORT_DATE = "Answered"
+REPORT_CAVEATS = (
+    "Known limits: it fails on adults, knows no disease but pneumonia, and its figures "
+    "come from the hospital that it learned from; elsewhere expect worse."
+)
+
+PREVIEW = "What you chose"
+WORKING = "The picture is being answered"
