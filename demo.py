@@ -50,7 +50,7 @@ HEAD = "".join(
     ]
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
-_WAITING = 28
+_WAITING = 32
 _DRAIN_SECONDS = 30
 _BODY_OVERHEAD = 64 * 1024  # what an upload's body holds besides the file
 

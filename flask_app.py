@@ -41,7 +41,7 @@ from web.server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
 _WORKING = max(2, min(4, os.cpu_count() or 2))
-_WAITING = 28
+_WAITING = 32
 _PATIENCE = 60  # seconds that a request waits for its turn
 _DRAIN_SECONDS = 30
 _STATUS = {"empty": 400, "no_file": 400, "too_large": 413}  # of others: 422

@@ -126,6 +126,9 @@ def _predict(args: argparse.Namespace) -> None:
     files = batch.find_files(args.paths)
     if not files:
         raise SystemExit(f"error: no file in {', '.join(map(str, args.paths))}.")
+    if args.engine == "ray":
+        _predict_on_cluster(args, files)
+        return
     classifier = load_classifier(args.bundle, threads=1)
     rows = batch.answer_files(classifier, files, args.overlays, args.anyway)
     rows = tqdm(rows, "answering", len(files), unit="image", disable=len(files) == 1)
@@ -137,6 +140,26 @@ def _predict(args: argparse.Namespace) -> None:
     with target as file:
         count, errors = batch.write_rows(rows, file)
     print(f"{count} files, {errors} not answered. {NOTICE}", file=sys.stderr)
+
+
+def _predict_on_cluster(args: argparse.Namespace, files: list) -> None:
+    from . import cluster
+
+    if not args.shards or args.csv:
+        raise SystemExit("error: --engine ray writes --shards DIR instead of --csv.")
+    count, errors = cluster.answer_archive(
+        files,
+        args.shards,
+        address=args.address,
+        bundle=args.bundle,
+        overlays=args.overlays,
+        anyway=args.anyway,
+    )
+    print(
+        f"{count} files, {errors} not answered, {len(files) - count} were done before; "
+        f"rows in {args.shards}. {NOTICE}",
+        file=sys.stderr,
+    )
 
 
 def _gate(args: argparse.Namespace) -> None:
@@ -204,6 +227,11 @@ def main(arguments: list[str] | None = None) -> None:
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
         raise SystemExit(f"error: {what}") from error
     except ModuleNotFoundError as error:
+        if error.name == "ray":
+            raise SystemExit(
+                "error: --engine ray needs Ray on every machine. Install it with "
+                "`pip install -r requirements-cluster.txt`."
+            ) from error
         if error.name not in _TRAINING_PACKAGES:
             raise
         raise SystemExit(

@@ -174,6 +174,21 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--anyway", action="store_true", help="answer what the gate refuses, warned"
     )
+    sub.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="this machine's cores, or a Ray cluster, with --shards",
+    )
+    sub.add_argument(
+        "--shards",
+        type=Path,
+        metavar="DIR",
+        help="CSV files of a Ray cluster; a rerun skips what is there",
+    )
+    sub.add_argument(
+        "--address", help="of the Ray cluster (default: start one on this machine)"
+    )
 
     sub = command("gate", "fit anew which pictures a bundle refuses")
     sub.add_argument("source", type=Path, help=source_help)

@@ -35,6 +35,7 @@ _FLOAT_NODES = [
     *(f"{name}{part}" for name in FLOAT_LAYERS for part in (".sum", "")),
     "pool",  # the feature map stays float32, for the head and the heat map
 ]
+_EVENNESS = 0.7  # 0 leaves the peaks as they are, 1 makes them equal
 _WEAKEST = 0.1  # of the strongest peak; below, a channel may be dead by chance
 _DAMPING = 0.01  # of the inputs' mean square: weights are not bent to these images
 _POSITIONS = 64  # of each calibration image, whose surroundings a layer is fitted on
@@ -70,8 +71,7 @@ def quantise(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto
 def equalise(model: onnx.ModelProto, calibration: np.ndarray) -> None:
     """Bring the peaks of a layer's channels closer to each other, in place.
 
-    A factor is the square root of what would make them equal: the next layer's weights
-    have few levels, too.
+    Only part of the way (`_EVENNESS`): the next layer's weights have few levels, too.
     """
     nodes = _convolutions(model)
     peaks = _channel_peaks(model, calibration)
@@ -80,7 +80,8 @@ def equalise(model: onnx.ModelProto, calibration: np.ndarray) -> None:
         kernel, bias = _weights(model, node)
         if node is nodes[-1]:  # the head and the heat map read it
             peak = np.ones_like(peak)
-        factor = np.sqrt(peak.max() / np.maximum(peak, _WEAKEST * peak.max()))
+        even = peak.max() / np.maximum(peak, _WEAKEST * peak.max())
+        factor = even**_EVENNESS
         kernel = kernel * factor[:, None, None, None] / before
         _set_weights(model, node, kernel, bias * factor)
         before = factor[:, None, None]

@@ -10,7 +10,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pneumonia"
 SERVING = {
-    *{"__init__", "batch", "classifier", "dicom", "gate", "image", "isolated"},
+    *{
+        "__init__",
+        "batch",
+        "classifier",
+        "cluster",
+        "dicom",
+        "gate",
+        "image",
+        "isolated",
+    },
     "overlay",
 }
 MAY_IMPORT = {
@@ -22,6 +31,7 @@ MAY_IMPORT = {
     "gate": {"image"},
     "classifier": {"gate", "image", "isolated", "overlay"},
     "batch": {"classifier", "image", "overlay"},
+    "cluster": {"batch", "classifier"},
     "phantom": set(),
     "augment": {"tones"},
     "patients": set(),
@@ -92,7 +102,8 @@ MAY_IMPORT = {
     "__main__": {
         "ablation",
         "arguments",
-        *{"audit", "batch", "card", "classifier", "data", "evaluate", "export"},
+        *{"audit", "batch", "card", "classifier", "cluster", "data", "evaluate"},
+        "export",
         *{"gate_fit", "train"},
     },
 }

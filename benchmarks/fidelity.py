@@ -1,0 +1,109 @@
+"""What int8 changes in the answers, and which of its steps prevents how much.
+
+    python benchmarks/fidelity.py DIR
+
+DIR is a data-set folder as for `python -m pneumonia train`. Takes the Keras weights of
+the shipped bundle through each way of becoming int8 and compares with float32 on the
+held-out patients. A few minutes.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from measure import machine, spread, table, take_turns
+from sklearn.metrics import roc_auc_score
+
+from pneumonia import data, int8, network
+from pneumonia.classifier import load_classifier
+from pneumonia.export import CALIBRATION_IMAGES, _spread_over_classes
+from pneumonia.graph import build_graph, run_graph
+
+STEPS = ("first layer float", "channels equalised", "weights rounded with care")
+
+
+def quantise(model: onnx.ModelProto, images: np.ndarray, steps: int) -> onnx.ModelProto:
+    """Quantise with the first `steps` of `STEPS`."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    kept = int8._FLOAT_NODES
+    if steps == 0:
+        int8._FLOAT_NODES = ["pool"]
+    if steps > 1:
+        int8.equalise(model, images)
+    if steps > 2:
+        int8.round_weights(model, images)
+    try:
+        return int8._write_int8(model, images)
+    finally:
+        int8._FLOAT_NODES = kept
+
+
+def compare(expected: tuple, found: tuple, labels: np.ndarray) -> list[str]:
+    """Return the cells of a row: what differs between two graphs' outputs."""
+    (logits, maps, _), (other, other_maps, _) = expected, found
+    score, other_score = (x[:, 1] - x[:, 0] for x in (logits, other))
+    rows, shown = np.arange(len(labels)), (score >= 0).astype(int)
+    pairs = zip(maps[rows, shown], other_maps[rows, shown], strict=True)
+    alike = [
+        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs if a.any() and b.any()
+    ]
+    aurocs = [roc_auc_score(labels, x) for x in (score, other_score)]
+    return [
+        f"{np.mean((score >= 0) == (other_score >= 0)):.2%}",
+        f"{aurocs[1] - aurocs[0]:+.5f}",
+        f"{np.abs(score - other_score).mean():.4f}",
+        f"{np.mean(alike):.4f}",
+        f"{np.quantile(alike, 0.01):.3f}",
+        f"{np.median(alike):.4f}",
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("source", type=Path, metavar="DIR")
+    args = parser.parse_args()
+    print(f"{machine()}\n")
+    training, validation = data.split(data.load(args.source, progress=False))
+    chosen = _spread_over_classes(training.labels, CALIBRATION_IMAGES)
+    calibration = data.as_input(training.images[chosen])
+    inputs, labels = validation.inputs(), validation.labels
+    full = build_graph(network.load())
+    expected = run_graph(full, inputs)
+    ways = {"int8 as ONNX Runtime's tool makes it": 0}
+    ways |= {f"+ {step}": number for number, step in enumerate(STEPS, 1)}
+    rows, graphs = [], {"float32": full}
+    for name, steps in ways.items():
+        begun = time.perf_counter()
+        graphs[name] = quantise(full, calibration, steps)
+        seconds = time.perf_counter() - begun
+        found = run_graph(graphs[name], inputs)
+        rows.append([name, *compare(expected, found, labels), f"{seconds:.0f}"])
+    shipped = load_classifier()
+    found = [shipped.run(inputs[i : i + 16]) for i in range(0, len(inputs), 16)]
+    found = tuple(np.concatenate(part) for part in zip(*found, strict=True))
+    rows.append(["what ships", *compare(expected, found, labels), ""])
+    head = ["way", "labels agree", "AUROC", "mean change of the logits' difference"]
+    head += ["map correlation, mean", "1 % below", "median", "seconds to make"]
+    print(table(head, rows))
+    sessions = {
+        name: onnxruntime.InferenceSession(graph.SerializeToString())
+        for name, graph in graphs.items()
+    }
+    runs = {
+        name: lambda number, session=session: session.run(
+            None, {"image": inputs[number : number + 1]}
+        )
+        for name, session in sessions.items()
+    }
+    seconds = take_turns(runs, 40)
+    print("\nOne image in one run:\n")
+    cells = [[name, *spread(values, 1000)] for name, values in seconds.items()]
+    print(table(["graph", "ms, median", "10-90 %"], cells))
+
+
+if __name__ == "__main__":
+    main()

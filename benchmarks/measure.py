@@ -1,0 +1,84 @@
+"""What the benchmarks share: fair rounds, tables, and a line about the machine."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import onnxruntime
+
+
+def machine() -> str:
+    """Say what is measured on, and how busy it was in the last minute."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        name = names[0].partition(":")[2].strip() if names else name
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return (
+        f"{name}, {os.cpu_count()} cores, load average {load:.1f} at the start; "
+        f"Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}"
+    )
+
+
+def take_turns(
+    ways: dict[str, Callable[[int], object]], rounds: int, warm_up: int = 2
+) -> dict[str, list[float]]:
+    """Time several ways in turns, so that a busy moment falls on all of them alike.
+
+    Args:
+        ways: by name; each is called with the number of the round.
+        rounds: calls of each way that count.
+        warm_up: calls of each way before.
+
+    Returns:
+        Seconds of each call, by name.
+    """
+    seconds = {name: [] for name in ways}
+    for number in range(-warm_up, rounds):
+        for name, way in ways.items():
+            begun = time.perf_counter()
+            way(max(number, 0))
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def spread(values: Sequence[float], scale: float = 1, digits: int = 1) -> list[str]:
+    """Return the median and the range of the middle four fifths, as two cells."""
+    tenths = statistics.quantiles(values, n=10) if len(values) > 1 else list(values) * 9
+    low, middle, high = (x * scale for x in (tenths[0], tenths[4], tenths[8]))
+    return [f"{middle:.{digits}f}", f"{low:.{digits}f}-{high:.{digits}f}"]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def peak_memory(process: int | str = "self") -> float:
+    """Return the most memory that a process ever held, in MiB (Linux)."""
+    return _status(process, "VmHWM")
+
+
+def memory(process: int | str = "self") -> float:
+    """Return the memory that a process holds, in MiB (Linux)."""
+    return _status(process, "VmRSS")
+
+
+def _status(process: int | str, field: str) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition(f"{field}:")[2].split()[0]) / 1024
+
+
+def read_folder(folder: Path, most: int | None = None) -> list[bytes]:
+    """Return the content of a folder's files, evenly chosen."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not paths:
+        raise SystemExit(f"error: no file in {folder}.")
+    step = max(1, len(paths) // most) if most else 1
+    return [path.read_bytes() for path in paths[::step][:most]]

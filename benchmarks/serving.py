@@ -1,0 +1,252 @@
+"""One answer, from the file's bytes to the heat map on the X-ray, against other ways.
+
+    python -m pip install -r benchmarks/requirements.txt
+    python benchmarks/serving.py DIR [--images 12] [--rounds 24] [--plots FOLDER]
+
+DIR holds X-rays in original size. The ways take turns in one process, all on the same
+network: what ships, and its Keras weights. The usual way decodes the file in full,
+calls `model.predict`, a gradient tape for Grad-CAM and matplotlib for the overlay.
+"""
+
+import argparse
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+from matplotlib import pyplot as plt
+from measure import machine, read_folder, spread, table, take_turns
+from PIL import Image
+
+from pneumonia import classifier as serving
+from pneumonia import load_classifier, predict
+from pneumonia import network as networks
+from pneumonia.classifier import BUNDLE
+from pneumonia.gate import judge
+from pneumonia.graph import build_graph
+from pneumonia.image import read_picture, to_input
+from pneumonia.overlay import draw_overlay, encode_png, enlarge
+
+ANSWER = "**`predict`: answer, map and overlay**"
+USUAL = "Keras `predict`, gradient tape, matplotlib"
+
+
+def usual_way(network: networks.Network) -> Callable[[bytes], bytes]:
+    """Return the way of most tutorials, on the same network."""
+    model = network.classifier
+    hot = mpl.colormaps["jet"]
+
+    def answer(data: bytes) -> bytes:
+        xray = Image.open(io.BytesIO(data)).convert("L")
+        image = np.asarray(xray.resize((128, 128)), np.float32)[None, ..., None] / 255
+        label = int(model.predict(image, verbose=0).argmax())
+        with tf.GradientTape() as tape:
+            feature_map = network.features(image)
+            tape.watch(feature_map)
+            score = network.head(feature_map)[:, label]
+        gradient = tape.gradient(score, feature_map)
+        weights = tf.reduce_mean(gradient, axis=(0, 1, 2))
+        heatmap = tf.nn.relu(tf.reduce_sum(feature_map[0] * weights, axis=-1)).numpy()
+        heatmap /= heatmap.max() or 1
+        colours = Image.fromarray((hot(heatmap)[..., :3] * 255).astype(np.uint8))
+        colours = np.asarray(colours.resize(xray.size))
+        figure = plt.figure(figsize=(6, 6))
+        plt.imshow((0.4 * colours + 0.6 * np.asarray(xray)[..., None]) / 255)
+        plt.axis("off")
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        plt.close(figure)
+        return file.getvalue()
+
+    return answer
+
+
+def float_session(network: networks.Network) -> onnxruntime.InferenceSession:
+    """Return the same graph in float32."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    content = build_graph(network).SerializeToString()
+    return onnxruntime.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"]
+    )
+
+
+def openvino_run() -> Callable | None:
+    """Return a run of the int8 graph by OpenVINO, where it is installed."""
+    try:
+        import openvino
+    except ModuleNotFoundError:
+        return None
+    core = openvino.Core()
+    model = core.read_model(BUNDLE / "classifier.onnx")
+    compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    return lambda image: compiled({"image": image})
+
+
+def work(model: onnx.ModelProto) -> float:
+    """Return the multiplications and additions of the convolutions, in 1e9."""
+    shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
+    side = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in shapes}
+    kernels = {c.name: list(c.dims) for c in model.graph.initializer}
+    return (
+        sum(
+            2 * np.prod(kernels[node.input[1]]) * np.prod(side[node.output[0]][2:])
+            for node in model.graph.node
+            if node.op_type == "Conv"
+        )
+        / 1e9
+    )
+
+
+def peak_int8() -> Callable[[int], object]:
+    """Return 1.07e9 int8 multiplications and additions by ONNX Runtime, on bytes."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    side, rng = 512, np.random.default_rng(0)
+    right = rng.integers(-64, 64, (side, side), dtype=np.int8)
+    zero = numpy_helper.from_array(np.uint8(0), "zero")
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["left", "right", "zero"], ["out"])],
+        "peak",
+        [helper.make_tensor_value_info("left", TensorProto.UINT8, [4 * side, side])],
+        [helper.make_tensor_value_info("out", TensorProto.INT32, [4 * side, side])],
+        [numpy_helper.from_array(right, "right"), zero],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    left = rng.integers(0, 255, (4 * side, side), dtype=np.uint8)
+    return lambda _: session.run(None, {"left": left})
+
+
+def profile(classifier: serving.Classifier, files: list[bytes]) -> list[list[str]]:
+    """Time each stage of `predict` on its own."""
+    stages = {}
+
+    def timed(name: str, call: Callable, *arguments):
+        begun = time.perf_counter()
+        result = call(*arguments)
+        stages.setdefault(name, []).append(time.perf_counter() - begun)
+        return result
+
+    for data in files * 3:
+        picture = timed("decode, reduce", read_picture, data)
+        image = timed("to the network's input", to_input, picture.pixels)
+        _, maps, embedding = timed("network", classifier.run, image)
+        timed("gate", judge, classifier.gate, picture, image, embedding)
+        fine = timed("enlarge the map", enlarge, maps[0, 1], picture.pixels.shape)
+        overlay = timed("overlay", draw_overlay, picture.pixels, fine)
+        timed("PNG (where an app sends it)", encode_png, overlay)
+    return [[name, *spread(seconds, 1000, 2)] for name, seconds in stages.items()]
+
+
+def plot_size_and_batch(classifier: serving.Classifier, file: bytes, out: Path) -> None:
+    """Draw what an answer costs by the picture's size and by the batch."""
+    xray = Image.open(io.BytesIO(file)).convert("L")
+    sides = [256, 512, 1024, 1536, 2048, 3072, 4096]
+    kinds = {"JPEG": [], "PNG": []}
+    for side in sides:
+        for kind, medians in kinds.items():
+            encoded = io.BytesIO()
+            xray.resize((side, side)).save(encoded, kind)
+            data = encoded.getvalue()
+            way = {"": lambda _, data=data: predict(classifier, data, anyway=True)}
+            medians.append(1000 * np.median(take_turns(way, 7)[""]))
+    image = to_input(np.asarray(xray))
+    batches = [1, 2, 4, 8, 16, 32]
+    each = [
+        1000
+        / size
+        * np.median(
+            take_turns(
+                {"": lambda _, n=size: classifier.run(np.repeat(image, n, 0))}, 5
+            )[""]
+        )
+        for size in batches
+    ]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for kind, medians in kinds.items():
+        left.plot(sides, medians, "o-", label=kind)
+    left.set(xlabel="side of the picture, pixels", ylabel="ms an answer", ylim=0)
+    left.legend()
+    right.plot(batches, each, "o-")
+    right.set(xlabel="images in one run", ylabel="ms an image, network", ylim=0)
+    right.set_xscale("log", base=2)
+    figure.savefig(out / "size-and-batch.png", dpi=100)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("source", type=Path, metavar="DIR")
+    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--plots", type=Path, metavar="FOLDER")
+    args = parser.parse_args()
+    print(f"{machine()}, TensorFlow {tf.__version__}\n")
+    mpl.use("agg")
+    files = read_folder(args.source, args.images)
+    classifier, network = load_classifier(), networks.load()
+    keras.config.set_floatx("float32")
+    usual, float32 = usual_way(network), float_session(network)
+    bare = tf.function(network.classifier, jit_compile=False)
+    inputs = [to_input(read_picture(data).pixels) for data in files]
+    tensors = [tf.constant(image) for image in inputs]
+    vino, peak = openvino_run(), peak_int8()
+
+    def of(items: list, call: Callable) -> Callable[[int], object]:
+        return lambda number: call(items[number % len(items)])
+
+    ways = {
+        USUAL: of(files, usual),
+        ANSWER: of(files, lambda data: predict(classifier, data, anyway=True)),
+        "bare TensorFlow float32 (compiled), forward": of(tensors, bare),
+        "bare ONNX Runtime float32": of(
+            inputs, lambda image: float32.run(None, {"image": image})
+        ),
+        "bare ONNX Runtime int8": of(inputs, classifier.run),
+    }
+    if vino:
+        ways["bare OpenVINO int8"] = of(inputs, vino)
+    seconds = take_turns(ways, args.rounds)
+    giga = work(build_graph(network))
+    operations = 2 * 2048 * 512 * 512 / 1e9
+    best = np.median(take_turns({"peak": peak}, 50)["peak"])
+    floor = giga / (operations / best)
+    medians = {name: np.median(values) for name, values in seconds.items()}
+    rows = [
+        [name, *spread(values, 1000), f"{medians[name] / medians[ANSWER]:.2f}"]
+        for name, values in seconds.items()
+    ]
+    rows.append(
+        [
+            f"floor: {giga:.1f} G operations at {operations / best:.0f} G/s (int8 "
+            "matrix product)",
+            f"{floor * 1000:.1f}",
+            "",
+            f"{floor / medians[ANSWER]:.2f}",
+        ]
+    )
+    print(table(["way", "ms, median", "10-90 %", "times `predict`"], rows))
+    print("\nWhere `predict` spends its time:\n")
+    print(table(["stage", "ms, median", "10-90 %"], profile(classifier, files)))
+    if args.plots:
+        args.plots.mkdir(parents=True, exist_ok=True)
+        plot_size_and_batch(classifier, files[0], args.plots)
+
+
+if __name__ == "__main__":
+    main()

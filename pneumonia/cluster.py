@@ -1,0 +1,101 @@
+"""An archive answered on many machines: Ray distributes and retries, here is its map.
+
+Every machine needs this package, Ray (requirements-cluster.txt) and the archive under
+the same path. Files are read by the worker that answers them, so only names travel.
+"""
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from .batch import answer_file, write_rows
+from .classifier import load_classifier
+
+FILES_A_SHARD = 256
+"""Files in one shard: some ten seconds of work, which a lost worker loses at most."""
+
+
+class _Answerer:
+    """One actor: a loaded classifier that turns lists of files into shards."""
+
+    def __init__(self, bundle: Path | None, shards: Path, options: dict):
+        self._classifier = load_classifier(bundle, threads=1)
+        self._shards, self._options = shards, options
+
+    def __call__(self, part: dict) -> dict:
+        """Write the shard of one list; another try writes the very same file."""
+        files = [(Path(path), Path(name)) for path, name in part["files"]]
+        rows = (answer_file(self._classifier, *file, **self._options) for file in files)
+        digest = hashlib.sha256(repr(part["files"]).encode()).hexdigest()[:16]
+        unfinished = self._shards / f".{digest}-{os.getpid()}"
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            count, errors = write_rows(rows, file)
+        unfinished.replace(self._shards / f"{digest}.csv")  # whole or not at all
+        return {"count": count, "errors": errors}
+
+
+def answer_archive(
+    files: Iterable[tuple[Path, Path]],
+    shards: str | Path,
+    *,
+    address: str | None = None,
+    bundle: str | Path | None = None,
+    files_a_shard: int = FILES_A_SHARD,
+    **options,
+) -> tuple[int, int]:
+    """Answer files on a Ray cluster, each exactly once.
+
+    Args:
+        files: from `find_files`.
+        shards: folder for CSV files, as `batch.Row`, that all machines see;
+            files that have a row there already are skipped.
+        address: of the cluster; None: $RAY_ADDRESS, or this machine's cores.
+        bundle: as in `load_classifier`.
+        files_a_shard: files that are lost, and done again, where a worker dies.
+        **options: `overlays` and `anyway` of `answer_file`.
+
+    Returns:
+        How many rows were written now, and how many of them hold no answer.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # tells nobody
+    import ray
+
+    shards = Path(shards).resolve()
+    shards.mkdir(parents=True, exist_ok=True)
+    done = done_paths(shards)
+    left = [
+        (str(path.absolute()), str(name))
+        for path, name in files
+        if str(path.absolute()) not in done
+    ]
+    starts = range(0, len(left), files_a_shard)
+    parts = [{"files": left[start : start + files_a_shard]} for start in starts]
+    if not parts:
+        return 0, 0
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(address, log_to_driver=False)
+    try:
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        written = ray.data.from_items(parts, override_num_blocks=len(parts)).map(
+            _Answerer,
+            fn_constructor_args=(bundle, shards, options),
+            num_cpus=1,
+            concurrency=(1, min(cores, len(parts))),
+        )
+        counts = written.take_all()
+    finally:
+        if ours:
+            ray.shutdown()
+    return sum(c["count"] for c in counts), sum(c["errors"] for c in counts)
+
+
+def done_paths(shards: Path) -> set[str]:
+    """Return the files that have a row in some shard."""
+    done = set()
+    for shard in shards.glob("*.csv"):
+        with shard.open(newline="", encoding="utf-8") as file:
+            done |= {row["path"] for row in csv.DictReader(file)}
+    return done
