@@ -33,7 +33,7 @@ def build(classifier: Classifier, read: Callable) -> None:
     def show(path: str | None, invert: bool = False, anyway: bool = False):
         offers = ()
         try:
-            prediction = _predict(classifier, read, path, anyway, invert)
+            prediction = _answer(classifier, read, path, anyway, invert)
             links = report.links(classifier, prediction)
             card = answer.render(classifier, prediction, links)
         except ImageError as error:
@@ -81,7 +81,7 @@ def build(classifier: Classifier, read: Callable) -> None:
 def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> None:
     """Add `/predict`, for programs."""
 
-    def predict_(path: str | None, anyway: bool = False, invert: bool = False):
+    def predict(path: str | None, anyway: bool = False, invert: bool = False):
         """Answer one chest X-ray.
 
         Args:
@@ -94,7 +94,7 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
             the verdict as a sentence.
         """
         try:
-            prediction = _predict(classifier, read, path, anyway, invert)
+            prediction = _answer(classifier, read, path, anyway, invert)
         except ImageError as error:
             title = f"{words.NO_ANSWER} ({error.reason})"
             raise gr.Error(str(error), title=title, duration=None) from error
@@ -111,11 +111,11 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
         gr.Checkbox(label=text, visible=False) for text in (words.ANYWAY, words.INVERT)
     ]
     gr.Button(visible=False).click(
-        predict_, [image, *switches], outputs, api_name="predict"
+        predict, [image, *switches], outputs, api_name="predict"
     )
 
 
-def _predict(
+def _answer(
     classifier: Classifier, read: Callable, path: str | None, anyway: bool, invert: bool
 ) -> Prediction:
     try:
