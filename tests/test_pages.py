@@ -105,6 +105,9 @@ def test_gradio_answers(page, gradio_url, classifier):
     expect(bar).to_contain_text(percent(expected.probabilities["Pneumonia"]))
     expect(page.locator("[aria-live]#voice")).to_contain_text(heading(expected))
     assert has_colour(shown(page))
+    with page.expect_download() as download:
+        page.get_by_role("link", name=words.REPORT_PDF).click()
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
     take(page, "demo")
 

@@ -153,6 +153,6 @@ def test_the_image_copies_what_is_there_and_runs_as_nobody():
         if line.startswith("COPY"):
             for name in line.split()[1:-1]:
                 assert (ROOT / name).exists(), name
-    assert lines.index("USER app") < next(
+    assert lines.index("USER 1000") < next(
         i for i, line in enumerate(lines) if line.startswith("ENTRYPOINT")
     )
