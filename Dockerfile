@@ -11,7 +11,7 @@ COPY static static
 COPY templates templates
 RUN pip install --no-cache-dir -c constraints.txt -e '.[apps]'
 
-USER app
+USER 1000
 EXPOSE 7860
 HEALTHCHECK --start-period=60s CMD ["python", "-c", \
     "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/healthz', timeout=5)"]

@@ -4,6 +4,7 @@ python demo.py [--host 127.0.0.1] [--port 7860] [--share] [--auth USER:PASSWORD]
 """
 
 import argparse
+import importlib.util
 import io
 import logging
 import os
@@ -136,7 +137,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     door.add_arguments(parser, port=7860)
     parser.add_argument("--share", action="store_true", help="open a public link")
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="be a tool of language models, too, at /gradio_api/mcp/",
+    )
     args = parser.parse_args()
+    if args.mcp and not importlib.util.find_spec("mcp"):
+        parser.error("--mcp needs the package mcp: pip install -e .[apps,mcp]")
     door.check_access(parser, args, shared=args.share)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("pneumonia").setLevel(logging.INFO)
@@ -156,6 +164,7 @@ def main() -> None:
             server_name=args.host,
             server_port=args.port,
             share=args.share,
+            mcp_server=args.mcp,
         )
     except OSError as error:
         raise SystemExit(

@@ -12,6 +12,7 @@ import contextlib
 import platform
 import random
 import resource
+import shutil
 import signal
 import statistics
 import sys
@@ -291,8 +292,8 @@ def main() -> None:
         for what in FAULTS:
             faults.append(f"| {name} | {what} | {fault(app, good, what)} |")
         faults.append(f"| {name} | SIGTERM under load | {stop(app, good)} |")
-    left = sum(len(list(place.rglob("*"))) for place in kept)
-    folder.rmdir() if not left else print(f"left: {folder}", file=sys.stderr)
+    left = [path for place in kept for path in place.rglob("*") if path.is_file()]
+    shutil.rmtree(folder)
     text = "\n".join(
         [
             "# Reliability",
@@ -318,7 +319,7 @@ def main() -> None:
             "| --- | --- | --- | --- |",
             *faults,
             "",
-            f"Files left in the apps' working and temporary folders: {left}.",
+            f"Files left in the apps' working and temporary folders: {len(left)}.",
             "",
         ]
     )

@@ -52,7 +52,7 @@ def main() -> None:
         alive = app.process.poll() is None
         app.process.terminate()
         app.process.wait()
-        left = len(list(Path(folder).rglob("*")))
+        left = sum(path.is_file() for path in Path(folder).rglob("*"))
     lost = sum(count for what, count in said.items() if what.startswith("lost"))
     seconds, name = max(slow)
     rows = [f"| `{what}` | {count} |" for what, count in said.most_common()]

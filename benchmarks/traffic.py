@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from pneumonia import MAX_BYTES, Classifier, ImageError, predict
+from web.many import MAX_TOTAL
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 150
@@ -85,6 +86,7 @@ class App:
     file = ""
     field = ""
     upload = ""
+    limit = 0  # bytes of an upload
 
     def __init__(self, *arguments: str, folder: Path):
         self.port = free_port()
@@ -156,6 +158,7 @@ class FlaskApp(App):
     """The form."""
 
     file, field, upload = "flask_app.py", "image", "/api/predict"
+    limit = MAX_BYTES
 
     def ask(self, data: bytes) -> Outcome:
         """Send a picture; return what was said of it."""
@@ -177,6 +180,7 @@ class GradioApp(App):
     """The demo."""
 
     file, field, upload = "demo.py", "files", "/gradio_api/upload"
+    limit = MAX_TOTAL
 
     def ask(self, data: bytes) -> Outcome:
         """Send a picture; return what was said of it."""
@@ -247,7 +251,7 @@ def hostile(app: App, rng: random.Random) -> tuple[str, bool, str]:
 
 
 def _too_large(app: App, rng: random.Random) -> int:
-    body, kind = multipart(app.field, bytes(MAX_BYTES + 2**20))
+    body, kind = multipart(app.field, bytes(app.limit + 2**20))
     return app.post(app.upload, body, kind)[0]
 
 

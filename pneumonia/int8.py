@@ -35,7 +35,7 @@ _FLOAT_NODES = [
     *(f"{name}{part}" for name in FLOAT_LAYERS for part in (".sum", "")),
     "pool",  # the feature map stays float32, for the head and the heat map
 ]
-_EVENNESS = 0.7  # 0 leaves the peaks as they are, 1 makes them equal
+_EVENNESS = 0.5  # 0 leaves the peaks as they are, 1 makes them equal
 _WEAKEST = 0.1  # of the strongest peak; below, a channel may be dead by chance
 _DAMPING = 0.01  # of the inputs' mean square: weights are not bent to these images
 _POSITIONS = 64  # of each calibration image, whose surroundings a layer is fitted on

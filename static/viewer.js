@@ -150,7 +150,9 @@ class XrayViewer extends HTMLElement {
 class AnswerCard extends HTMLElement {
   connectedCallback() {
     say([...this.querySelectorAll("h2, h2 ~ p")].map((part) => part.textContent).join(" "));
-    if (this.getBoundingClientRect().top > innerHeight / 2) this.scrollIntoView();
+    const show = () => this.getBoundingClientRect().top > innerHeight / 2
+      && this.scrollIntoView();
+    setTimeout(show, 100);  // when the viewer in it has its height
   }
 }
 

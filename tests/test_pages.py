@@ -105,6 +105,9 @@ def test_gradio_answers(page, gradio_url, classifier):
     expect(bar).to_contain_text(percent(expected.probabilities["Pneumonia"]))
     expect(page.locator("[aria-live]#voice")).to_contain_text(heading(expected))
     assert has_colour(shown(page))
+    with page.expect_download() as download:
+        page.get_by_role("link", name=words.REPORT_PDF).click()
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
     take(page, "demo")
 
@@ -180,24 +183,38 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     assert asked == []
 
 
+def give(page, way: str, data: bytes) -> None:
+    """Paste a picture, or drop it on the heading."""
+    page.evaluate(
+        """([way, bytes]) => {
+          const given = new DataTransfer();
+          const data = Uint8Array.from(atob(bytes), c => c.charCodeAt(0));
+          given.items.add(new File([data], "x.png", { type: "image/png" }));
+          const options = { bubbles: true, cancelable: true };
+          document.querySelector("h1").dispatchEvent(
+            way === "paste"
+              ? new ClipboardEvent("paste", { ...options, clipboardData: given })
+              : new DragEvent("drop", { ...options, dataTransfer: given }));
+        }""",
+        [way, base64.b64encode(data).decode()],
+    )
+
+
+def test_flask_shows_what_was_dropped_before_it_is_sent(page, flask_url):
+    page.goto(flask_url)
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_hidden()
+    give(page, "drop", phantoms()[0].read_bytes())
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_visible()
+    page.get_by_role("button", name="Predict").click()
+    shown(page)
+
+
 @pytest.mark.parametrize("way", ["paste", "drop"])
 def test_gradio_takes_what_is_pasted_or_dropped_anywhere(page, gradio_url, way):
     page.goto(gradio_url)
     page.locator("input[type=file]").first.wait_for(state="attached")
     for number in range(2):  # again, where an answer stands already
-        page.evaluate(
-            """([way, bytes]) => {
-              const given = new DataTransfer();
-              const data = Uint8Array.from(atob(bytes), c => c.charCodeAt(0));
-              given.items.add(new File([data], "x.png", { type: "image/png" }));
-              const options = { bubbles: true, cancelable: true };
-              document.querySelector("h1").dispatchEvent(
-                way === "paste"
-                  ? new ClipboardEvent("paste", { ...options, clipboardData: given })
-                  : new DragEvent("drop", { ...options, dataTransfer: given }));
-            }""",
-            [way, base64.b64encode(phantoms()[number].read_bytes()).decode()],
-        )
+        give(page, way, phantoms()[number].read_bytes())
         shown(page)
         expect(page.get_by_role("heading", level=2)).to_have_count(1)
         page.evaluate("document.querySelector('answer-card').remove()")

@@ -1,5 +1,7 @@
 """Ways to start the apps: the command, the link, the folder of a Space."""
 
+import asyncio
+import base64
 import os
 import re
 import socket
@@ -9,8 +11,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
 
 import demo
+from pneumonia import predict, verdict
+from pneumonia.image import read_picture
 from web import space
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +79,37 @@ def test_a_tunnel_that_does_not_open_says_what_to_do(share):
         share(None)
 
 
+def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
+    app = demo.build_demo(classifier, read_picture)
+    url, _ = demo.launch(app, mcp_server=True)
+    letter = "data:text/plain;base64," + base64.b64encode(b"Dear doctor").decode()
+    drawing = "data:image/png;base64," + base64.b64encode(phantom_bytes).decode()
+
+    async def ask():
+        async with (
+            streamablehttp_client(f"{url}gradio_api/mcp/") as (receive, send, _),
+            ClientSession(receive, send) as session,
+        ):
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            answers = [
+                await session.call_tool(tools[0].name, {"path": picture})
+                for picture in (drawing, letter)
+            ]
+            return [tool.name for tool in tools], answers
+
+    try:
+        names, (answer, refusal) = asyncio.run(ask())
+    finally:
+        app.close()
+        app.private_cache.close()
+    assert names == ["predict"]
+    expected = verdict(classifier, predict(classifier, phantom_bytes))
+    assert expected in answer.content[0].text
+    assert refusal.isError
+    assert "not a picture" in refusal.content[0].text
+
+
 def test_a_space_runs_as_it_is(tmp_path):
     out = tmp_path / "space"
     space.write(out)
@@ -116,6 +153,6 @@ def test_the_image_copies_what_is_there_and_runs_as_nobody():
         if line.startswith("COPY"):
             for name in line.split()[1:-1]:
                 assert (ROOT / name).exists(), name
-    assert lines.index("USER app") < next(
+    assert lines.index("USER 1000") < next(
         i for i, line in enumerate(lines) if line.startswith("ENTRYPOINT")
     )

@@ -72,11 +72,14 @@ def describe(
     }
 
 
-def render(
-    classifier: Classifier, prediction: Prediction, links: Sequence[dict] = ()
-) -> str:
+def render(classifier: Classifier, prediction: Prediction) -> str:
     """Return what `describe` says as one line of HTML."""
-    return one_line("answer.html", **describe(classifier, prediction, links))
+    return one_line("answer.html", **describe(classifier, prediction))
+
+
+def render_links(links: Sequence[dict]) -> str:
+    """Return what `report.links` offers as one line of HTML."""
+    return one_line("downloads.html", links=links)
 
 
 def render_refusal(error: ImageError) -> str:

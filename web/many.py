@@ -4,13 +4,14 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
 
 from pneumonia import (
+    LABELS,
     MAX_BYTES,
     Classifier,
     ImageError,
@@ -144,20 +145,9 @@ def _reduced(prediction: Prediction) -> Prediction:
     picture = Image.fromarray(prediction.pixels)
     picture.thumbnail((_SIDE, _SIDE))
     pixels = np.asarray(picture)
-    heatmap = enlarge(
-        prediction.maps[list(prediction.probabilities).index(prediction.label)],
-        pixels.shape,
-    )
-    return Prediction(
-        label=prediction.label,
-        probabilities=prediction.probabilities,
-        certain=prediction.certain,
-        heatmap=heatmap,
-        overlay=draw_overlay(pixels, heatmap),
-        pixels=pixels,
-        maps=prediction.maps,
-        warnings=prediction.warnings,
-    )
+    heatmap = enlarge(prediction.maps[LABELS.index(prediction.label)], pixels.shape)
+    overlay = draw_overlay(pixels, heatmap)
+    return replace(prediction, pixels=pixels, heatmap=heatmap, overlay=overlay)
 
 
 def render(answered: list[Answered], left_out: int = 0) -> str:

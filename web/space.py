@@ -13,7 +13,14 @@ from . import words
 
 _ROOT = Path(__file__).parent.parent
 _PARTS = ("demo.py", "LICENSE", "MODEL_CARD.md", "pneumonia", "web", "static")
-_TEMPLATES = ("answer", "batch", "meaning", "refusal", "report")  # of the demo
+_TEMPLATES = (
+    "answer",
+    "batch",
+    "downloads",
+    "meaning",
+    "refusal",
+    "report",
+)  # of the demo
 _NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
 _FRONT = """\
 ---

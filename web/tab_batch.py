@@ -21,7 +21,11 @@ def build(classifier: Classifier, read: Callable) -> None:
 
     def show(paths: list[str] | None, anyway: bool):
         # Read all at once: what waits for its turn might be deleted meanwhile.
-        files = [(Path(path).name, Path(path).read_bytes()) for path in paths or ()]
+        try:
+            files = [(Path(path).name, Path(path).read_bytes()) for path in paths or ()]
+        except FileNotFoundError:  # it waited behind another batch for too long
+            yield None, words.GONE, gr.skip()
+            return
         found = list(many.unpack(files))
         chosen = found[: many.MAX_FILES]
         answered = []

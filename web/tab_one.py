@@ -31,20 +31,29 @@ def build(classifier: Classifier, read: Callable) -> None:
     """
 
     def show(path: str | None, invert: bool = False, anyway: bool = False):
-        offers = ()
+        offers, prediction = (), None
         try:
-            prediction = _predict(classifier, read, path, anyway, invert)
-            links = report.links(classifier, prediction)
-            card = answer.render(classifier, prediction, links)
+            prediction = _answer(classifier, read, path, anyway, invert)
+            card = answer.render(classifier, prediction)
         except ImageError as error:
             card, offers = answer.render_refusal(error), error.offers
-        return (
+        yield (
             None,  # the drop zone is there for the next picture
             (path, invert),
             card,
+            "",
             gr.update(visible="invert" in offers),
             gr.update(visible="anyway" in offers),
         )
+        if prediction:  # the answer need not wait for what may be kept of it
+            links = answer.render_links(report.links(classifier, prediction))
+            yield *[gr.skip()] * 3, links, gr.skip(), gr.skip()
+
+    def show_inverted(asked: tuple[str, bool]):
+        yield from show(asked[0], invert=True)
+
+    def show_anyway(asked: tuple[str, bool]):
+        yield from show(*asked, anyway=True)
 
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
@@ -57,15 +66,16 @@ def build(classifier: Classifier, read: Callable) -> None:
             card = gr.Markdown(
                 words.WAITING, sanitize_html=False, latex_delimiters=[], min_height=120
             )
+            kept = gr.Markdown(sanitize_html=False, latex_delimiters=[])
             with gr.Row():
                 invert = gr.Button(words.INVERT, visible=False)
                 anyway = gr.Button(words.ANYWAY, visible=False)
     asked = gr.State()
-    shown = [image, asked, card, invert, anyway]
+    shown = [image, asked, card, kept, invert, anyway]
     private = {"outputs": shown, "api_visibility": "private"}
     image.upload(show, image, **private)
-    invert.click(lambda asked: show(asked[0], invert=True), asked, **private)
-    anyway.click(lambda asked: show(*asked, anyway=True), asked, **private)
+    invert.click(show_inverted, asked, **private)
+    anyway.click(show_anyway, asked, **private)
     with drawings:
         gr.Markdown(words.DRAWINGS, elem_classes="hint")
         with gr.Row():
@@ -81,7 +91,7 @@ def build(classifier: Classifier, read: Callable) -> None:
 def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> None:
     """Add `/predict`, for programs."""
 
-    def predict_(path: str | None, anyway: bool = False, invert: bool = False):
+    def predict(path: str | None, anyway: bool = False, invert: bool = False):
         """Answer one chest X-ray.
 
         Args:
@@ -94,7 +104,7 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
             the verdict as a sentence.
         """
         try:
-            prediction = _predict(classifier, read, path, anyway, invert)
+            prediction = _answer(classifier, read, path, anyway, invert)
         except ImageError as error:
             title = f"{words.NO_ANSWER} ({error.reason})"
             raise gr.Error(str(error), title=title, duration=None) from error
@@ -111,11 +121,11 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
         gr.Checkbox(label=text, visible=False) for text in (words.ANYWAY, words.INVERT)
     ]
     gr.Button(visible=False).click(
-        predict_, [image, *switches], outputs, api_name="predict"
+        predict, [image, *switches], outputs, api_name="predict"
     )
 
 
-def _predict(
+def _answer(
     classifier: Classifier, read: Callable, path: str | None, anyway: bool, invert: bool
 ) -> Prediction:
     try:

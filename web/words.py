@@ -135,5 +135,11 @@ REPORT_CAVEATS = (
     "come from the hospital that it learned from; elsewhere expect worse."
 )
 
+PREDICT = "Predict"
+CHOOSE_AGAIN = (
+    "To have it answered all the same, choose it again: the switch below is set."
+)
+IN_MEMORY = "The picture is answered in memory and not kept."
+ANYWAY_FORM = "Answer anyway, even a picture that would be refused"
 PREVIEW = "What you chose"
 WORKING = "The picture is being answered"
