@@ -163,7 +163,7 @@ def plot_size_and_batch(classifier: serving.Classifier, file: bytes, out: Path) 
             xray.resize((side, side)).save(encoded, kind)
             data = encoded.getvalue()
             way = {"": lambda _, data=data: predict(classifier, data, anyway=True)}
-            medians.append(1000 * np.median(take_turns(way, 7)[""]))
+            medians.append(1000 * np.median(take_turns(way, 7)[0][""]))
     image = to_input(np.asarray(xray))
     batches = [1, 2, 4, 8, 16, 32]
     each = [
@@ -172,7 +172,7 @@ def plot_size_and_batch(classifier: serving.Classifier, file: bytes, out: Path) 
         * np.median(
             take_turns(
                 {"": lambda _, n=size: classifier.run(np.repeat(image, n, 0))}, 5
-            )[""]
+            )[0][""]
         )
         for size in batches
     ]
@@ -221,14 +221,20 @@ def main() -> None:
     }
     if vino:
         ways["bare OpenVINO int8"] = of(inputs, vino)
-    seconds = take_turns(ways, args.rounds)
+    seconds, busy = take_turns(ways, args.rounds)
     giga = work(build_graph(network))
     operations = 2 * 2048 * 512 * 512 / 1e9
-    best = np.median(take_turns({"peak": peak}, 50)["peak"])
+    best = np.median(take_turns({"": peak}, 50)[0][""])
     floor = giga / (operations / best)
     medians = {name: np.median(values) for name, values in seconds.items()}
     rows = [
-        [name, *spread(values, 1000), f"{medians[name] / medians[ANSWER]:.2f}"]
+        [
+            name,
+            *spread(values, 1000),
+            f"{medians[name] / medians[ANSWER]:.2f}",
+            f"{1000 * np.median(busy[name]):.1f}",
+            f"{np.median(busy[name]) / np.median(busy[ANSWER]):.2f}",
+        ]
         for name, values in seconds.items()
     ]
     rows.append(
@@ -238,9 +244,12 @@ def main() -> None:
             f"{floor * 1000:.1f}",
             "",
             f"{floor / medians[ANSWER]:.2f}",
+            "",
+            "",
         ]
     )
-    print(table(["way", "ms, median", "10-90 %", "times `predict`"], rows))
+    head = ["way", "ms, median", "10-90 %", "times `predict`"]
+    print(table([*head, "ms of all cores", "times `predict`"], rows))
     print("\nWhere `predict` spends its time:\n")
     print(table(["stage", "ms, median", "10-90 %"], profile(classifier, files)))
     if args.plots:

@@ -195,6 +195,8 @@ def load_classifier(
 def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    # a thread that waits for its part leaves its core to whoever decodes a picture
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(
         weights, options, providers=["CPUExecutionProvider"]
