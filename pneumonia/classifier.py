@@ -219,8 +219,7 @@ def predict(
         image: the content of an image file, as in `read_picture`.
         anyway: answer what the gate refuses, with the reason among the warnings.
         invert: exchange black and white first.
-        draw: False leaves the heat map at the network's 8 x 8 and the overlay empty,
-            for those who want the answer alone.
+        draw: False leaves the overlay empty and the heat map at 8 x 8.
         read: what decodes it.
 
     Returns:
@@ -247,9 +246,7 @@ def predict(
         overlay = draw_overlay(pixels, heatmap)
     return Prediction(
         label=LABELS[label],
-        probabilities={
-            name: float(p) for name, p in zip(LABELS, probabilities, strict=True)
-        },
+        probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
         certain=certain,
         heatmap=heatmap,
         overlay=overlay,

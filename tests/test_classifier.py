@@ -211,6 +211,8 @@ def test_verdict_never_claims_certainty(classifier, p, said):
         certain=True,
         heatmap=picture,
         overlay=np.zeros((8, 8, 3), np.uint8),
+        pixels=picture.astype(np.uint8),
+        maps=np.zeros((2, 8, 8), np.float32),
     )
     assert said in verdict(classifier, answer)
 
