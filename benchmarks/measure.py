@@ -74,7 +74,8 @@ def memory(process: int | str = "self") -> float:
 
 def _status(process: int | str, field: str) -> float:
     status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition(f"{field}:")[2].split()[0]) / 1024
+    found = status.partition(f"{field}:")[2]  # not there once it has ended
+    return int(found.split()[0]) / 1024 if found else 0.0
 
 
 def read_folder(folder: Path, most: int | None = None) -> list[bytes]:

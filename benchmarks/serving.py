@@ -2,10 +2,12 @@
 
     python -m pip install -r benchmarks/requirements.txt
     python benchmarks/serving.py DIR [--images 12] [--rounds 24] [--plots FOLDER]
+    PYTHONPATH=OTHER_CHECKOUT python benchmarks/serving.py DIR --profile
 
 DIR holds X-rays in original size. The ways take turns in one process, all on the same
 network: what ships, and its Keras weights. The usual way decodes the file in full,
 calls `model.predict`, a gradient tape for Grad-CAM and matplotlib for the overlay.
+`--profile` only says where `predict` spends its time, of another version too.
 """
 
 import argparse
@@ -195,11 +197,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--plots", type=Path, metavar="FOLDER")
+    parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
     print(f"{machine()}, TensorFlow {tf.__version__}\n")
     mpl.use("agg")
     files = read_folder(args.source, args.images)
-    classifier, network = load_classifier(), networks.load()
+    classifier = load_classifier()
+    if args.profile:
+        print(table(["stage", "ms, median", "10-90 %"], profile(classifier, files)))
+        return
+    network = networks.load()
     keras.config.set_floatx("float32")
     usual, float32 = usual_way(network), float_session(network)
     bare = tf.function(network.classifier, jit_compile=False)

@@ -132,10 +132,9 @@ def load_classifier(
     """Load a bundle and verify it.
 
     Args:
-        bundle: folder that `python -m pneumonia export` wrote; None: the one that
-            ships.
-        threads: how many work on one run of the network; None: one a core, the quickest
-            answer. One is best where as many pictures as cores are under way at once.
+        bundle: folder that `python -m pneumonia export` wrote; None: what ships.
+        threads: how many work on one run; None: one a core, the quickest answer. One is
+            best where as many pictures as cores are under way at once.
 
     Returns:
         The classifier, ready for `predict`.
