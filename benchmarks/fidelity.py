@@ -99,7 +99,7 @@ def main() -> None:
         )
         for name, session in sessions.items()
     }
-    seconds = take_turns(runs, 40)
+    seconds, _ = take_turns(runs, 40)
     print("\nOne image in one run:\n")
     cells = [[name, *spread(values, 1000)] for name, values in seconds.items()]
     print(table(["graph", "ms, median", "10-90 %"], cells))

@@ -26,7 +26,7 @@ def machine() -> str:
 
 def take_turns(
     ways: dict[str, Callable[[int], object]], rounds: int, warm_up: int = 2
-) -> dict[str, list[float]]:
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Time several ways in turns, so that a busy moment falls on all of them alike.
 
     Args:
@@ -35,16 +35,18 @@ def take_turns(
         warm_up: calls of each way before.
 
     Returns:
-        Seconds of each call, by name.
+        Seconds of each call, by name: on the wall, and of all cores together, which
+        depends less on what else the machine does.
     """
-    seconds = {name: [] for name in ways}
+    seconds, busy = {name: [] for name in ways}, {name: [] for name in ways}
     for number in range(-warm_up, rounds):
         for name, way in ways.items():
-            begun = time.perf_counter()
+            begun, begun_busy = time.perf_counter(), time.process_time()
             way(max(number, 0))
             if number >= 0:
                 seconds[name].append(time.perf_counter() - begun)
-    return seconds
+                busy[name].append(time.process_time() - begun_busy)
+    return seconds, busy
 
 
 def spread(values: Sequence[float], scale: float = 1, digits: int = 1) -> list[str]:
@@ -72,7 +74,8 @@ def memory(process: int | str = "self") -> float:
 
 def _status(process: int | str, field: str) -> float:
     status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition(f"{field}:")[2].split()[0]) / 1024
+    found = status.partition(f"{field}:")[2]  # not there once it has ended
+    return int(found.split()[0]) / 1024 if found else 0.0
 
 
 def read_folder(folder: Path, most: int | None = None) -> list[bytes]:

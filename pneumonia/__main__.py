@@ -46,6 +46,7 @@ def _train(args: argparse.Namespace) -> None:
         leave_out=args.leave_out,
         seed=args.seed,
         precision=args.precision,
+        devices=args.devices,
         resume=args.resume,
     )
     print(f"run kept in {out}; next: python -m pneumonia export {out} --out BUNDLE")

@@ -85,6 +85,12 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0, metavar="N")
     precision(sub)
     sub.add_argument(
+        "--devices",
+        choices=["one", "all"],
+        default="one",
+        help="all: every GPU of this machine takes a part of each batch",
+    )
+    sub.add_argument(
         "--resume", action="store_true", help="go on with the run in --out"
     )
 

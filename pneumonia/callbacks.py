@@ -70,7 +70,7 @@ class SeedEpoch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Seed every dropout layer from the run's seed and the epoch."""
         for number, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout):
+            if isinstance(layer, keras.layers.Dropout) and layer.rate:
                 draws = np.random.default_rng((self.seed, epoch, number))
                 state = draws.integers(2**32, size=2, dtype=np.uint32)
                 layer.seed_generator.state.assign(state)

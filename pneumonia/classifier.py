@@ -132,10 +132,9 @@ def load_classifier(
     """Load a bundle and verify it.
 
     Args:
-        bundle: folder that `python -m pneumonia export` wrote; None: the one that
-            ships.
-        threads: how many work on one run of the network; None: one a core, the quickest
-            answer. One is best where as many pictures as cores are under way at once.
+        bundle: folder that `python -m pneumonia export` wrote; None: what ships.
+        threads: how many work on one run; None: one a core, the quickest answer. One is
+            best where as many pictures as cores are under way at once.
 
     Returns:
         The classifier, ready for `predict`.
@@ -195,6 +194,8 @@ def load_classifier(
 def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    # a thread that waits for its part leaves its core to whoever decodes a picture
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(
         weights, options, providers=["CPUExecutionProvider"]

@@ -44,6 +44,7 @@ def describe(
     leave_out: str | None,
     seed: int,
     precision: str,
+    devices: str = "one",
 ) -> dict:
     """Describe a run that begins now; the arguments are those of `train.train`.
 
@@ -59,6 +60,7 @@ def describe(
         "--leave-out": leave_out,
         "--seed": seed,
         "--precision": precision,
+        "--devices": None if devices == "one" else devices,
     }
     return {
         "command": _command(source, out, options, settings),

@@ -25,6 +25,7 @@ from .callbacks import (
     followers,
 )
 from .classifier import LABELS
+from .devices import placed
 from .recipe import RECIPES, Recipe, adjust
 from .runs import RunError
 from .sampling import Batches, one_hot
@@ -45,6 +46,7 @@ def train(
     leave_out: str | None = None,
     seed: int = 0,
     precision: str = "float32",
+    devices: str = "one",
     resume: bool = False,
 ) -> Path:
     """Train a network and keep the run in a folder.
@@ -64,6 +66,7 @@ def train(
         seed: of everything that is drawn.
         precision: "float32", or "mixed_bfloat16" / "mixed_float16" where the machine
             computes those faster.
+        devices: "one", or "all" of this machine's, as in `devices.placed`.
         resume: go on with the run in `out` as it was started; of the arguments only
             `source` and the setting `epochs` count.
 
@@ -100,8 +103,7 @@ def train(
     weights = None
     if not resume:
         weights = _start(start, backbone_weights, chosen, images.training, seed)
-    keras.config.set_dtype_policy(precision)
-    try:
+    with placed(devices, precision, chosen.batch_size):
         built = network.build(**chosen.network)
         network.freeze(built, chosen.frozen_blocks)
         if weights:
@@ -120,6 +122,7 @@ def train(
                     leave_out=leave_out,
                     seed=seed,
                     precision=precision,
+                    devices=devices,
                 ),
                 **images.sizes(),
                 "network": chosen.network,
@@ -127,8 +130,6 @@ def train(
         record["settings"] = asdict(chosen)
         (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
         _fit(built, out, chosen, seed, images, resume)
-    finally:
-        keras.config.set_dtype_policy("float32")
     runs.plot_history(out)
     return out
 

@@ -1,0 +1,85 @@
+"""Training on all devices of a machine: two virtual ones, and the loss of one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pneumonia.phantom import draw
+from pneumonia.runs import read_history
+
+ROOT = Path(__file__).parent.parent
+TWO = {
+    "tensorflow": (
+        "import tensorflow as tf\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "half = tf.config.LogicalDeviceConfiguration()\n"
+        "tf.config.set_logical_device_configuration(cpu, [half, half])\n"
+    ),
+    "jax": (
+        "import os\n"
+        "os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=2'\n"
+    ),
+}
+RUN = "from pneumonia.__main__ import main\nmain({})\n"
+SETTINGS = {
+    "images_per_epoch": "32",
+    "batch_size": "16",
+    "dropout": "0",  # every device would draw its own
+    "standardize": "true",
+    "condition": "true",
+    "learning_rate": "0.01",
+}
+
+
+@pytest.mark.parametrize("backend", TWO)
+def test_two_devices_find_the_loss_of_one(backend, tmp_path):
+    pytest.importorskip(backend)
+    for label, name in (("NORMAL", "IM-{:04}-0001"), ("PNEUMONIA", "person{}_virus_1")):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(24):
+            spots = ((0.5, 0.4, 0.2),) if label == "PNEUMONIA" else ()
+            picture = Image.fromarray(draw(number, spots, size=128))
+            picture.save(tmp_path / "data" / label / f"{name.format(number)}.png")
+    losses = []
+    for devices in ("one", "all"):
+        out = tmp_path / devices
+        command = ["train", str(tmp_path / "data"), "--out", str(out), "--epochs", "2"]
+        command += ["--recipe", "seed", "--backbone-weights", "random"]
+        command += ["--devices", devices]
+        for setting in SETTINGS.items():
+            command += ["--set", "=".join(setting)]
+        done = subprocess.run(
+            [sys.executable, "-c", TWO[backend] + RUN.format(command)],
+            cwd=ROOT,
+            env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        history = read_history(out)
+        losses.append([[row["loss"], row["val_loss"]] for row in history])
+    one, both = np.array(losses)
+    assert one.shape == (2, 2)
+    np.testing.assert_allclose(both, one, rtol=1e-3)
+    assert np.ptp(one[:, 0]) > 0.01  # it did learn something in between
+
+
+def test_batches_that_cannot_be_shared_are_said(tmp_path):
+    script = (
+        TWO["tensorflow"] + "from pneumonia.devices import DevicesError, placed\n"
+        "try:\n"
+        "    with placed('all', 'float32', 15):\n"
+        "        print('went in')\n"
+        "except DevicesError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "2 devices can't share batches of 15 evenly" in done.stdout
+    assert "batch_size=14" in done.stdout
