@@ -49,6 +49,7 @@ def share(monkeypatch, classifier):
 
     class Page:
         private_cache = type("Cache", (), {"close": lambda self: None})()
+        attendance = type("Nobody", (), {"drain": lambda self, seconds: None})()
 
         def block_thread(self):
             """Nobody waits."""
