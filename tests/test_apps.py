@@ -270,7 +270,6 @@ def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    before = private_folders()
     process = subprocess.Popen(
         [sys.executable, "demo.py", "--port", str(port)],
         cwd=ROOT,
@@ -285,7 +284,7 @@ def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
             f"http://127.0.0.1:{port}", verbose=False, download_files=tmp_path
         )
         client.predict(gradio_client.handle_file(picture), api_name="/predict")
-        (folder,) = private_folders() - before
+        (folder,) = private_folders(process.pid)
         assert list(folder.rglob("private.png"))  # it was there
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     finally:
@@ -294,9 +293,9 @@ def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
     assert not folder.exists()
 
 
-def private_folders() -> set[Path]:
-    places = [Path("/dev/shm"), Path(tempfile.gettempdir())]
-    return {path for place in places for path in place.glob("pneumonia-*")}
+def private_folders(pid: int) -> list[Path]:
+    places = {Path("/dev/shm"), Path(tempfile.gettempdir())}
+    return [path for place in places for path in place.glob(f"pneumonia-{pid}-*")]
 
 
 def test_demo_answers_only_with_the_password(classifier, tmp_path):

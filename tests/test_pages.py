@@ -101,6 +101,7 @@ def test_gradio_answers(page, gradio_url, classifier):
     expect(page.get_by_text(NOTICE)).to_be_in_viewport()
     page.locator("input[type=file]").first.set_input_files(picture)
     expect(page.get_by_role("heading", name=heading(expected))).to_be_in_viewport()
+    expect(page.locator("answer-card").get_by_text(words.RESEARCH)).to_be_in_viewport()
     bar = page.locator(".bars dd").nth(1)
     expect(bar).to_contain_text(percent(expected.probabilities["Pneumonia"]))
     expect(page.locator("[aria-live]#voice")).to_contain_text(heading(expected))

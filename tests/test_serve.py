@@ -38,7 +38,7 @@ def test_one_command_serves_either_app(arguments, expected, tmp_path):
         env={k: v for k, v in os.environ.items() if k != "PNEUMONIA_AUTH"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert expected in re.sub(r"\s+", " ", done.stdout + done.stderr)
 
@@ -49,6 +49,7 @@ def share(monkeypatch, classifier):
 
     class Page:
         private_cache = type("Cache", (), {"close": lambda self: None})()
+        attendance = type("Nobody", (), {"drain": lambda self, seconds: None})()
 
         def block_thread(self):
             """Nobody waits."""

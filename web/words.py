@@ -20,6 +20,7 @@ INVERT = "Invert black and white"
 ANYWAY = "Answer anyway"
 GONE = "This picture was deleted in the meantime. Choose it once more."
 
+RESEARCH = "Research only: no medical device."
 CERTAIN_SENTENCE = (
     "Probability of pneumonia {p}. The network says Pneumonia from {threshold} on."
 )
