@@ -52,6 +52,7 @@ HEAD = "".join(
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32
+_SESSIONS = 500  # visitors that Gradio remembers, at some 70 KiB each
 _DRAIN_SECONDS = 30
 _BODY_OVERHEAD = 64 * 1024  # what an upload's body holds besides the file
 
@@ -117,6 +118,7 @@ def launch(
             max_file_size=many.MAX_TOTAL,
             prevent_thread_lock=True,
             enable_monitoring=False,
+            state_session_capacity=_SESSIONS,
             app_kwargs={
                 "middleware": [around],
                 "routes": [

@@ -70,7 +70,7 @@ def build(classifier: Classifier, read: Callable) -> None:
             with gr.Row():
                 invert = gr.Button(words.INVERT, visible=False)
                 anyway = gr.Button(words.ANYWAY, visible=False)
-    asked = gr.State()
+    asked = gr.State((None, False))
     shown = [image, asked, card, kept, invert, anyway]
     private = {"outputs": shown, "api_visibility": "private"}
     image.upload(show, image, **private)
