@@ -24,7 +24,8 @@ class KeepAverage(keras.callbacks.Callback):
         averages = self.model.optimizer._model_variables_moving_average
         self._weights = [ops.convert_to_numpy(v).copy() for v in variables]
         for variable, average in zip(variables, averages, strict=True):
-            variable.assign(average)
+            # a copy: JAX would share the memory, and give it away with the next step
+            variable.assign(ops.convert_to_numpy(average).copy())
 
     def on_epoch_end(self, epoch, logs=None):
         """Put the weights back, after ModelCheckpoint has run."""
