@@ -8,7 +8,7 @@ Research demonstration, not a medical device.
     prediction = predict(classifier, open("xray.jpeg", "rb").read())
 """
 
-from .batch import Row, write_rows
+from .batch import Row, answered_row, refused_row, write_rows
 from .classifier import (
     LABELS,
     NOTICE,
@@ -39,6 +39,7 @@ __all__ = [
     "IsolatedReader",
     "Prediction",
     "Row",
+    "answered_row",
     "draw_overlay",
     "encode_png",
     "enlarge",
@@ -47,6 +48,7 @@ __all__ = [
     "percent",
     "phantoms",
     "predict",
+    "refused_row",
     "selftest",
     "verdict",
     "write_rows",

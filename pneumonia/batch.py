@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TextIO
 
-from .classifier import Classifier, predict
+from .classifier import Classifier, Prediction, predict
 from .image import ImageError
 from .overlay import encode_png
 
@@ -100,22 +100,32 @@ def answer_file(
             classifier, path.read_bytes(), anyway=anyway, draw=overlays is not None
         )
     except ImageError as error:
-        status = "refused" if error.offers else "error"
-        return Row(str(path), status, reason=error.reason)
+        return refused_row(str(path), error)
     except OSError:
         return Row(str(path), "error", reason="unreadable")
     if overlays is not None:
         place = Path(overlays) / name.with_name(f"{name.name}.png")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(encode_png(prediction.overlay))
+    return answered_row(str(path), prediction)
+
+
+def answered_row(path: str, prediction: Prediction) -> Row:
+    """Return the row of a file that has an answer."""
     return Row(
-        path=str(path),
+        path=path,
         status="ok",
         label=prediction.label,
         p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
         certain=str(prediction.certain).lower(),
         reason=" ".join(prediction.warnings),
     )
+
+
+def refused_row(path: str, error: ImageError) -> Row:
+    """Return the row of a file that gets no answer."""
+    status = "refused" if error.offers else "error"
+    return Row(path, status, reason=error.reason)
 
 
 def write_rows(rows: Iterable[Row], file: TextIO) -> tuple[int, int]:

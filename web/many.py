@@ -17,10 +17,12 @@ from pneumonia import (
     ImageError,
     Prediction,
     Row,
+    answered_row,
     draw_overlay,
     enlarge,
     explain,
     predict,
+    refused_row,
     write_rows,
 )
 
@@ -118,21 +120,12 @@ def answer_one(
     try:
         prediction = predict(classifier, content(), anyway=anyway, read=read)
     except ImageError as error:
-        status = "refused" if error.offers else "error"
-        return Answered(Row(name, status, reason=error.reason), message=str(error))
+        return Answered(refused_row(name, error), message=str(error))
     small = _reduced(prediction)
     thumbnail = Image.fromarray(small.pixels)
     thumbnail.thumbnail(_THUMBNAIL)
-    row = Row(
-        path=name,
-        status="ok",
-        label=prediction.label,
-        p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
-        certain=str(prediction.certain).lower(),
-        reason=" ".join(prediction.warnings),
-    )
     return Answered(
-        row,
+        answered_row(name, prediction),
         message=" ".join(explain(code) for code in prediction.warnings),
         thumbnail=answer.encode_jpeg(np.asarray(thumbnail)),
         overlay=answer.encode_jpeg(small.overlay),
