@@ -176,6 +176,11 @@ _OURS = Recipe(
     plateau=3,
 )
 
+# A way on from a network that is trained already.
+_ON = dataclasses.replace(
+    _OURS, images_per_epoch=4800, schedule="cosine", monitor="last"
+)
+
 RECIPES = {
     # As published: frozen base, pixels in [0, 1], both flips, rotations, shifts.
     "seed": Recipe(
@@ -194,47 +199,30 @@ RECIPES = {
         _OURS, augmentation="mirror", epochs=8, stress_views=0, patience=6, plateau=2
     ),
     # One row of the ablation: a short way on from the warm-up.
-    "row": dataclasses.replace(
-        _OURS,
-        images_per_epoch=4800,
-        epochs=1,
-        schedule="cosine",
-        monitor="last",
-        average=0.98,
-        stress_views=0,
-    ),
+    "row": dataclasses.replace(_ON, epochs=1, average=0.98, stress_views=0),
     "default": _OURS,
     # A slow way on from the default recipe's network, against what shortcuts are left.
     "refine": dataclasses.replace(
-        _OURS,
+        _ON,
         augmentation=augment.DEFAULT + "+transfer",
         overlap_weights=True,
-        images_per_epoch=4800,
         epochs=8,
         learning_rate=3e-5,
-        schedule="cosine",
-        monitor="last",
     ),
     # The last stage: what stands around the lungs must not decide.
     "finish": dataclasses.replace(
-        _OURS,
+        _ON,
         augmentation=augment.DEFAULT + "+transfer",
         void_share=0.12,
-        images_per_epoch=4800,
         epochs=4,
         learning_rate=2e-5,
-        schedule="cosine",
-        monitor="last",
     ),
     # And neither must sharpness, grain or the spread of brightness.
     "polish": dataclasses.replace(
-        _OURS,
+        _ON,
         augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen",
         void_share=0.12,
-        images_per_epoch=4800,
         epochs=12,
         learning_rate=3e-5,
-        schedule="cosine",
-        monitor="last",
     ),
 }
