@@ -4,6 +4,7 @@ What should come back is what the package itself says of the same bytes, so any 
 answer of a server is wrong.
 """
 
+import abc
 import contextlib
 import http.client
 import json
@@ -75,7 +76,7 @@ def expected(classifier: Classifier, read: Callable, data: bytes) -> Outcome:
     return Outcome(prediction.label, prediction.probabilities["Pneumonia"])
 
 
-class App:
+class App(abc.ABC):
     """One of the apps, running as a process of its own.
 
     Args:
@@ -118,9 +119,9 @@ class App:
         except (ValueError, KeyError, IndexError, TypeError) as error:
             return lost(f"an answer that makes no sense: {error!r}")
 
+    @abc.abstractmethod
     def ask(self, data: bytes) -> Outcome:
         """Send a picture, as `send` does; raise what goes wrong on the way."""
-        raise NotImplementedError  # each app speaks in its own way
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Return status and body."""
