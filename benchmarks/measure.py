@@ -9,6 +9,8 @@ from pathlib import Path
 
 import onnxruntime
 
+PAUSE = 0.1  # seconds
+
 
 def machine() -> str:
     """Say what is measured on, and how busy it was in the last minute."""
@@ -29,6 +31,9 @@ def take_turns(
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Time several ways in turns, so that a busy moment falls on all of them alike.
 
+    Before each turn comes a pause, in which the threads of the way before fall asleep
+    (some spin for 30 ms on the cores of the next), and one call that does not count.
+
     Args:
         ways: by name; each is called with the number of the round.
         rounds: calls of each way that count.
@@ -41,6 +46,8 @@ def take_turns(
     seconds, busy = {name: [] for name in ways}, {name: [] for name in ways}
     for number in range(-warm_up, rounds):
         for name, way in ways.items():
+            time.sleep(PAUSE)
+            way(max(number, 0))
             begun, begun_busy = time.perf_counter(), time.process_time()
             way(max(number, 0))
             if number >= 0:
