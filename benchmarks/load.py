@@ -3,141 +3,59 @@
     python benchmarks/load.py DIR [--clients 32] [--seconds 120] [--plots FOLDER]
 
 DIR holds X-rays in original size. Each client sends the next one as soon as it has its
-answer. Then more clients than the form has places ask at once: who gets no place must
-be told so at once. Clients and server share this machine's cores.
+answer, and every answer is compared with what the package says. Then more clients than
+the form has places ask at once: who gets no place must be told so at once, and when to
+come again. Clients and server share this machine's cores.
 """
 
 import argparse
-import http.client
-import json
-import os
-import subprocess
-import sys
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from measure import machine, read_folder, table
+from traffic import App, GradioApp, GunicornApp, Outcome, expected
 
-ROOT = Path(__file__).parent.parent
+from pneumonia import load_classifier
+from pneumonia.image import read_picture
+
 CROWD = 96  # clients, more than the form has places
+STEPS = (1, 2, 4, 8, 16)  # clients, on the way to all of them
 
 
-class Server:
-    """A server in a process of its own, ended at the end."""
+@dataclass(frozen=True)
+class Asked:
+    """One request: what was right, what was said, and after how many seconds."""
 
-    def __init__(self, command: list[str], port: int):
-        self.port = port
-        self._process = subprocess.Popen(
-            [sys.executable, *command, "--port", str(port), "--rate", "0"],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def __enter__(self):
-        for _ in range(600):
-            try:
-                status, _, _ = ask(self.port, "GET", "/")
-                if status == 200:
-                    return self
-            except OSError:
-                time.sleep(0.1)
-        raise SystemExit("error: the server did not start.")
-
-    def __exit__(self, *_):
-        self._process.terminate()
-        self._process.wait()
-
-    def memory(self) -> float:
-        """Return MiB of the server and its children; what they share counts once."""
-        waiting, total = [self._process.pid], 0
-        while waiting:
-            process = Path(f"/proc/{waiting.pop()}")
-            try:
-                for tasks in process.glob("task/*/children"):
-                    waiting += [int(child) for child in tasks.read_text().split()]
-                text = (process / "smaps_rollup").read_text()
-            except OSError:  # ended in the meantime
-                continue
-            total += int(text.partition("\nPss:")[2].split()[0])
-        return total / 1024
-
-
-def ask(port: int, method: str, path: str, body=None, headers=None):
-    """Return status, header Retry-After and content of one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=180)
-    try:
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.getheader("Retry-After"), answer.read()
-    finally:
-        connection.close()
-
-
-def ask_form(port: int, files: list[bytes]) -> Callable[[int], int]:
-    """Return what asks the form's API; it returns the status."""
-    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    path = "/api/predict?anyway=1&overlay=1"
-
-    def client(number: int) -> int:
-        body = head + files[number % len(files)] + b"\r\n--x--\r\n"
-        status, again, _ = ask(port, "POST", path, body, headers)
-        return -status if status == 503 and not again else status
-
-    return client
-
-
-def ask_demo(port: int, files: list[bytes]) -> Callable[[int], int]:
-    """Return what asks the demo through its queue, as the page does."""
-    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpeg"\r\n'
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-
-    def client(number: int) -> int:
-        body = head + b"\r\n" + files[number % len(files)] + b"\r\n--x--\r\n"
-        status, _, answer = ask(port, "POST", "/gradio_api/upload", body, headers)
-        if status != 200:
-            return status
-        file = {"path": json.loads(answer)[0], "meta": {"_type": "gradio.FileData"}}
-        body = json.dumps({"data": [file, True, False]})
-        path, plain = "/gradio_api/call/predict", {"Content-Type": "application/json"}
-        status, _, answer = ask(port, "POST", path, body, plain)
-        if status != 200:
-            return status
-        event = json.loads(answer)["event_id"]
-        _, _, answer = ask(port, "GET", f"{path}/{event}")
-        return 200 if b"event: complete" in answer else 500
-
-    return client
+    right: Outcome
+    said: Outcome
+    seconds: float
 
 
 def press(
-    client: Callable[[int], int], clients: int, seconds: float, memory: Callable
-) -> tuple[list[tuple[int, float]], list[float]]:
+    app: App, files: Sequence[tuple[bytes, Outcome]], clients: int, seconds: float
+) -> tuple[list[Asked], list[float]]:
     """Let clients ask for some seconds; 0: each once, all at the same time.
 
     Returns:
-        Status and seconds of each request; MiB of the server every second.
+        Each request, and MiB that the server and its workers hold, every second.
     """
-    done, held = [], []
+    asked, held = [], []
     end = time.perf_counter() + seconds
     together = threading.Barrier(clients)
 
-    def work(first: int) -> None:
+    def work(number: int) -> None:
         together.wait()
-        number = first
         while True:
+            data, right = files[number % len(files)]
             begun = time.perf_counter()
-            try:
-                status = client(number)
-            except OSError:
-                status = 0
-            done.append((status, time.perf_counter() - begun))
+            said = app.send(data)
+            asked.append(Asked(right, said, time.perf_counter() - begun))
             number += clients
             if time.perf_counter() > end:
                 return
@@ -146,25 +64,25 @@ def press(
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        held.append(memory())
+        held.append(sum(app.memory()))
         time.sleep(1)
-    return done, held
+    return asked, held
 
 
-def summarise(name: str, clients: int, done: list, held: list, seconds: float) -> list:
+def summarise(
+    name: str, clients: int, asked: list[Asked], held: list[float], seconds: float
+) -> list:
     """Return the cells of one row."""
-    good = [taken for status, taken in done if status == 200]
-    others = Counter(status for status, _ in done if status != 200)
-    p50, p95 = np.quantile(good, [0.5, 0.95])
+    good = [each.seconds for each in asked if each.said.agrees(each.right)]
+    others = Counter(e.said.said for e in asked if not e.said.agrees(e.right))
     fifth = max(1, len(held) // 5)
     return [
         name,
         clients,
-        len(done),
-        ", ".join(f"{n} x {status}" for status, n in others.items()) or "none",
+        len(asked),
+        ", ".join(f"{n} x {said}" for said, n in others.items()) or "none",
         f"{len(good) / seconds:.1f}",
-        f"{p50:.2f}",
-        f"{p95:.2f}",
+        *(f"{x:.2f}" for x in np.quantile(good, [0.5, 0.95])),
         f"{max(held[fifth : 2 * fifth] or held):.0f}, {max(held[-fifth:]):.0f}",
     ]
 
@@ -175,37 +93,39 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="DIR")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--port", type=int, default=5081)
     parser.add_argument("--plots", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     print(f"{machine()}\n")
-    files = read_folder(args.source, 20)
+    classifier = load_classifier()
+    files = [
+        (data, expected(classifier, read_picture, data))
+        for data in read_folder(args.source, 20)
+    ]
     rows, curve = [], []
-    with Server(["-m", "web.serve"], args.port) as server:
-        form = ask_form(args.port, files)
-        for clients in (1, 2, 4, 8, 16):
-            taken = max(5.0, args.seconds / 8)
-            done, held = press(form, clients, taken, server.memory)
-            rows.append(summarise("form", clients, done, held, taken))
-            curve.append((clients, float(rows[-1][4]), float(rows[-1][6])))
-        done, held = press(form, args.clients, args.seconds, server.memory)
-        rows.append(summarise("form", args.clients, done, held, args.seconds))
-        curve.append((args.clients, float(rows[-1][4]), float(rows[-1][6])))
-        crowd, _ = press(form, CROWD, 0, server.memory)
-    with Server(["demo.py"], args.port + 1) as server:
-        demo = ask_demo(args.port + 1, files)
-        done, held = press(demo, args.clients, args.seconds, server.memory)
-        rows.append(summarise("demo's queue", args.clients, done, held, args.seconds))
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        form = GunicornApp("--rate", "0", folder=place)
+        for clients in (*STEPS, args.clients):
+            long = args.seconds if clients == args.clients else args.seconds / 8
+            row = summarise("form", clients, *press(form, files, clients, long), long)
+            rows.append(row)
+            curve.append((clients, float(row[4]), float(row[6])))
+        crowd, _ = press(form, files, CROWD, 0)
+        form.end()
+        demo = GradioApp("--rate", "0", folder=place)
+        asked, held = press(demo, files, args.clients, args.seconds)
+        demo.end()
+    rows.append(summarise("demo's queue", args.clients, asked, held, args.seconds))
     head = ["server", "clients", "requests", "not answered", "answers/s"]
     head += ["s, median", "s, 95 %", "MiB: early, late"]
     print(table(head, rows))
-    full = [taken for status, taken in crowd if status == 503]
-    answered = sum(status == 200 for status, _ in crowd)
+    away = [each.seconds for each in crowd if each.said.is_turned_away]
+    answered = sum(each.said.agrees(each.right) for each in crowd)
     print(
         f"\n{CROWD} clients at once against the form: {answered} answered, "
-        f"{len(full)} got 503 with Retry-After, the slowest of these after "
-        f"{max(full, default=0):.2f} s; anything else: "
-        f"{len(crowd) - answered - len(full)}."
+        f"{len(away)} got 503 with Retry-After, the slowest of these after "
+        f"{max(away, default=0):.2f} s; anything else: "
+        f"{len(crowd) - answered - len(away)}."
     )
     if args.plots:
         draw(curve, args.plots / "clients.png")

@@ -25,7 +25,8 @@ from web.many import MAX_TOTAL
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 150
-_FULL = (429, 503, 507)
+_COME_AGAIN = (429, 503)
+_FULL = (*_COME_AGAIN, 507)
 _BOUNDARY = "pneumonia-traffic"
 
 
@@ -40,6 +41,11 @@ class Outcome:
 
     said: str
     probability: float | None = None
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Return whether a server that was full said so."""
+        return self.said.startswith("not let in")
 
     @property
     def is_lost(self) -> bool:
@@ -84,7 +90,7 @@ class App(abc.ABC):
         folder: where it works, and keeps temporary files.
     """
 
-    file = ""
+    start = ()  # what Python is started with, from the project's folder
     field = ""
     upload = ""
     limit = 0  # bytes of an upload
@@ -92,16 +98,16 @@ class App(abc.ABC):
     def __init__(self, *arguments: str, folder: Path):
         self.port = free_port()
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / self.file, "--port", str(self.port), *arguments],
+            [sys.executable, *self.start, "--port", str(self.port), *arguments],
             cwd=folder,
-            env=os.environ | {"TMPDIR": str(folder)},
+            env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         end = time.monotonic() + 120
         while not self.ready():
             if self.process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"error: {self.file} does not start")
+                raise SystemExit(f"error: {self.start[-1]} does not start")
             time.sleep(0.2)
 
     def ready(self) -> bool:
@@ -109,6 +115,11 @@ class App(abc.ABC):
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.get("/")[0] == 200
         return False
+
+    def end(self) -> None:
+        """Stop it, and wait until it has stopped."""
+        self.process.terminate()
+        self.process.wait()
 
     def send(self, data: bytes) -> Outcome:
         """Send a picture; return what was said of it."""
@@ -132,11 +143,17 @@ class App(abc.ABC):
         return self.talk("POST", path, body, {"Content-Type": kind})
 
     def talk(self, method, path, body, headers) -> tuple[int, bytes]:
-        """Return status and body of a request over a connection of its own."""
+        """Return status and body of a request over a connection of its own.
+
+        Raises:
+            http.client.HTTPException: a full server did not say when to come again.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, TIMEOUT)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers)
             response = connection.getresponse()
+            if response.status in _COME_AGAIN and not response.getheader("Retry-After"):
+                raise http.client.HTTPException("no Retry-After")
             return response.status, response.read()
 
     def workers(self) -> list[psutil.Process]:
@@ -158,8 +175,8 @@ class App(abc.ABC):
 class FlaskApp(App):
     """The form."""
 
-    file, field, upload = "flask_app.py", "image", "/api/predict"
-    limit = MAX_BYTES
+    start = (ROOT / "flask_app.py",)
+    field, upload, limit = "image", "/api/predict", MAX_BYTES
 
     def ask(self, data: bytes) -> Outcome:
         """Send a picture; return what was said of it."""
@@ -177,11 +194,17 @@ class FlaskApp(App):
         return Outcome(answer["error"]["reason"])
 
 
+class GunicornApp(FlaskApp):
+    """The form as it runs in production."""
+
+    start = ("-m", "web.serve")
+
+
 class GradioApp(App):
     """The demo."""
 
-    file, field, upload = "demo.py", "files", "/gradio_api/upload"
-    limit = MAX_TOTAL
+    start = (ROOT / "demo.py",)
+    field, upload, limit = "files", "/gradio_api/upload", MAX_TOTAL
 
     def ask(self, data: bytes) -> Outcome:
         """Send a picture; return what was said of it."""

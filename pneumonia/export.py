@@ -79,8 +79,7 @@ def export(
     training, validation = data.split(data.load(source or record["source"]))
 
     full = build_graph(trained)
-    chosen = _spread_over_classes(training.labels, CALIBRATION_IMAGES)
-    small = quantise(full, data.as_input(training.images[chosen]))
+    small = quantise(full, calibration_images(training))
 
     clean = validation.inputs()
     copies = stress.mixed_copies(
@@ -154,19 +153,23 @@ def _file(name: str, content: bytes) -> dict:
     return {"file": name, "bytes": len(content), "sha256": digest}
 
 
+def calibration_images(training: data.Dataset) -> np.ndarray:
+    """Return what int8 is calibrated on: training images, both classes equally.
+
+    Returns:
+        float32 (CALIBRATION_IMAGES, 128, 128, 1) in [0, 1], always the same.
+    """
+    rng = np.random.default_rng(0)
+    each = CALIBRATION_IMAGES // len(LABELS)
+    chosen = [
+        rng.permutation(np.flatnonzero(training.labels == label))[:each]
+        for label in range(len(LABELS))
+    ]
+    return data.as_input(training.images[np.concatenate(chosen)])
+
+
 def _write_facts(out: Path, facts: dict) -> None:
     (out / "bundle.json").write_text(json.dumps(facts, indent=2) + "\n")
-
-
-def _spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
-    """Return `count` indices, both classes equally, always the same."""
-    rng = np.random.default_rng(0)
-    return np.concatenate(
-        [
-            rng.permutation(np.flatnonzero(labels == label))[: count // len(LABELS)]
-            for label in range(len(LABELS))
-        ]
-    )
 
 
 def _compare(trained, small, images, temperature, threshold) -> dict:

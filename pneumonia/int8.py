@@ -31,11 +31,9 @@ FLOAT_LAYERS = ("block1_conv1",)
 """Convolutions that stay float32. The first has one input channel, so it is 0.1 % of
 the work, and the grey values that it reads are rounded to 256 levels already."""
 
-_FLOAT_NODES = [
-    *(f"{name}{part}" for name in FLOAT_LAYERS for part in (".sum", "")),
-    "pool",  # the feature map stays float32, for the head and the heat map
-]
-_EVENNESS = 0.5  # 0 leaves the peaks as they are, 1 makes them equal
+EVENNESS = 0.5
+"""How far the channels' peaks are evened out: 0 leaves them, 1 makes them equal."""
+
 _WEAKEST = 0.1  # of the strongest peak; below, a channel may be dead by chance
 _DAMPING = 0.01  # of the inputs' mean square: weights are not bent to these images
 _POSITIONS = 64  # of each calibration image, whose surroundings a layer is fitted on
@@ -43,7 +41,14 @@ _BATCH = 8
 _COLUMNS = 128  # rounded before their errors are handed on to all the others
 
 
-def quantise(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
+def quantise(
+    model: onnx.ModelProto,
+    calibration: np.ndarray,
+    *,
+    float_layers: tuple[str, ...] = FLOAT_LAYERS,
+    evenness: float = EVENNESS,
+    careful: bool = True,
+) -> onnx.ModelProto:
     """Turn the convolutions into int8, the rest stays float32.
 
     Weights per output channel, activations by their extremes over the calibration
@@ -52,6 +57,9 @@ def quantise(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto
     Args:
         model: from `graph.build_graph`; stays as it is.
         calibration: float32 (n, 128, 128, 1) in [0, 1], training images.
+        float_layers: convolutions that stay float32.
+        evenness: as `EVENNESS`, in [0, 1].
+        careful: round weights as in `round_weights`, and not each to the nearest.
 
     Returns:
         The quantised graph.
@@ -63,15 +71,19 @@ def quantise(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto
         onnx.save(model, plain)
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
-    equalise(model, calibration)
-    round_weights(model, calibration)
-    return _write_int8(model, calibration)
+    if evenness:
+        equalise(model, calibration, evenness)
+    if careful:
+        round_weights(model, calibration, float_layers)
+    return _write_int8(model, calibration, float_layers)
 
 
-def equalise(model: onnx.ModelProto, calibration: np.ndarray) -> None:
+def equalise(
+    model: onnx.ModelProto, calibration: np.ndarray, evenness: float = EVENNESS
+) -> None:
     """Bring the peaks of a layer's channels closer to each other, in place.
 
-    Only part of the way (`_EVENNESS`): the next layer's weights have few levels, too.
+    Only part of the way: the next layer's weights have few levels, too.
     """
     nodes = _convolutions(model)
     peaks = _channel_peaks(model, calibration)
@@ -81,16 +93,20 @@ def equalise(model: onnx.ModelProto, calibration: np.ndarray) -> None:
         if node is nodes[-1]:  # the head and the heat map read it
             peak = np.ones_like(peak)
         even = peak.max() / np.maximum(peak, _WEAKEST * peak.max())
-        factor = even**_EVENNESS
+        factor = even**evenness
         kernel = kernel * factor[:, None, None, None] / before
         _set_weights(model, node, kernel, bias * factor)
         before = factor[:, None, None]
 
 
-def round_weights(model: onnx.ModelProto, calibration: np.ndarray) -> None:
+def round_weights(
+    model: onnx.ModelProto,
+    calibration: np.ndarray,
+    float_layers: tuple[str, ...] = FLOAT_LAYERS,
+) -> None:
     """Round the weights of the convolutions that become int8, in place."""
     for node in _convolutions(model):
-        if node.name in _FLOAT_NODES:
+        if node.name.removesuffix(".sum") in float_layers:
             continue
         kernel, bias = _weights(model, node)
         inputs = _surroundings(model, node, calibration)
@@ -200,7 +216,11 @@ def _set_weights(
         constants[name].CopyFrom(numpy_helper.from_array(values, name))
 
 
-def _write_int8(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
+def _write_int8(
+    model: onnx.ModelProto,
+    calibration: np.ndarray,
+    float_layers: tuple[str, ...] = FLOAT_LAYERS,
+) -> onnx.ModelProto:
     """Let ONNX Runtime's tool measure the activations and write the int8 graph."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -227,7 +247,10 @@ def _write_int8(model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelPr
             Reader(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu", "MaxPool"],
-            nodes_to_exclude=_FLOAT_NODES,
+            nodes_to_exclude=[
+                *(f"{name}{part}" for name in float_layers for part in (".sum", "")),
+                "pool",  # the feature map stays float32, for the head and the heat map
+            ],
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,

@@ -68,7 +68,7 @@ def test_equalising_changes_nothing_but_the_spread_of_peaks(toy, images):
     ):
         alive = before > int8._WEAKEST * before.max()
         spreads = [np.log(peaks[alive]).std() for peaks in (before, after)]
-        assert spreads[1] == pytest.approx(spreads[0] * (1 - int8._EVENNESS), rel=0.01)
+        assert spreads[1] == pytest.approx(spreads[0] * (1 - int8.EVENNESS), rel=0.01)
 
 
 def test_rounding_makes_good_for_its_errors(toy, images):
