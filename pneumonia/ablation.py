@@ -6,18 +6,22 @@ with the last three, which were trained for long, one after the other.
 """
 
 import json
+import shlex
 from pathlib import Path
 
 import keras
 import numpy as np
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from . import balance, calibrate, data, network, stress, train
+from . import balance, calibrate, data, groups, network, stress, train
 from .metrics import METRICS
 from .patients import validation_mask
-from .steps import ROWS, Row
+from .steps import ALL, LEFT_OUT, ROWS, Row
 
 STRESS_COPIES = 3
+RANKED = ("clean_auroc", "stress_auroc", "against_thumbnail_auroc", "worst_auroc")
+LEAST_RANKED = 5  # rows; fewer say nothing of an order
 
 
 def ablate(
@@ -40,7 +44,7 @@ def ablate(
         warm_up: the run that rows go on from: `train --recipe warm-up`.
         adults: a data set of adults, measured on; rows may train on it too.
         table: file that the figures are added to; None: `ablation.json` in `out`.
-        rows: keys of `ROWS` to train and measure; None: none, collect what there is.
+        rows: keys of `steps.ALL` to train and measure; None: collect what there is.
         seeds: each row is trained once with each.
         backbone_weights: as in `network.build`, for rows that don't use the warm-up.
         precision: as in `train.train`.
@@ -56,12 +60,12 @@ def ablate(
     _, validation = data.split(dataset)
     grown_up = data.load(adults)
     for name in rows or ():
-        if name not in ROWS:
-            raise train.RunError(f"no row {name}; expected one of {', '.join(ROWS)}")
+        if name not in ALL:
+            raise train.RunError(f"no row {name}; expected one of {', '.join(ALL)}")
         for seed in seeds:
             run = out / f"{name}-{seed}"
             if not (run / "curves.png").exists():
-                row = ROWS[name]
+                row = ALL[name]
                 train.train(
                     source,
                     run,
@@ -70,6 +74,7 @@ def ablate(
                     backbone_weights=backbone_weights,
                     start=_start(row, out, warm_up, seed),
                     extra=adults if row.adults else None,
+                    leave_out=row.leave_out,
                     seed=seed,
                     precision=precision,
                     resume=(run / "last.weights.h5").exists(),
@@ -123,7 +128,7 @@ def measure_run(
         keras.config.set_dtype_policy("float32")
     clean, stressed = views[0], np.concatenate(views[1:])
     labels = np.tile(validation.labels, STRESS_COPIES)
-    groups = np.tile(validation.groups, STRESS_COPIES)
+    patients = np.tile(validation.groups, STRESS_COPIES)
     thumbnail = np.tile(
         balance.overlap_weights(
             validation.images, validation.labels, validation.groups
@@ -135,7 +140,7 @@ def measure_run(
         name: float(roc_auc_score(labels[names == name], stressed[names == name]))
         for name in stress.FAMILIES
     }
-    half = validation_mask(groups, 0.05)  # of the tenth that is held out
+    half = validation_mask(patients, 0.05)  # of the tenth that is held out
     blind = calibrate.choose_threshold(validation.labels, clean)
     once = np.ones(len(labels))
     chosen = np.where(
@@ -159,6 +164,24 @@ def measure_run(
         "adult_auroc": float(roc_auc_score(adults.labels, of_adults)),
         "adults": len(of_adults),
         "families": by_family,
+        "groups": {
+            name: _measure_group(validation, clean, name) for name in groups.GROUPS
+        },
+    }
+
+
+def _measure_group(
+    validation: data.Dataset, margins: np.ndarray, name: str
+) -> dict[str, float]:
+    """Return a group's AUROC, and how much of it is right at the others' threshold."""
+    inside, labels = groups.mask(validation, name), validation.labels
+    chosen = groups.with_other_class(validation, name)
+    threshold = calibrate.choose_threshold(labels[~inside], margins[~inside])
+    right = (margins[inside] >= threshold) == labels[inside]
+    return {
+        "images": int(inside.sum()),
+        "auroc": float(roc_auc_score(labels[chosen], margins[chosen])),
+        "right": float(right.mean()),
     }
 
 
@@ -179,30 +202,72 @@ def collect(out: str | Path, table: str | Path) -> dict:
     Returns:
         `rows`: name, what, command, each seed's figures under `runs`, and for each
         figure its mean and spread (largest minus smallest over seeds; None for one).
+        `left_out`: the like, with the group, and its figures where it was seen and
+        where not. `ranking`: for each figure on children its rank correlation with the
+        AUROC on adults, over the rows that saw none.
     """
     runs: dict[str, dict[str, dict]] = {}
     if Path(table).exists():
-        for row in json.loads(Path(table).read_text())["rows"]:
+        known = json.loads(Path(table).read_text())
+        for row in [*known["rows"], *known.get("left_out", ())]:
             runs[row["name"]] = row["runs"]
     for path in sorted(Path(out).glob("*/measured.json")):
         name, _, seed = path.parent.name.rpartition("-")
-        if name in ROWS:
+        if name in ALL:
             runs.setdefault(name, {})[seed] = json.loads(path.read_text())
+    rows = [_describe(name, runs[name]) for name in ROWS if name in runs]
     return {
         "what": __doc__.partition("\n\n")[2].strip(),
-        "rows": [_describe(name, runs[name]) for name in ROWS if name in runs],
+        "rows": rows,
+        "ranking": _rank([row for row in rows if _saw_no_adults(row["name"])]),
+        "left_out": [
+            {
+                "group": row.leave_out,
+                **_describe(name, runs[name]),
+                "seen": _group_spread(runs.get(row.recipe, {}), row.leave_out),
+                "unseen": _group_spread(runs[name], row.leave_out),
+            }
+            for name, row in LEFT_OUT.items()
+            if name in runs
+        ],
     }
+
+
+def _saw_no_adults(name: str | None) -> bool:
+    """Tell whether neither a row nor what it goes on from saw adults."""
+    return name is None or not ROWS[name].adults and _saw_no_adults(ROWS[name].start)
+
+
+def _rank(rows: list[dict]) -> dict:
+    """Return how figures on children order rows as adults do (Spearman)."""
+    if len(rows) < LEAST_RANKED:
+        return {}
+    truth = [row["adult_auroc"]["mean"] for row in rows]
+    return {
+        "rows": len(rows),
+        "figures": {
+            key: float(spearmanr([row[key]["mean"] for row in rows], truth).statistic)
+            for key in RANKED
+        },
+    }
+
+
+def _group_spread(runs: dict[str, dict], group: str) -> dict:
+    """Return mean and spread of a group's figures over seeds."""
+    found = [run["groups"][group] for run in runs.values() if "groups" in run]
+    return {key: _spread([one[key] for one in found]) for key in (found or [{}])[0]}
 
 
 def _describe(name: str, runs: dict[str, dict]) -> dict:
     measured = list(runs.values())
     figures = [key for key, value in measured[0].items() if isinstance(value, float)]
     seeds = sorted(int(seed) for seed in runs)
+    row = shlex.join(["--rows", name, "--seeds", *map(str, seeds)])
     return {
         "name": name,
-        "what": ROWS[name].what,
+        "what": ALL[name].what,
         "command": "python -m pneumonia ablate DIR --out RUNS --from-run WARM-UP "
-        f"--adults ADULTS --rows {name} --seeds {' '.join(map(str, seeds))}",
+        f"--adults ADULTS {row}",
         "seeds": seeds,
         "worst_family": min(
             stress.FAMILIES,

@@ -8,7 +8,7 @@ Model Reporting", FAT* 2019.
 import json
 from pathlib import Path
 
-from . import card_audit, card_bundle, card_findings
+from . import card_audit, card_bundle, card_findings, card_steps
 from .card_words import bullets, command, interval, number, share, table
 from .classifier import BUNDLE
 
@@ -88,7 +88,7 @@ def write_card(
         "What goes wrong": card_findings.failures(report, audit, adults),
         "Adults": card_findings.adults(adults),
         "Shortcut audit": card_audit.shortcuts(audit),
-        "What each step brought": card_findings.ablation(found["ablation"]),
+        "What each step brought": card_steps.ablation(found["ablation"]),
         "Official test split": _official(found["test"]),
         "How it was trained": card_bundle.training(facts),
         "Make it again": card_bundle.again(facts),

@@ -1,4 +1,4 @@
-"""What the model card says of weaknesses: stress, adults, failures, ablation.
+"""What the model card says of weaknesses: stress, adults, failures.
 
 Every sentence is chosen by the numbers, so that it can't outlive them.
 """
@@ -199,49 +199,3 @@ def adults(report: dict | None) -> str:
             ),
         ]
     )
-
-
-def ablation(found: dict | None) -> str:
-    """Write the ablation, its columns taken from the file."""
-    if not found:
-        return NOT_MEASURED
-    rows = found["rows"]
-
-    def is_measured(value: object) -> bool:
-        return isinstance(value, dict) and {"mean", "spread"} <= value.keys()
-
-    keys = list(dict.fromkeys(k for r in rows for k, v in r.items() if is_measured(v)))
-    texts = [k for k in ("worst_family",) if any(k in row for row in rows)]
-
-    def cell(value: dict | None) -> str:
-        if value is None:
-            return ""
-        if value["spread"] is None:  # one seed has none
-            return number(value["mean"])
-        return f"{number(value['mean'])} ({number(value['spread'])})"
-
-    parts = [
-        found["what"],
-        table(
-            ["step", "what", "seeds", *(_title(k) for k in [*keys, *texts])],
-            [
-                (
-                    row["name"],
-                    row["what"],
-                    ", ".join(map(str, row["seeds"])),
-                    *(cell(row.get(key)) for key in keys),
-                    *(row.get(key, "") for key in texts),
-                )
-                for row in rows
-            ],
-        ),
-        "In parentheses: largest minus smallest over the seeds.",
-    ]
-    commands = [part["command"] for part in [*rows, found] if "command" in part]
-    if commands:
-        parts.append(command(*dict.fromkeys(commands)))
-    return "\n\n".join(parts)
-
-
-def _title(key: str) -> str:
-    return key.replace("_", " ").replace("auroc", "AUROC").replace("ece", "ECE")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from . import augment
+from . import augment, groups
 
 _FAMILIES = augment.DEFAULT.split("+")
 
@@ -22,6 +22,7 @@ class Row:
         recipe: where it differs from "row".
         start: the row that it goes on from, with the same seed; None: VGG19's weights.
         adults: trains on the extra data set too.
+        leave_out: a group of `groups.GROUPS` that it must not see.
     """
 
     what: str
@@ -29,6 +30,7 @@ class Row:
     recipe: str = "row"
     start: str | None = "warm-up"
     adults: bool = False
+    leave_out: str | None = None
 
 
 ROWS = {
@@ -101,3 +103,13 @@ ROWS = {
     ),
 }
 """The table's rows by name."""
+
+LEFT_OUT = {
+    f"without {name}": Row(
+        f"the warm-up without {name}", recipe="warm-up", start=None, leave_out=name
+    )
+    for name in groups.GROUPS
+}
+"""Rows that leave one group out of the warm-up, by name: what an unseen one costs."""
+
+ALL = ROWS | LEFT_OUT

@@ -317,6 +317,22 @@ def test_ablation_columns_come_from_the_file(folder):
     assert "python -m pneumonia train DIR --recipe seed" in shown
 
 
+def test_ablation_says_what_it_teaches(folder):
+    spread = {"mean": 0.9, "spread": None}
+    figures = {"images": {"mean": 59.0, "spread": None}, "auroc": spread}
+    figures["right"] = spread
+    unseen = {**figures, "right": {"mean": 0.25, "spread": None}}
+    taught = {
+        "ranking": {"rows": 7, "figures": {"clean_auroc": -0.5}},
+        "left_out": [{"group": "virus", "seen": figures, "unseen": unseen}],
+    }
+    put(folder, ablation=ablation() | taught)
+    shown = section(write_card(folder), "What each step brought")
+    assert "The 7 rows" in shown
+    assert "| clean AUROC | -0.50 |" in shown
+    assert "| virus | 59 | 0.900 | 0.900 | 90.0 % | 25.0 % |" in shown
+
+
 def test_official_test_is_empty_until_it_is_supplied(folder, tmp_path):
     empty = section(write_card(folder), "Official test split")
     assert "Not measured yet" in empty

@@ -77,9 +77,9 @@ MAY_IMPORT = {
         *{"calibrate", "classifier", "data", "groups", "metrics", "network", "plots"},
         *{"patients", "stress"},
     },
-    "steps": {"augment"},
+    "steps": {"augment", "groups"},
     "ablation": {
-        *{"steps", "balance", "calibrate", "data", "metrics", "network"},
+        *{"steps", "balance", "calibrate", "data", "groups", "metrics", "network"},
         *{"patients", "stress", "train"},
     },
     "regions": set(),
@@ -97,8 +97,10 @@ MAY_IMPORT = {
     "card_bundle": {"card_words", "classifier"},
     "card_findings": {"card_words", "classifier"},
     "card_audit": {"card_words", "classifier"},
+    "card_steps": {"card_words"},
     "card": {
-        *{"card_audit", "card_bundle", "card_findings", "card_words", "classifier"},
+        *{"card_audit", "card_bundle", "card_findings", "card_steps", "card_words"},
+        "classifier",
     },
     "arguments": {"classifier"},
     "__main__": {

@@ -117,21 +117,57 @@ def test_overlap_weights_leave_the_thumbnail_at_chance():
 
 
 def test_rows_of_the_ablation_are_recipes():
-    for row in ablation.ROWS.values():
+    for row in ablation.ALL.values():
         changed = adjust(RECIPES[row.recipe], row.settings)
         assert (changed != RECIPES[row.recipe]) == bool(row.settings)
-    assert len({str(row) for row in ablation.ROWS.values()}) == len(ablation.ROWS)
+    assert len({str(row) for row in ablation.ALL.values()}) == len(ablation.ALL)
+
+
+def measured(auroc: float, adults: float = 0.5, right: float = 0.9) -> dict:
+    of_group = {"images": 9, "auroc": auroc, "right": right}
+    return {
+        **dict.fromkeys(ablation.RANKED, auroc),
+        "adult_auroc": adults,
+        "families": dict.fromkeys(stress.FAMILIES, auroc),
+        "groups": dict.fromkeys(groups.GROUPS, of_group),
+    }
+
+
+def put_run(folder, name, seed, figures):
+    run = folder / f"{name}-{seed}"
+    run.mkdir(parents=True)
+    (run / "measured.json").write_text(json.dumps(figures))
+
+
+def test_table_says_what_an_unseen_group_costs(tmp_path):
+    put_run(tmp_path, "warm-up", 0, measured(0.9))
+    put_run(tmp_path, "warm-up", 1, measured(0.8))
+    put_run(tmp_path, "without virus", 0, measured(0.6, right=0.5))
+    (row,) = ablation.collect(tmp_path, tmp_path / "none.json")["left_out"]
+    assert row["group"] == "virus"
+    assert row["seen"]["auroc"]["mean"] == pytest.approx(0.85)
+    assert row["unseen"]["auroc"]["mean"] == pytest.approx(0.6)
+    assert row["unseen"]["right"]["mean"] == pytest.approx(0.5)
+    assert "--rows 'without virus'" in row["command"]
+
+
+def test_ranking_compares_rows_that_saw_no_adults(tmp_path):
+    names = ["seed", "warm-up", "mirror", "ours", "mixup"]
+    for place, name in enumerate(names):
+        put_run(tmp_path, name, 0, measured(0.5 + place / 10, adults=0.9 - place / 10))
+    put_run(tmp_path, "ours+adults", 0, measured(0.99, adults=0.99))
+    ranking = ablation.collect(tmp_path, tmp_path / "none.json")["ranking"]
+    assert ranking["rows"] == len(names)
+    assert ranking["figures"]["stress_auroc"] == pytest.approx(-1)
 
 
 def test_table_shows_mean_and_spread_over_seeds(tmp_path):
     table = {}
     for seed, value in enumerate((0.9, 0.8)):  # one after the other, into one table
-        run = tmp_path / str(seed) / f"ours-{seed}"
-        run.mkdir(parents=True)
-        families = {**dict.fromkeys(stress.FAMILIES, value), "JPEG": value / 2}
-        measured = {"stress_auroc": value, "adults": 9, "families": families}
-        (run / "measured.json").write_text(json.dumps(measured))
-        table = ablation.collect(run.parent, tmp_path / "ablation.json")
+        figures = measured(value)
+        figures["families"]["JPEG"] = value / 2
+        put_run(tmp_path / str(seed), "ours", seed, figures)
+        table = ablation.collect(tmp_path / str(seed), tmp_path / "ablation.json")
         (tmp_path / "ablation.json").write_text(json.dumps(table))
     (row,) = table["rows"]
     assert row["worst_family"] == "JPEG"
