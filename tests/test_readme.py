@@ -1,5 +1,6 @@
 """The README's examples for programs do what it says, against running apps."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from pneumonia.classifier import BUNDLE
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+QUALITY = ("report", "adults")
 
 
 def example(language: str, word: str) -> str:
@@ -17,6 +21,26 @@ def example(language: str, word: str) -> str:
     blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
     (block,) = [block for block in blocks if word in block]
     return block
+
+
+def test_quality_is_what_was_measured():
+    report, adults = (
+        json.loads((BUNDLE / f"{name}.json").read_text()) for name in QUALITY
+    )
+    stress = report["stress"]
+    worst = stress["families"][stress["worst"]["specificity"]]
+    measured = [report, stress["all"], worst, adults]
+    names = ("auroc", "accuracy", "sensitivity", "specificity")
+    shown = README.partition("| ECE |")[2].splitlines()[2:6]
+    for row, found in zip(shown, measured, strict=True):
+        cells = [
+            f"{found[name]['value']:.3f} "
+            f"({found[name]['ci95'][0]:.3f}-{found[name]['ci95'][1]:.3f})"
+            for name in names
+        ]
+        assert f"| {' | '.join(cells)} | {found['ece']['value']:.3f} |" in row
+    low, high = (round(100 * p) for p in report["uncertain_band"])
+    assert f"from {low} % to {high} %" in README
 
 
 @pytest.mark.parametrize(
