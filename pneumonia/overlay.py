@@ -21,7 +21,7 @@ COLOUR_MAPS = {
 }
 """Evenly spaced points (red, green, blue), each in [0, 255], from 0 to 1."""
 
-_ROWS = 16  # of a band
+_ROWS = 24  # of a band
 
 STRENGTH = 0.6
 """Opacity of the colour where the map is 1, unless somebody asks for another."""
