@@ -52,6 +52,13 @@ def _train(args: argparse.Namespace) -> None:
     print(f"run kept in {out}; next: python -m pneumonia export {out} --out BUNDLE")
 
 
+def _average(args: argparse.Namespace) -> None:
+    from . import soup
+
+    out = soup.average(args.runs, args.out)
+    print(f"run kept in {out}; next: python -m pneumonia export {out} --out BUNDLE")
+
+
 def _ablate(args: argparse.Namespace) -> None:
     from . import ablation
 
@@ -202,6 +209,7 @@ _COMMANDS = (
     _data,
     _download,
     _train,
+    _average,
     _ablate,
     _evaluate,
     _audit,

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from . import balance, calibrate, data, groups, network, stress, train
+from . import balance, calibrate, data, groups, network, soup, stress, train
 from .metrics import METRICS
 from .patients import validation_mask
 from .steps import ALL, LEFT_OUT, ROWS, Row
@@ -53,7 +53,7 @@ def ablate(
         What the table holds, as in `collect`.
 
     Raises:
-        train.RunError: no such row.
+        runs.RunError: no such row, or nothing to average.
     """
     out = Path(out)
     dataset = data.load(source)
@@ -62,10 +62,13 @@ def ablate(
     for name in rows or ():
         if name not in ALL:
             raise train.RunError(f"no row {name}; expected one of {', '.join(ALL)}")
+        row = ALL[name]
         for seed in seeds:
             run = out / f"{name}-{seed}"
-            if not (run / "curves.png").exists():
-                row = ALL[name]
+            if row.mean_of:
+                if not (run / "best.weights.h5").exists():
+                    soup.average(sorted(out.glob(f"{row.mean_of}-[0-9]*")), run)
+            elif not (run / "curves.png").exists():
                 train.train(
                     source,
                     run,

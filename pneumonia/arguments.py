@@ -57,7 +57,11 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="run folder"
     )
-    sub.add_argument("--recipe", default="default", help="default, seed, warm-up, row")
+    sub.add_argument(
+        "--recipe",
+        default="default",
+        help="default, refine, finish, polish, seed, warm-up or row",
+    )
     backbone(sub)
     sub.add_argument("--epochs", type=int, metavar="N", help="most epochs")
     sub.add_argument(
@@ -93,6 +97,10 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--resume", action="store_true", help="go on with the run in --out"
     )
+
+    sub = command("average", "average the weights of runs that share their start")
+    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="the new")
 
     sub = command("ablate", "train and measure what each step of the recipe buys")
     sub.add_argument("source", type=Path, help=source_help)

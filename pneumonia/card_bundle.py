@@ -73,7 +73,7 @@ def training(facts: dict) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in training["versions"].items())
     return "\n\n".join(
         [
-            f"Recipe `{training['recipe']}`, seed {training['seed']}, precision "
+            f"Recipe `{training['recipe']}`, {_seed(training)}, precision "
             f"{training['precision']}; {versions}. Its settings, explained in "
             "`pneumonia/recipe.py`:",
             table(
@@ -94,6 +94,12 @@ def training(facts: dict) -> str:
             f"{number(fidelity['least_map_correlation'])} at worst.",
         ]
     )
+
+
+def _seed(training: dict) -> str:
+    if averaged := training.get("averaged"):
+        return f"mean of the weights of {len(averaged)} runs ({', '.join(averaged)})"
+    return f"seed {training['seed']}"
 
 
 def again(facts: dict) -> str:

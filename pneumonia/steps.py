@@ -23,6 +23,7 @@ class Row:
         start: the row that it goes on from, with the same seed; None: VGG19's weights.
         adults: trains on the extra data set too.
         leave_out: a group of `groups.GROUPS` that it must not see.
+        mean_of: nothing is trained: the weights of all seeds of that row, averaged.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Row:
     start: str | None = "warm-up"
     adults: bool = False
     leave_out: str | None = None
+    mean_of: str | None = None
 
 
 ROWS = {
@@ -44,6 +46,10 @@ ROWS = {
     "warm-up": Row("what the rows start from", recipe="warm-up", start=None),
     "mirror": Row("no change but mirroring", {"augmentation": "mirror"}),
     "ours": Row("all families of changes"),
+    "no moving average": Row(
+        "the last weights instead of their moving average", {"average": "none"}
+    ),
+    "seeds averaged": Row("the weights of all seeds of `ours`", mean_of="ours"),
     "ours+transfer": Row(
         "and tone and frame of other images",
         {"augmentation": augment.DEFAULT + "+transfer"},

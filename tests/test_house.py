@@ -78,8 +78,18 @@ MAY_IMPORT = {
         *{"patients", "stress"},
     },
     "steps": {"augment", "groups"},
+    "soup": {"network", "runs"},
     "ablation": {
-        *{"steps", "balance", "calibrate", "data", "groups", "metrics", "network"},
+        *{
+            "soup",
+            "steps",
+            "balance",
+            "calibrate",
+            "data",
+            "groups",
+            "metrics",
+            "network",
+        },
         *{"patients", "stress", "train"},
     },
     "regions": set(),
@@ -108,7 +118,7 @@ MAY_IMPORT = {
         "arguments",
         *{"audit", "batch", "card", "classifier", "cluster", "data", "evaluate"},
         "export",
-        *{"gate_fit", "train"},
+        *{"gate_fit", "soup", "train"},
     },
 }
 

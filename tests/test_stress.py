@@ -120,6 +120,7 @@ def test_rows_of_the_ablation_are_recipes():
     for row in ablation.ALL.values():
         changed = adjust(RECIPES[row.recipe], row.settings)
         assert (changed != RECIPES[row.recipe]) == bool(row.settings)
+        assert row.mean_of is None or row.mean_of in ablation.ROWS
     assert len({str(row) for row in ablation.ALL.values()}) == len(ablation.ALL)
 
 

@@ -1,6 +1,7 @@
 """From a folder to a bundle, on drawings: train, stop, resume, export, evaluate."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -379,6 +380,30 @@ def test_group_left_out_is_not_trained_on(drawings, tmp_path):
     training, _ = split(load(drawings, progress=False))
     left = len(training.labels) - record["training_images"]
     assert left == pytest.approx(len(training.labels) / 4, abs=2)
+
+
+def test_runs_of_one_start_are_averaged(run, tmp_path):
+    other, mean = tmp_path / "other", tmp_path / "mean"
+    shutil.copytree(run, other)
+    changed = network.load(run)
+    changed.classifier.set_weights([w + 1 for w in changed.classifier.get_weights()])
+    changed.classifier.save_weights(other / "best.weights.h5")
+    with pytest.raises(SystemExit, match="at least two runs"):
+        main(["average", str(run), "--out", str(mean)])
+    main(["average", str(run), str(other), "--out", str(mean)])
+    for one, half in zip(
+        network.load(run).classifier.get_weights(),
+        network.load(mean).classifier.get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(half, one + 0.5, atol=1e-5)
+    record = json.loads((mean / "run.json").read_text())
+    assert record["averaged"] == [run.name, "other"]
+    with pytest.raises(SystemExit, match="holds a run already"):
+        main(["average", str(run), str(other), "--out", str(mean)])
+    (other / "run.json").write_text(json.dumps(record | {"started_from": "elsewhere"}))
+    with pytest.raises(SystemExit, match="differ in started_from"):
+        main(["average", str(run), str(other), "--out", str(tmp_path / "no")])
 
 
 def test_keras_network_of_the_bundle_answers_as_the_graph_does(
