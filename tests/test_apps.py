@@ -14,6 +14,7 @@ import gradio_client
 import numpy as np
 import pytest
 from dicoms import make as make_dicom
+from gradio.route_utils import delete_files_created_by_app
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
@@ -296,6 +297,15 @@ def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
 def private_folders(pid: int) -> list[Path]:
     places = {Path("/dev/shm"), Path(tempfile.gettempdir())}
     return [path for place in places for path in place.glob(f"pneumonia-{pid}-*")]
+
+
+def test_the_demo_keeps_its_drawings_when_uploads_go(classifier):
+    app = demo.build_demo(classifier, read_picture)
+    drawings = {path.name for path in phantoms()}
+    delete_files_created_by_app(app, None)  # as Gradio does every half minute
+    app.private_cache.sweep()
+    assert {path.name for path in app.private_cache.folder.rglob("*.png")} == drawings
+    app.private_cache.close()
 
 
 def test_demo_answers_only_with_the_password(classifier, tmp_path):

@@ -85,6 +85,7 @@ def build(classifier: Classifier, read: Callable) -> None:
                     name, icon=path, size="sm", min_width=80, elem_classes="drawing"
                 )
                 drawing.click(functools.partial(show, str(path)), None, **private)
+                drawing.keep_in_cache.add(drawing.icon["path"])  # not an upload
     _add_endpoint(classifier, read, image)
 
 
