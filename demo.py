@@ -147,6 +147,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.mcp and not importlib.util.find_spec("mcp"):
         parser.error("--mcp needs the package mcp: pip install -e .[apps,mcp]")
+    if args.mcp and args.auth:  # Gradio's tool can't pass Gradio's own login
+        parser.error(
+            "--mcp can't ask for a password: start it without --auth and without "
+            "$PNEUMONIA_AUTH, and put a proxy that asks before it."
+        )
     door.check_access(parser, args, shared=args.share)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("pneumonia").setLevel(logging.INFO)

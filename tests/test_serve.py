@@ -29,6 +29,7 @@ ROOT = Path(__file__).parent.parent
         (["flask", "--help"], "upload form and JSON API"),
         (["flask", "--host", "0.0.0.0"], "--auth USER:PASSWORD, or say --public"),
         (["gradio", "--share"], "--auth USER:PASSWORD, or say --public"),
+        (["gradio", "--mcp", "--auth", "ann:secret"], "--mcp can't ask for a password"),
     ],
 )
 def test_one_command_serves_either_app(arguments, expected, tmp_path):
