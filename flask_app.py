@@ -26,6 +26,7 @@ from werkzeug.exceptions import (
 from pneumonia import (
     MAX_BYTES,
     NOTICE,
+    TOO_LARGE,
     BundleError,
     Classifier,
     ImageError,
@@ -80,7 +81,12 @@ def create_app(
     app = Flask(__name__)
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
-    app.jinja_env.globals.update(notice=NOTICE, max_mib=MAX_BYTES // 2**20, words=words)
+    app.jinja_env.globals.update(
+        notice=NOTICE,
+        words=words,
+        max_bytes=MAX_BYTES,
+        too_large=TOO_LARGE,
+    )
     _guard(app, auth, door.RateLimit(rate))
     _dress(app, embed)
     _refuse(app)

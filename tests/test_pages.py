@@ -15,8 +15,16 @@ import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
-from pneumonia import LABELS, NOTICE, percent, phantoms, predict
-from web import tab_meaning, words
+from pneumonia import (
+    LABELS,
+    MAX_BYTES,
+    NOTICE,
+    TOO_LARGE,
+    percent,
+    phantoms,
+    predict,
+)
+from web import many, tab_meaning, words
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 expect.set_options(timeout=30_000)  # a busy machine answers late
@@ -261,6 +269,9 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
     expect(rows).to_have_count(4)
     expect(rows.last).to_contain_text("letter.txt")
     expect(rows.last).to_contain_text(words.NO_ANSWER)
+    expect(page.get_by_role("table").get_by_role("row")).to_have_count(5)
+    region = page.get_by_role("region", name=words.TABLE)  # nothing hides sideways
+    assert region.evaluate("region => region.scrollWidth <= region.clientWidth")
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
     take(page, "batch")
 
@@ -285,6 +296,81 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
     shown(page)
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
+
+
+def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
+    pack, count = tmp_path / "many.zip", many.MAX_FILES
+    with zipfile.ZipFile(pack, "w") as archive:
+        for number in range(count):
+            archive.write(phantoms()[0], f"{number}.png")
+    page.goto(gradio_url)
+    page.get_by_role("tab", name=words.TAB_MANY).click()
+    stop = page.get_by_role("button", name=words.STOP)
+    zone = page.locator("input[type=file][multiple]")
+    expect(stop).to_have_count(0)
+    zone.set_input_files(pack)
+    expect(page.locator("progress")).to_have_attribute("value", re.compile("[1-9]"))
+    stop.click()
+    table = page.locator("batch-table")
+    rows = table.locator("tbody tr")
+    expect(rows.first).to_be_visible()
+    done = rows.count()
+    assert 0 < done < count
+    expect(table).to_contain_text(words.STOPPED.format(count=count - done))
+    with page.expect_download() as download:
+        page.get_by_role("link", name=words.DOWNLOAD_CSV).click()
+    assert Path(download.value.path()).read_text().count("\n") == done + 1
+    expect(stop).to_have_count(0)
+
+    zone.set_input_files(phantoms()[:2])  # the next one is not stopped
+    expect(rows).to_have_count(2)
+
+
+def large(folder: Path, name: str) -> Path:
+    """A file that takes no room and is larger than what is read."""
+    path = folder / name
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    return path
+
+
+def test_gradio_refuses_a_large_file_in_place_before_it_is_sent(
+    page, gradio_url, tmp_path
+):
+    page.goto(gradio_url)
+    zone = page.locator("input[type=file]").first
+    zone.set_input_files(phantoms()[0])
+    shown(page)
+    sent = []
+    page.on("request", lambda r: "/upload" in r.url and sent.append(r.url))
+    zone.set_input_files(large(tmp_path, "x.dcm"))
+    expect(page.get_by_role("alert")).to_have_text(TOO_LARGE.format(size=33, limit=32))
+    expect(page.locator("answer-card")).to_be_hidden()  # of another picture
+    page.get_by_role("button", name="Clear lungs").click()
+    expect(page.locator("answer-card")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+    page.get_by_role("tab", name=words.TAB_MANY).click()
+    both = [large(tmp_path, "x.dcm"), large(tmp_path, "y.dcm")]
+    page.locator("input[multiple]").set_input_files(both)
+    said = words.TOO_MUCH.format(size=65, limit=64)
+    expect(page.get_by_role("alert")).to_have_text(said)
+    assert sent == []
+
+
+def test_flask_refuses_a_large_file_in_place_before_it_is_sent(
+    page, flask_url, tmp_path
+):
+    page.goto(flask_url)
+    field = page.get_by_label("Chest X-ray")
+    field.set_input_files(phantoms()[0])
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_visible()
+    field.set_input_files(large(tmp_path, "x.dcm"))
+    expect(page.get_by_role("alert")).to_have_text(TOO_LARGE.format(size=33, limit=32))
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_hidden()
+    assert field.evaluate("field => field.files.length") == 0
+    field.set_input_files(phantoms()[0])
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_gradio_counts_people(page, gradio_url, classifier):

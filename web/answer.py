@@ -87,6 +87,16 @@ def render_refusal(error: ImageError) -> str:
     return one_line("refusal.html", words=words, message=str(error))
 
 
+def render_limit(most: int, say: str) -> str:
+    """Return what refuses uploads before they are sent, as one line of HTML.
+
+    Args:
+        most: how many bytes are taken.
+        say: what is said of more, with places for `size` and `limit` in MiB.
+    """
+    return one_line("too_large.html", most=most, say=say)
+
+
 def data_uri(kind: str, data: bytes) -> str:
     """Return a file as an address that holds it, such as of an `image/png`."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

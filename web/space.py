@@ -20,6 +20,7 @@ _TEMPLATES = (
     "meaning",
     "refusal",
     "report",
+    "too_large",
 )  # of the demo
 _NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
 _FRONT = """\

@@ -10,6 +10,7 @@ from gradio.data_classes import FileData
 
 from pneumonia import (
     MAX_BYTES,
+    TOO_LARGE,
     Classifier,
     ImageError,
     Prediction,
@@ -60,14 +61,19 @@ def build(classifier: Classifier, read: Callable) -> None:
             # Gradio's image box takes no DICOM, and opens what it gets itself
             image = gr.File(label=words.CHOOSE, height=170)
             image.preprocess = path_of_upload
-            gr.Markdown(words.DROP.format(mib=MAX_BYTES // 2**20), elem_classes="hint")
+            hint = words.DROP.format(mib=MAX_BYTES // 2**20)
+            limit = answer.render_limit(MAX_BYTES, TOO_LARGE)
+            gr.Markdown(f"{hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
             drawings = gr.Column()
         with gr.Column(scale=3, min_width=320):
             card = gr.Markdown(
-                words.WAITING, sanitize_html=False, latex_delimiters=[], min_height=120
+                f'<p class="waiting">{words.WAITING}</p>',
+                sanitize_html=False,
+                latex_delimiters=[],
+                min_height=120,
             )
             kept = gr.Markdown(sanitize_html=False, latex_delimiters=[])
-            with gr.Row():
+            with gr.Row(elem_classes="offers"):
                 invert = gr.Button(words.INVERT, visible=False)
                 anyway = gr.Button(words.ANYWAY, visible=False)
     asked = gr.State((None, False))

@@ -14,13 +14,13 @@ FORMATS = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM, up to {mib} MiB"
 DROP = (
     "Drop it, paste it or choose it. " + FORMATS + ". Kept for minutes, then deleted."
 )
-WAITING = "The answer will stand here."
-DRAWINGS = "No X-ray at hand? Drawings, whose answers mean nothing"
+WAITING = "The answer will appear here, with a map of where the network looked."
+DRAWINGS = "No X-ray at hand? Try a drawing. Its answer means nothing."
 INVERT = "Invert black and white"
 ANYWAY = "Answer anyway"
 GONE = "This picture was deleted in the meantime. Choose it once more."
 
-RESEARCH = "Research only: no medical device."
+RESEARCH = "Research only, not a medical device."
 CERTAIN_SENTENCE = (
     "Probability of pneumonia {p}. The network says Pneumonia from {threshold} on."
 )
@@ -64,7 +64,11 @@ DROP_MANY = (
     "At most {files} files and {mib} MiB at once. A file that can't be answered gets "
     "a row that says why, and stops nothing."
 )
-ANYWAY_MANY = "Answer also what would be refused"
+ANYWAY_MANY = "Also answer pictures that would be refused"
+QUEUED = "Waiting for its turn"
+STOP = "Stop"
+STOPPED = "Stopped; {count} files were not looked at."
+TOO_MUCH = "These have {size} MiB together; at most {limit} are taken. Choose fewer."
 PROGRESS = "{done} of {count} answered"
 UNCERTAIN_SHORT = "Uncertain"
 BAD_ZIP = "This part of the zip is damaged, encrypted or packed in an unusual way."
@@ -73,7 +77,13 @@ DOWNLOAD_CSV = "Table as CSV"
 DOWNLOAD_OVERLAYS = "Overlays as zip"
 TABLE = "Answers, one row each"
 PICTURE = "Picture"
-COLUMNS = ("File", "Answer", "Probability of pneumonia", "Certain", "Reason")
+COLUMNS = {
+    "file": "File",
+    "kind": "Answer",
+    "probability": "Probability of pneumonia",
+    "certain": "Certain",
+    "reason": "Reason",
+}
 CERTAIN = {"true": "yes", "false": "no", "": ""}
 CLOSE = "Close"
 
@@ -138,9 +148,9 @@ REPORT_CAVEATS = (
 
 PREDICT = "Predict"
 CHOOSE_AGAIN = (
-    "To have it answered all the same, choose it again: the switch below is set."
+    "To have it answered all the same, choose it again: the box below is ticked."
 )
 IN_MEMORY = "The picture is answered in memory and not kept."
-ANYWAY_FORM = "Answer anyway, even a picture that would be refused"
+ANYWAY_FORM = "Also answer a picture that would be refused"
 PREVIEW = "What you chose"
 WORKING = "The picture is being answered"
