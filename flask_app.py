@@ -107,7 +107,9 @@ def create_app(
         prediction = ask()
         return render_template(
             "result.html",
-            overlay=_data_uri(prediction),
+            overlay=answer.data_uri(
+                "image/jpeg", answer.encode_jpeg(prediction.overlay)
+            ),
             **answer.describe(
                 classifier, prediction, report.links(classifier, prediction)
             ),
@@ -128,7 +130,8 @@ def create_app(
             "request_id": g.request_id,
         }
         if with_overlay:
-            answered["overlay"] = _data_uri(prediction)
+            png = encode_png(prediction.overlay)
+            answered["overlay"] = answer.data_uri("image/png", png)
         return jsonify(answered)
 
     document = openapi.describe(version("pneumonia"))
@@ -247,10 +250,6 @@ def _uploaded() -> bytes:
             "No file came in. Send the X-ray as multipart form field `image`.",
         )
     return file.read()
-
-
-def _data_uri(prediction: Prediction) -> str:
-    return answer.data_uri("image/png", encode_png(prediction.overlay))
 
 
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):
