@@ -168,14 +168,14 @@ def _guard(app: Flask, auth: door.Credentials | None, limit: door.RateLimit) -> 
         if request.method == "POST" or (given and not known):
             seconds = limit.wait(request.remote_addr)
             if seconds:
-                raise TooManyRequests("Too many requests; wait.", retry_after=seconds)
+                raise TooManyRequests(words.TOO_OFTEN, retry_after=seconds)
         if not known:
-            raise Unauthorized("This needs a user's name and password.")
+            raise Unauthorized(words.NEEDS_PASSWORD)
         # There is no session to ride on and nothing to change, so a token would guard
         # nothing. Pages of others are turned away all the same: they cost time.
         cross = request.headers.get("Sec-Fetch-Site") == "cross-site"
         if request.method == "POST" and cross:
-            raise Forbidden("Pages of other origins may not send pictures here.")
+            raise Forbidden(words.FOREIGN)
 
 
 def _dress(app: Flask, embed: Sequence[str]) -> None:
@@ -206,16 +206,13 @@ def _refuse(app: Flask) -> None:
 
     @app.errorhandler(RequestEntityTooLarge)
     def size(error: RequestEntityTooLarge):
-        limit = f"at most {MAX_BYTES // 2**20} MiB are read"
-        return _explain(413, "too_large", f"This upload is too large; {limit}.")
+        message = words.UPLOAD_TOO_LARGE.format(limit=MAX_BYTES // 2**20)
+        return _explain(413, "too_large", message)
 
     @app.errorhandler(door.BusyError)
     @app.errorhandler(MemoryError)
     def busy(error: door.BusyError | MemoryError):
-        again = ServiceUnavailable(
-            "Too many pictures at once. Try again in a few seconds.",
-            retry_after=door.RETRY_SECONDS,
-        )
+        again = ServiceUnavailable(words.BUSY, retry_after=door.RETRY_SECONDS)
         return otherwise(again)
 
     @app.errorhandler(HTTPException)

@@ -1,7 +1,11 @@
 """What both apps say, in one place, so that it can be said in another language.
 
 What is said of a picture, in a refusal or a warning, stands beside what finds it, in
-`pneumonia/image.py` and `pneumonia/gate.py`.
+`pneumonia/`, because the package says it without any app, too. Each such sentence has a
+code that stays: `ImageError.reason`, or one of `Prediction.warnings`, all in the
+README's table. A translation replaces what stands here and says by code what
+`explain(code)` and `str(error)` say. The API's description is for programmers and stays
+English: `web/openapi.py`, `templates/api.html`.
 """
 
 TITLE = "Chest X-ray: Normal or Pneumonia?"
@@ -145,6 +149,15 @@ REPORT_CAVEATS = (
     "Known limits: it fails on adults, knows no disease but pneumonia, and its figures "
     "come from the hospital that it learned from; elsewhere expect worse."
 )
+
+TOO_OFTEN = "Too many requests; wait."
+FOREIGN = "Pages of other origins may not send pictures here."
+NEEDS_PASSWORD = "This needs a user's name and password."
+UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MiB are taken."
+BUSY = "Too many pictures at once. Try again in a few seconds."
+NO_ROOM = "There is no room for uploads right now. Try again later."
+STOPPING = "This server is about to stop."
+TOO_SLOWLY = "This request came too slowly."
 
 PREDICT = "Predict"
 CHOOSE_AGAIN = (
