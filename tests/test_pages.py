@@ -24,7 +24,7 @@ from pneumonia import (
     phantoms,
     predict,
 )
-from web import many, tab_meaning, words
+from web import many, report, tab_meaning, words
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 expect.set_options(timeout=30_000)  # a busy machine answers late
@@ -373,14 +373,31 @@ def test_flask_refuses_a_large_file_in_place_before_it_is_sent(
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_the_report_prints_on_one_page(browser, classifier, phantom_bytes, tmp_path):
+    tall = Image.open(io.BytesIO(phantom_bytes)).crop((100, 0, 400, 512))
+    file = io.BytesIO()
+    tall.resize((900, 1800)).save(file, "PNG")
+    prediction = dataclasses.replace(
+        predict(classifier, file.getvalue(), anyway=True),
+        warnings=("outside_population", "first_frame", "empty_heat_map"),
+    )
+    path = tmp_path / "report.html"
+    path.write_bytes(report.write_html(report.describe(classifier, prediction)))
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    printed = page.pdf(prefer_css_page_size=True)
+    page.close()
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 1
+
+
 def test_gradio_counts_people(page, gradio_url, classifier):
-    report = tab_meaning.load_report(classifier)
+    measured = tab_meaning.load_report(classifier)
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_MEANING).click()
     meaning = page.locator("number-meaning")
     page.get_by_label(words.MEANING["prevalence"]).fill("200")
-    found = round(200 * report["sensitivity"]["value"])
-    alarms = 800 - round(800 * report["specificity"]["value"])
+    found = round(200 * measured["sensitivity"]["value"])
+    alarms = 800 - round(800 * measured["specificity"]["value"])
     told = f"{found + alarms} are told Pneumonia, {found} of them have it"
     expect(meaning).to_contain_text(told)
     ppv = found / (found + alarms)

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.components.label import LabelConfidence, LabelData
 from gradio.data_classes import FileData
+from gradio_client import handle_file
 
 from pneumonia import (
     MAX_BYTES,
@@ -117,6 +118,8 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
             raise gr.Error(str(error), title=title, duration=None) from error
         return prediction, prediction.overlay, _words(classifier, prediction)
 
+    # else the page on the API has a PDF of Gradio's sent
+    image.example_payload = lambda: handle_file("https://example.org/xray.jpeg")
     bars = gr.Label(label="Probability", visible=False)
     bars.postprocess = _bars  # Gradio's own calls the longest bar the label
     outputs = [
