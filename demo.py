@@ -28,7 +28,17 @@ from pneumonia import (
     IsolatedReader,
     load_classifier,
 )
-from web import door, many, memory, tab_batch, tab_meaning, tab_one, uploads, words
+from web import (
+    door,
+    many,
+    memory,
+    ready,
+    tab_batch,
+    tab_meaning,
+    tab_one,
+    uploads,
+    words,
+)
 from web.asgi import Attendance, Door
 
 # Fonts of the visitor's own system: the page fetches nothing from elsewhere.
@@ -159,7 +169,8 @@ def main() -> None:
     memory.return_early()
     reader = IsolatedReader(_WORKING)
     try:
-        demo = build_demo(load_classifier(), reader.read)
+        classifier = load_classifier()
+        demo = build_demo(classifier, reader.read)
     except BundleError as error:
         raise SystemExit(f"error: {error}") from error
     try:
@@ -184,6 +195,7 @@ def main() -> None:
             "error: no public link could be opened. Connect to the network and try "
             "again, or start without --share."
         )
+    ready.warm_up(classifier, reader.read)
     print(f"demo at {local}")
     if public:
         print(f"public link {public}")
