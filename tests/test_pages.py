@@ -294,6 +294,15 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
     page.get_by_role("button", name="clear-lungs").focus()
     page.keyboard.press("Enter")
     shown(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_have_accessible_name(re.compile("clear-lungs"))
+    for _ in range(3):  # all of them, and round to the first
+        dialog.get_by_role("button", name=words.NEXT).click()
+        shown(page)
+        expect(dialog.get_by_role("heading", level=2)).to_have_count(1)
+    expect(dialog).to_have_accessible_name(re.compile("clear-lungs"))
+    dialog.get_by_role("button", name=words.PREVIOUS).click()
+    expect(dialog).not_to_have_accessible_name(re.compile("clear-lungs"))
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
 

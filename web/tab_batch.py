@@ -52,12 +52,13 @@ def build(classifier: Classifier, read: Callable) -> None:
         stopped = len(chosen) - len(answered)
         yield None, "", many.render(answered, len(found) - len(chosen), stopped)
 
+    # above, because choosing files begins
+    anyway = gr.Checkbox(label=words.ANYWAY_MANY)
     files = gr.File(label=words.CHOOSE_MANY, file_count="multiple", height=150)
     files.preprocess = _paths_of_uploads
     hint = words.DROP_MANY.format(files=many.MAX_FILES, mib=many.MAX_TOTAL // 2**20)
     limit = answer.render_limit(many.MAX_TOTAL, words.TOO_MUCH)
     gr.Markdown(f"{hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
-    anyway = gr.Checkbox(label=words.ANYWAY_MANY)
     with gr.Row(equal_height=True, elem_classes="running"):
         progress = gr.Markdown(sanitize_html=False)
         stop = gr.Button(words.STOP, visible=False, scale=0, min_width=120)

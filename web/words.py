@@ -89,6 +89,8 @@ COLUMNS = {
     "reason": "Reason",
 }
 CERTAIN = {"true": "yes", "false": "no", "": ""}
+PREVIOUS = "Previous"
+NEXT = "Next"
 CLOSE = "Close"
 
 NO_REPORT = (
