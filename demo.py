@@ -125,6 +125,7 @@ def launch(
     with redirect_stdout(chatter):
         _, local, public = demo.launch(
             auth=auth and auth.match,
+            auth_message=auth and NOTICE,
             max_file_size=many.MAX_TOTAL,
             prevent_thread_lock=True,
             enable_monitoring=False,

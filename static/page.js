@@ -1,30 +1,31 @@
 // A picture that is pasted or dropped anywhere on the page goes to its drop zone. What
-// is too large gets its refusal in place, before it is sent: see templates/too_large.html.
+// is too large or too many is refused in place, before it is sent: templates/limit.html.
 
 const MIB = 2 ** 20;
 const panelOf = (element) => element.closest("[role=tabpanel], form");
-const refusalIn = (panel) => panel?.querySelector("[data-most]");
 
 function give(files) {
   const zones = [...document.querySelectorAll("input[type=file]")];
   const zone = zones.find((input) => panelOf(input)?.checkVisibility());
   if (!zone || !files.length) return false;
   const chosen = new DataTransfer();
-  for (const file of zone.multiple ? files : files.slice(0, 1)) chosen.items.add(file);
+  for (const file of files) chosen.items.add(file);
   zone.files = chosen.files;
   zone.dispatchEvent(new Event("change", { bubbles: true }));
   return true;
 }
 
-/** Say that files are too large together, or take it back. */
+/** Say what is wrong with files, too large together or too many, or take it back. */
 function refuse(panel, files) {
-  const refusal = refusalIn(panel);
+  const refusal = panel?.querySelector("[data-most]");
   if (!refusal) return false;
+  const { most, say, one } = refusal.dataset;
   const size = [...files].reduce((sum, file) => sum + file.size, 0);
-  const { most, say } = refusal.dataset;
-  refusal.hidden = size <= most;
   const values = { size: Math.ceil(size / MIB), limit: most / MIB };
-  refusal.textContent = refusal.hidden ? "" : say.replace(/{(\w+)}/g, (_, name) => values[name]);
+  const several = files.length > 1 && !panel.querySelector("input[type=file]").multiple;
+  refusal.textContent = several ? one
+    : size > most ? say.replace(/{(\w+)}/g, (_, name) => values[name]) : "";
+  refusal.hidden = !refusal.textContent;
   return !refusal.hidden;
 }
 

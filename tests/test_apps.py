@@ -313,6 +313,8 @@ def test_demo_answers_only_with_the_password(classifier, tmp_path):
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))
     refused = (gradio_client.exceptions.AuthenticationError, ValueError)
     try:
+        with urllib.request.urlopen(url) as page:
+            assert NOTICE in page.read().decode()  # already beside the question
         for auth in (None, ("ann", "wrong"), ("bob", "secret")):
             with pytest.raises(refused):
                 gradio_client.Client(url, verbose=False, auth=auth)

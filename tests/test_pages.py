@@ -192,20 +192,22 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     assert asked == []
 
 
-def give(page, way: str, data: bytes) -> None:
-    """Paste a picture, or drop it on the heading."""
+def give(page, way: str, *pictures: bytes) -> None:
+    """Paste pictures, or drop them on the heading."""
     page.evaluate(
-        """([way, bytes]) => {
+        """([way, pictures]) => {
           const given = new DataTransfer();
-          const data = Uint8Array.from(atob(bytes), c => c.charCodeAt(0));
-          given.items.add(new File([data], "x.png", { type: "image/png" }));
+          for (const bytes of pictures) {
+            const data = Uint8Array.from(atob(bytes), c => c.charCodeAt(0));
+            given.items.add(new File([data], "x.png", { type: "image/png" }));
+          }
           const options = { bubbles: true, cancelable: true };
           document.querySelector("h1").dispatchEvent(
             way === "paste"
               ? new ClipboardEvent("paste", { ...options, clipboardData: given })
               : new DragEvent("drop", { ...options, dataTransfer: given }));
         }""",
-        [way, base64.b64encode(data).decode()],
+        [way, [base64.b64encode(data).decode() for data in pictures]],
     )
 
 
@@ -333,6 +335,19 @@ def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
 
     zone.set_input_files(phantoms()[:2])  # the next one is not stopped
     expect(rows).to_have_count(2)
+
+
+def test_several_files_where_one_is_wanted_are_refused(page, gradio_url, flask_url):
+    for url, said in ((gradio_url, words.ONE_HERE), (flask_url, words.ONE)):
+        page.goto(url)
+        page.locator("input[type=file]").first.wait_for(state="attached")
+        give(page, "drop", *(path.read_bytes() for path in phantoms()[:2]))
+        expect(page.get_by_role("alert")).to_have_text(said)
+        assert (
+            page.locator("input[type=file]").first.evaluate("i => i.files.length") == 0
+        )
+        give(page, "drop", phantoms()[0].read_bytes())
+        expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def large(folder: Path, name: str) -> Path:

@@ -87,14 +87,15 @@ def render_refusal(error: ImageError) -> str:
     return one_line("refusal.html", words=words, message=str(error))
 
 
-def render_limit(most: int, say: str) -> str:
+def render_limit(most: int, say: str, one: str = "") -> str:
     """Return what refuses uploads before they are sent, as one line of HTML.
 
     Args:
         most: how many bytes are taken.
         say: what is said of more, with places for `size` and `limit` in MiB.
+        one: what is said of several files where one is wanted.
     """
-    return one_line("too_large.html", most=most, say=say)
+    return one_line("limit.html", most=most, say=say, one=one)
 
 
 def data_uri(kind: str, data: bytes) -> str:

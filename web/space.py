@@ -17,10 +17,10 @@ _TEMPLATES = (
     "answer",
     "batch",
     "downloads",
+    "limit",
     "meaning",
     "refusal",
     "report",
-    "too_large",
 )  # of the demo
 _NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
 _FRONT = """\

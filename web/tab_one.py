@@ -63,7 +63,7 @@ def build(classifier: Classifier, read: Callable) -> None:
             image = gr.File(label=words.CHOOSE, height=170)
             image.preprocess = path_of_upload
             hint = words.DROP.format(mib=MAX_BYTES // 2**20)
-            limit = answer.render_limit(MAX_BYTES, TOO_LARGE)
+            limit = answer.render_limit(MAX_BYTES, TOO_LARGE, words.ONE_HERE)
             gr.Markdown(f"{hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
             drawings = gr.Column()
         with gr.Column(scale=3, min_width=320):

@@ -18,6 +18,8 @@ FORMATS = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM, up to {mib} MiB"
 DROP = (
     "Drop it, paste it or choose it. " + FORMATS + ". Kept for minutes, then deleted."
 )
+ONE = "One X-ray at a time. Choose one."
+ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
 WAITING = "The answer will appear here, with a map of where the network looked."
 DRAWINGS = "No X-ray at hand? Try a drawing. Its answer means nothing."
 INVERT = "Invert black and white"
