@@ -67,7 +67,7 @@ class NumberMeaning extends HTMLElement {
     this.append(
       make("h3", {}, words.people),
       make("div", { class: "controls" }, prevalence, point, reset),
-      this.rates, this.said, this.grid, this.legend,
+      this.rates, this.said, this.legend, this.grid,
       make("p", { class: "hint" }, fill(words.note, { share: percent(share) })),
       make("div", { class: "plots" },
         make("figure", {}, make("figcaption", {}, words.roc), this.roc()),

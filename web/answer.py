@@ -72,9 +72,16 @@ def describe(
     }
 
 
-def render(classifier: Classifier, prediction: Prediction) -> str:
-    """Return what `describe` says as one line of HTML."""
-    return one_line("answer.html", **describe(classifier, prediction))
+def render(classifier: Classifier, prediction: Prediction, caution: str = "") -> str:
+    """Return what `describe` says as one line of HTML.
+
+    Args:
+        classifier: what answered.
+        prediction: the answer.
+        caution: what else is to be known of the picture.
+    """
+    shown = describe(classifier, prediction)
+    return one_line("answer.html", caution=caution, **shown)
 
 
 def render_links(links: Sequence[dict]) -> str:

@@ -31,12 +31,14 @@ def build(classifier: Classifier, read: Callable) -> None:
         classifier: from `load_classifier`.
         read: what decodes uploads.
     """
+    drawn = {str(path) for path in phantoms()}
 
     def show(path: str | None, invert: bool = False, anyway: bool = False):
         offers, prediction = (), None
         try:
             prediction = _answer(classifier, read, path, anyway, invert)
-            card = answer.render(classifier, prediction)
+            note = words.DRAWING if path in drawn else ""
+            card = answer.render(classifier, prediction, note)
         except ImageError as error:
             card, offers = answer.render_refusal(error), error.offers
         yield (
