@@ -28,7 +28,17 @@ from pneumonia import (
     IsolatedReader,
     load_classifier,
 )
-from web import door, many, memory, tab_batch, tab_meaning, tab_one, uploads, words
+from web import (
+    door,
+    many,
+    memory,
+    ready,
+    tab_batch,
+    tab_meaning,
+    tab_one,
+    uploads,
+    words,
+)
 from web.asgi import Attendance, Door
 
 # Fonts of the visitor's own system: the page fetches nothing from elsewhere.
@@ -115,6 +125,7 @@ def launch(
     with redirect_stdout(chatter):
         _, local, public = demo.launch(
             auth=auth and auth.match,
+            auth_message=auth and NOTICE,
             max_file_size=many.MAX_TOTAL,
             prevent_thread_lock=True,
             enable_monitoring=False,
@@ -147,6 +158,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.mcp and not importlib.util.find_spec("mcp"):
         parser.error("--mcp needs the package mcp: pip install -e .[apps,mcp]")
+    if args.mcp and args.auth:  # Gradio's tool can't pass Gradio's own login
+        parser.error(
+            "--mcp can't ask for a password: start it without --auth and without "
+            "$PNEUMONIA_AUTH, and put a proxy that asks before it."
+        )
     door.check_access(parser, args, shared=args.share)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("pneumonia").setLevel(logging.INFO)
@@ -154,7 +170,8 @@ def main() -> None:
     memory.return_early()
     reader = IsolatedReader(_WORKING)
     try:
-        demo = build_demo(load_classifier(), reader.read)
+        classifier = load_classifier()
+        demo = build_demo(classifier, reader.read)
     except BundleError as error:
         raise SystemExit(f"error: {error}") from error
     try:
@@ -179,6 +196,7 @@ def main() -> None:
             "error: no public link could be opened. Connect to the network and try "
             "again, or start without --share."
         )
+    ready.warm_up(classifier, reader.read)
     print(f"demo at {local}")
     if public:
         print(f"public link {public}")

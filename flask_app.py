@@ -26,6 +26,7 @@ from werkzeug.exceptions import (
 from pneumonia import (
     MAX_BYTES,
     NOTICE,
+    TOO_LARGE,
     BundleError,
     Classifier,
     ImageError,
@@ -80,7 +81,12 @@ def create_app(
     app = Flask(__name__)
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
-    app.jinja_env.globals.update(notice=NOTICE, max_mib=MAX_BYTES // 2**20, words=words)
+    app.jinja_env.globals.update(
+        notice=NOTICE,
+        words=words,
+        max_bytes=MAX_BYTES,
+        too_large=TOO_LARGE,
+    )
     _guard(app, auth, door.RateLimit(rate))
     _dress(app, embed)
     _refuse(app)
@@ -101,7 +107,9 @@ def create_app(
         prediction = ask()
         return render_template(
             "result.html",
-            overlay=_data_uri(prediction),
+            overlay=answer.data_uri(
+                "image/jpeg", answer.encode_jpeg(prediction.overlay)
+            ),
             **answer.describe(
                 classifier, prediction, report.links(classifier, prediction)
             ),
@@ -122,7 +130,8 @@ def create_app(
             "request_id": g.request_id,
         }
         if with_overlay:
-            answered["overlay"] = _data_uri(prediction)
+            png = encode_png(prediction.overlay)
+            answered["overlay"] = answer.data_uri("image/png", png)
         return jsonify(answered)
 
     document = openapi.describe(version("pneumonia"))
@@ -159,14 +168,14 @@ def _guard(app: Flask, auth: door.Credentials | None, limit: door.RateLimit) -> 
         if request.method == "POST" or (given and not known):
             seconds = limit.wait(request.remote_addr)
             if seconds:
-                raise TooManyRequests("Too many requests; wait.", retry_after=seconds)
+                raise TooManyRequests(words.TOO_OFTEN, retry_after=seconds)
         if not known:
-            raise Unauthorized("This needs a user's name and password.")
+            raise Unauthorized(words.NEEDS_PASSWORD)
         # There is no session to ride on and nothing to change, so a token would guard
         # nothing. Pages of others are turned away all the same: they cost time.
         cross = request.headers.get("Sec-Fetch-Site") == "cross-site"
         if request.method == "POST" and cross:
-            raise Forbidden("Pages of other origins may not send pictures here.")
+            raise Forbidden(words.FOREIGN)
 
 
 def _dress(app: Flask, embed: Sequence[str]) -> None:
@@ -197,16 +206,13 @@ def _refuse(app: Flask) -> None:
 
     @app.errorhandler(RequestEntityTooLarge)
     def size(error: RequestEntityTooLarge):
-        limit = f"at most {MAX_BYTES // 2**20} MiB are read"
-        return _explain(413, "too_large", f"This upload is too large; {limit}.")
+        message = words.UPLOAD_TOO_LARGE.format(limit=MAX_BYTES // 2**20)
+        return _explain(413, "too_large", message)
 
     @app.errorhandler(door.BusyError)
     @app.errorhandler(MemoryError)
     def busy(error: door.BusyError | MemoryError):
-        again = ServiceUnavailable(
-            "Too many pictures at once. Try again in a few seconds.",
-            retry_after=door.RETRY_SECONDS,
-        )
+        again = ServiceUnavailable(words.BUSY, retry_after=door.RETRY_SECONDS)
         return otherwise(again)
 
     @app.errorhandler(HTTPException)
@@ -241,10 +247,6 @@ def _uploaded() -> bytes:
             "No file came in. Send the X-ray as multipart form field `image`.",
         )
     return file.read()
-
-
-def _data_uri(prediction: Prediction) -> str:
-    return answer.data_uri("image/png", encode_png(prediction.overlay))
 
 
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):

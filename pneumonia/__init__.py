@@ -23,7 +23,7 @@ from .classifier import (
     selftest,
     verdict,
 )
-from .image import MAX_BYTES, ImageError
+from .image import MAX_BYTES, TOO_LARGE, ImageError
 from .isolated import IsolatedReader
 from .overlay import COLOUR_MAPS, STRENGTH, draw_overlay, encode_png, enlarge
 
@@ -33,6 +33,7 @@ __all__ = [
     "MAX_BYTES",
     "NOTICE",
     "STRENGTH",
+    "TOO_LARGE",
     "BundleError",
     "Classifier",
     "ImageError",

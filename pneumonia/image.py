@@ -25,6 +25,11 @@ IMAGE_SIZE = 128
 MAX_BYTES = 32 * 2**20
 """Largest file that is read, in bytes."""
 
+TOO_LARGE = (
+    "This file has {size} MiB; at most {limit} MiB are read. Save the picture smaller."
+)
+"""Why a larger one is refused; a page may say so before it is sent."""
+
 MAX_PIXELS = 50_000_000
 """Largest picture that is decoded, in pixels; checked before any pixel is decoded."""
 
@@ -204,8 +209,7 @@ def _check_bytes(data: bytes) -> None:
     if len(data) > MAX_BYTES:
         raise ImageError(
             "too_large",
-            f"This file has {len(data) / 2**20:.0f} MiB; at most "
-            f"{MAX_BYTES // 2**20} MiB are read. Save the picture smaller.",
+            TOO_LARGE.format(size=-(-len(data) // 2**20), limit=MAX_BYTES // 2**20),
         )
 
 

@@ -26,16 +26,30 @@ class BatchTable extends HTMLElement {
     this.body.append(...(down ? rows.reverse() : rows));
   }
 
+  /** Open a row's answer; from there the others, in the order of the table. */
   open(row) {
-    const card = row?.querySelector("template");
-    if (!card) return;
-    const dialog = make("dialog", { "aria-label": row.cells[1].textContent.trim() },
-      make("button", { type: "button", class: "quiet", onclick: () => dialog.close() },
-        this.dataset.close),
-      card.content.cloneNode(true));
+    const rows = [...this.body.rows].filter((row) => row.querySelector("template"));
+    let place = rows.indexOf(row);
+    if (place < 0) return;
+    const name = make("strong", { id: "opened" });
+    const card = make("div");
+    const go = (step) => {
+      place = (place + step + rows.length) % rows.length;
+      name.textContent = rows[place].querySelector(".open").textContent;
+      card.replaceChildren(rows[place].querySelector("template").content.cloneNode(true));
+    };
+    const button = (text, onclick) =>
+      make("button", { type: "button", class: "quiet", onclick }, text);
+    const { previous, next, close } = this.dataset;
+    const steps = rows.length > 1
+      ? [button(previous, () => go(-1)), button(next, () => go(1))] : [];
+    const dialog = make("dialog", { "aria-labelledby": name.id },
+      make("div", { class: "head" }, name, ...steps, button(close, () => dialog.close())),
+      card);
     dialog.addEventListener("close", () => dialog.remove());
     this.append(dialog);
     dialog.showModal();
+    go(0);
   }
 }
 

@@ -46,7 +46,7 @@ class NumberMeaning extends HTMLElement {
     this.report = JSON.parse(this.dataset.report);
     this.removeAttribute("data-report");
     const { words, points, threshold, share } = this.report;
-    const shipped = points.findLastIndex((point) => point.threshold >= threshold);
+    const shipped = this.shipped = points.findLastIndex((point) => point.threshold >= threshold);
     const slider = (text, attributes) => {
       const shown = make("output");
       const input = make("input", { type: "range", ...attributes, oninput: () => this.count() });
@@ -67,7 +67,7 @@ class NumberMeaning extends HTMLElement {
     this.append(
       make("h3", {}, words.people),
       make("div", { class: "controls" }, prevalence, point, reset),
-      this.rates, this.said, this.grid, this.legend,
+      this.rates, this.said, this.legend, this.grid,
       make("p", { class: "hint" }, fill(words.note, { share: percent(share) })),
       make("div", { class: "plots" },
         make("figure", {}, make("figcaption", {}, words.roc), this.roc()),
@@ -79,7 +79,10 @@ class NumberMeaning extends HTMLElement {
   /** Count people at the sliders' places. */
   count() {
     const { words, points } = this.report;
-    const { threshold, sensitivity, specificity } = points[this.point.value];
+    const place = Number(this.point.value);
+    const { sensitivity, specificity } = points[place];
+    // the shipped one lies between two points that were measured
+    const { threshold } = place === this.shipped ? this.report : points[place];
     const sick = Number(this.prevalence.value);
     const found = Math.round(sick * sensitivity);
     const clear = Math.round((PEOPLE - sick) * specificity);

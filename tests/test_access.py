@@ -3,7 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
-from test_pages import shown
+from test_pages import large, shown
 
 from pneumonia import phantoms
 from web import words
@@ -38,6 +38,12 @@ def test_gradio_is_accessible(page, gradio_url, tmp_path):
     page.locator("input[multiple]").set_input_files(phantoms())
     expect(page.locator("batch-table tbody tr")).to_have_count(3)
     page.wait_for_timeout(1000)
+    assert serious(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})  # rows become cards
+    page.wait_for_timeout(300)
+    assert serious(page) == []
+    page.locator("input[multiple]").set_input_files([large(tmp_path, "x")] * 2)
+    expect(page.get_by_role("alert")).to_be_visible()
     assert serious(page) == []
     page.get_by_role("tab", name=words.TAB_MEANING).click()
     expect(page.locator("number-meaning .people")).to_be_visible()

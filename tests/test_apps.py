@@ -14,6 +14,7 @@ import gradio_client
 import numpy as np
 import pytest
 from dicoms import make as make_dicom
+from gradio.route_utils import delete_files_created_by_app
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
@@ -184,7 +185,7 @@ def test_flask_result_shows_label_bars_and_overlay(web, classifier, phantom_byte
     assert expected.label in page
     for p in expected.probabilities.values():
         assert f'class="value" y="25%" width="{100 * p:.2f}%"' in page
-    assert "data:image/png;base64," in page
+    assert '<img src="data:image/jpeg;base64,' in page  # where no script runs
 
 
 def test_flask_form_has_a_predict_button(web):
@@ -298,11 +299,22 @@ def private_folders(pid: int) -> list[Path]:
     return [path for place in places for path in place.glob(f"pneumonia-{pid}-*")]
 
 
+def test_the_demo_keeps_its_drawings_when_uploads_go(classifier):
+    app = demo.build_demo(classifier, read_picture)
+    drawings = {path.name for path in phantoms()}
+    delete_files_created_by_app(app, None)  # as Gradio does every half minute
+    app.private_cache.sweep()
+    assert {path.name for path in app.private_cache.folder.rglob("*.png")} == drawings
+    app.private_cache.close()
+
+
 def test_demo_answers_only_with_the_password(classifier, tmp_path):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))
     refused = (gradio_client.exceptions.AuthenticationError, ValueError)
     try:
+        with urllib.request.urlopen(url) as page:
+            assert NOTICE in page.read().decode()  # already beside the question
         for auth in (None, ("ann", "wrong"), ("bob", "secret")):
             with pytest.raises(refused):
                 gradio_client.Client(url, verbose=False, auth=auth)

@@ -8,7 +8,7 @@ import pytest
 
 from pneumonia import ImageError, phantoms
 from pneumonia.image import MAX_BYTES, read_picture
-from web import many
+from web import many, words
 
 PICTURE = phantoms()[0].read_bytes()
 
@@ -82,3 +82,10 @@ def test_one_bad_file_stops_nothing(classifier):
     assert "<i>" not in html
     assert "\n" not in html
     assert "3 more were left out" in html
+
+
+def test_a_batch_that_was_stopped_at_once_has_no_table():
+    html = many.render([], stopped=4)
+    assert words.STOPPED.format(count=4) in html
+    assert "<table" not in html
+    assert "download" not in html

@@ -15,8 +15,16 @@ import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
-from pneumonia import LABELS, NOTICE, percent, phantoms, predict
-from web import tab_meaning, words
+from pneumonia import (
+    LABELS,
+    MAX_BYTES,
+    NOTICE,
+    TOO_LARGE,
+    percent,
+    phantoms,
+    predict,
+)
+from web import many, report, tab_meaning, words
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 expect.set_options(timeout=30_000)  # a busy machine answers late
@@ -184,20 +192,22 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     assert asked == []
 
 
-def give(page, way: str, data: bytes) -> None:
-    """Paste a picture, or drop it on the heading."""
+def give(page, way: str, *pictures: bytes) -> None:
+    """Paste pictures, or drop them on the heading."""
     page.evaluate(
-        """([way, bytes]) => {
+        """([way, pictures]) => {
           const given = new DataTransfer();
-          const data = Uint8Array.from(atob(bytes), c => c.charCodeAt(0));
-          given.items.add(new File([data], "x.png", { type: "image/png" }));
+          for (const bytes of pictures) {
+            const data = Uint8Array.from(atob(bytes), c => c.charCodeAt(0));
+            given.items.add(new File([data], "x.png", { type: "image/png" }));
+          }
           const options = { bubbles: true, cancelable: true };
           document.querySelector("h1").dispatchEvent(
             way === "paste"
               ? new ClipboardEvent("paste", { ...options, clipboardData: given })
               : new DragEvent("drop", { ...options, dataTransfer: given }));
         }""",
-        [way, base64.b64encode(data).decode()],
+        [way, [base64.b64encode(data).decode() for data in pictures]],
     )
 
 
@@ -226,6 +236,9 @@ def test_gradio_answers_a_drawing_at_one_click(page, gradio_url, classifier):
     page.goto(gradio_url)
     page.get_by_role("button", name="Clear lungs").click()
     expect(page.get_by_role("heading", name=heading(expected))).to_be_visible()
+    expect(page.get_by_text(words.DRAWING)).to_be_visible()
+    page.locator("input[type=file]").first.set_input_files(phantoms()[0])
+    expect(page.get_by_text(words.DRAWING)).to_have_count(0)  # who knows what it is
 
 
 def test_gradio_refuses_in_place_and_offers_what_helps(page, gradio_url, tmp_path):
@@ -261,6 +274,9 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
     expect(rows).to_have_count(4)
     expect(rows.last).to_contain_text("letter.txt")
     expect(rows.last).to_contain_text(words.NO_ANSWER)
+    expect(page.get_by_role("table").get_by_role("row")).to_have_count(5)
+    region = page.get_by_role("region", name=words.TABLE)  # nothing hides sideways
+    assert region.evaluate("region => region.scrollWidth <= region.clientWidth")
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
     take(page, "batch")
 
@@ -283,18 +299,132 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
     page.get_by_role("button", name="clear-lungs").focus()
     page.keyboard.press("Enter")
     shown(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_have_accessible_name(re.compile("clear-lungs"))
+    for _ in range(3):  # all of them, and round to the first
+        dialog.get_by_role("button", name=words.NEXT).click()
+        shown(page)
+        expect(dialog.get_by_role("heading", level=2)).to_have_count(1)
+    expect(dialog).to_have_accessible_name(re.compile("clear-lungs"))
+    dialog.get_by_role("button", name=words.PREVIOUS).click()
+    expect(dialog).not_to_have_accessible_name(re.compile("clear-lungs"))
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
 
 
+def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
+    pack, count = tmp_path / "many.zip", many.MAX_FILES
+    with zipfile.ZipFile(pack, "w") as archive:
+        for number in range(count):
+            archive.write(phantoms()[0], f"{number}.png")
+    page.goto(gradio_url)
+    page.get_by_role("tab", name=words.TAB_MANY).click()
+    stop = page.get_by_role("button", name=words.STOP)
+    zone = page.locator("input[type=file][multiple]")
+    expect(stop).to_have_count(0)
+    zone.set_input_files(pack)
+    expect(page.locator("progress")).to_have_attribute("value", re.compile("[1-9]"))
+    stop.click()
+    table = page.locator("batch-table")
+    rows = table.locator("tbody tr")
+    expect(rows.first).to_be_visible()
+    done = rows.count()
+    assert 0 < done < count
+    expect(table).to_contain_text(words.STOPPED.format(count=count - done))
+    with page.expect_download() as download:
+        page.get_by_role("link", name=words.DOWNLOAD_CSV).click()
+    assert Path(download.value.path()).read_text().count("\n") == done + 1
+    expect(stop).to_have_count(0)
+
+    zone.set_input_files(phantoms()[:2])  # the next one is not stopped
+    expect(rows).to_have_count(2)
+
+
+def test_several_files_where_one_is_wanted_are_refused(page, gradio_url, flask_url):
+    for url, said in ((gradio_url, words.ONE_HERE), (flask_url, words.ONE)):
+        page.goto(url)
+        page.locator("input[type=file]").first.wait_for(state="attached")
+        give(page, "drop", *(path.read_bytes() for path in phantoms()[:2]))
+        expect(page.get_by_role("alert")).to_have_text(said)
+        assert (
+            page.locator("input[type=file]").first.evaluate("i => i.files.length") == 0
+        )
+        give(page, "drop", phantoms()[0].read_bytes())
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def large(folder: Path, name: str) -> Path:
+    """A file that takes no room and is larger than what is read."""
+    path = folder / name
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    return path
+
+
+def test_gradio_refuses_a_large_file_in_place_before_it_is_sent(
+    page, gradio_url, tmp_path
+):
+    page.goto(gradio_url)
+    zone = page.locator("input[type=file]").first
+    zone.set_input_files(phantoms()[0])
+    shown(page)
+    sent = []
+    page.on("request", lambda r: "/upload" in r.url and sent.append(r.url))
+    zone.set_input_files(large(tmp_path, "x.dcm"))
+    expect(page.get_by_role("alert")).to_have_text(TOO_LARGE.format(size=33, limit=32))
+    expect(page.locator("answer-card")).to_be_hidden()  # of another picture
+    page.get_by_role("button", name="Clear lungs").click()
+    expect(page.locator("answer-card")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+    page.get_by_role("tab", name=words.TAB_MANY).click()
+    both = [large(tmp_path, "x.dcm"), large(tmp_path, "y.dcm")]
+    page.locator("input[multiple]").set_input_files(both)
+    said = words.TOO_MUCH.format(size=65, limit=64)
+    expect(page.get_by_role("alert")).to_have_text(said)
+    assert sent == []
+
+
+def test_flask_refuses_a_large_file_in_place_before_it_is_sent(
+    page, flask_url, tmp_path
+):
+    page.goto(flask_url)
+    field = page.get_by_label("Chest X-ray")
+    field.set_input_files(phantoms()[0])
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_visible()
+    field.set_input_files(large(tmp_path, "x.dcm"))
+    expect(page.get_by_role("alert")).to_have_text(TOO_LARGE.format(size=33, limit=32))
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_hidden()
+    assert field.evaluate("field => field.files.length") == 0
+    field.set_input_files(phantoms()[0])
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_report_prints_on_one_page(browser, classifier, phantom_bytes, tmp_path):
+    tall = Image.open(io.BytesIO(phantom_bytes)).crop((100, 0, 400, 512))
+    file = io.BytesIO()
+    tall.resize((900, 1800)).save(file, "PNG")
+    prediction = dataclasses.replace(
+        predict(classifier, file.getvalue(), anyway=True),
+        warnings=("outside_population", "first_frame", "empty_heat_map"),
+    )
+    path = tmp_path / "report.html"
+    path.write_bytes(report.write_html(report.describe(classifier, prediction)))
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    printed = page.pdf(prefer_css_page_size=True)
+    page.close()
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 1
+
+
 def test_gradio_counts_people(page, gradio_url, classifier):
-    report = tab_meaning.load_report(classifier)
+    measured = tab_meaning.load_report(classifier)
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_MEANING).click()
     meaning = page.locator("number-meaning")
     page.get_by_label(words.MEANING["prevalence"]).fill("200")
-    found = round(200 * report["sensitivity"]["value"])
-    alarms = 800 - round(800 * report["specificity"]["value"])
+    found = round(200 * measured["sensitivity"]["value"])
+    alarms = 800 - round(800 * measured["specificity"]["value"])
     told = f"{found + alarms} are told Pneumonia, {found} of them have it"
     expect(meaning).to_contain_text(told)
     ppv = found / (found + alarms)

@@ -1,5 +1,6 @@
 """The README's examples for programs do what it says, against running apps."""
 
+import ast
 import json
 import re
 import shutil
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from pneumonia import gate
 from pneumonia.classifier import BUNDLE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 QUALITY = ("report", "adults")
+_REFUSALS = {"ImageError", "DicomError"}
 
 
 def example(language: str, word: str) -> str:
@@ -41,6 +44,26 @@ def test_quality_is_what_was_measured():
         assert f"| {' | '.join(cells)} | {found['ece']['value']:.3f} |" in row
     low, high = (round(100 * p) for p in report["uncertain_band"])
     assert f"from {low} % to {high} %" in README
+
+
+def reasons() -> set[str]:
+    """Every code that the sources refuse or warn with."""
+    found = {*gate.SENTENCES}
+    for folder in ("pneumonia", "web", "."):
+        for path in (ROOT / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and len(node.args) >= 2:
+                    name, first = getattr(node.func, "id", ""), node.args[0]
+                    if name in _REFUSALS and isinstance(first, ast.Constant):
+                        found.add(first.value)
+    return found
+
+
+def test_every_reason_stands_in_the_table():
+    known = reasons()
+    assert {"gone", "no_file", "modality", "negative", "first_frame"} <= known
+    table = "\n".join(row for row in README.splitlines() if row.startswith("| `"))
+    assert {reason for reason in known if f"`{reason}`" not in table} == set()
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 import demo
-from pneumonia import predict, verdict
+from pneumonia import phantoms, predict, verdict
 from pneumonia.image import read_picture
-from web import space
+from web import ready, space
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parent.parent
         (["flask", "--help"], "upload form and JSON API"),
         (["flask", "--host", "0.0.0.0"], "--auth USER:PASSWORD, or say --public"),
         (["gradio", "--share"], "--auth USER:PASSWORD, or say --public"),
+        (["gradio", "--mcp", "--auth", "ann:secret"], "--mcp can't ask for a password"),
     ],
 )
 def test_one_command_serves_either_app(arguments, expected, tmp_path):
@@ -62,10 +63,22 @@ def share(monkeypatch, classifier):
         monkeypatch.setattr(demo, "build_demo", lambda *args: Page())
         monkeypatch.setattr(demo, "launch", lambda *a, **k: ("http://here", public))
         monkeypatch.setattr(demo.signal, "signal", lambda *args: None)
+        monkeypatch.setattr(demo.ready, "warm_up", lambda *args: None)
         monkeypatch.setattr(sys, "argv", ["demo.py", "--share", "--public"])
         demo.main()
 
     return run
+
+
+def test_a_drawing_is_answered_before_anybody_asks(classifier):
+    seen = []
+
+    def read(data):
+        seen.append(data)
+        return read_picture(data)
+
+    ready.warm_up(classifier, read).join(60)
+    assert seen == [phantoms()[0].read_bytes()]
 
 
 def test_the_public_link_is_printed_with_its_code(share, capsys):

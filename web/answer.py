@@ -72,9 +72,16 @@ def describe(
     }
 
 
-def render(classifier: Classifier, prediction: Prediction) -> str:
-    """Return what `describe` says as one line of HTML."""
-    return one_line("answer.html", **describe(classifier, prediction))
+def render(classifier: Classifier, prediction: Prediction, caution: str = "") -> str:
+    """Return what `describe` says as one line of HTML.
+
+    Args:
+        classifier: what answered.
+        prediction: the answer.
+        caution: what else is to be known of the picture.
+    """
+    shown = describe(classifier, prediction)
+    return one_line("answer.html", caution=caution, **shown)
 
 
 def render_links(links: Sequence[dict]) -> str:
@@ -85,6 +92,17 @@ def render_links(links: Sequence[dict]) -> str:
 def render_refusal(error: ImageError) -> str:
     """Return why there is no answer, as one line of HTML."""
     return one_line("refusal.html", words=words, message=str(error))
+
+
+def render_limit(most: int, say: str, one: str = "") -> str:
+    """Return what refuses uploads before they are sent, as one line of HTML.
+
+    Args:
+        most: how many bytes are taken.
+        say: what is said of more, with places for `size` and `limit` in MiB.
+        one: what is said of several files where one is wanted.
+    """
+    return one_line("limit.html", most=most, say=say, one=one)
 
 
 def data_uri(kind: str, data: bytes) -> str:

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from . import door
+from . import door, words
 
 READ_SECONDS = 60
 """Time in which a request's body must have come, however lively its client drips."""
@@ -101,26 +101,29 @@ class Door:
         except OSError as error:
             if answer.started or error.errno not in _NO_ROOM:
                 raise
-            message = "There is no room for uploads right now. Try again later."
-            await answer.refuse(_RefusedError(507, message, door.RETRY_SECONDS))
+            full = _RefusedError(507, words.NO_ROOM, door.RETRY_SECONDS)
+            await answer.refuse(full)
 
     def _check(self, scope) -> None:
         if scope["method"] != "POST":
             return
         if self._attendance.closing and scope["path"].endswith("/upload"):
-            message = "This server is about to stop."
-            raise _RefusedError(503, message, door.RETRY_SECONDS)
+            raise _RefusedError(503, words.STOPPING, door.RETRY_SECONDS)
         headers = dict(scope["headers"])
         client = scope["client"][0] if scope.get("client") else None
         seconds = self._limit.wait(client)
         if seconds:
-            raise _RefusedError(429, "Too many requests; wait.", seconds)
+            raise _RefusedError(429, words.TOO_OFTEN, seconds)
         if headers.get(b"sec-fetch-site") == b"cross-site":
-            message = "Pages of other origins may not send pictures here."
-            raise _RefusedError(403, message)
+            raise _RefusedError(403, words.FOREIGN)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._max_body:
-            raise _RefusedError(413, "This upload is too large.")
+            raise _too_large(self._max_body)
+
+
+def _too_large(max_body: int) -> _RefusedError:
+    message = words.UPLOAD_TOO_LARGE.format(limit=max_body // 2**20)
+    return _RefusedError(413, message)
 
 
 def _bounded(receive, max_body: int, began: float):
@@ -134,11 +137,11 @@ def _bounded(receive, max_body: int, began: float):
         try:
             message = await asyncio.wait_for(receive(), max(0, left))
         except TimeoutError:
-            raise _RefusedError(408, "This request came too slowly.") from None
+            raise _RefusedError(408, words.TOO_SLOWLY) from None
         state["bytes"] += len(message.get("body", b""))
         state["open"] = message.get("more_body", False)
         if state["bytes"] > max_body:
-            raise _RefusedError(413, "This upload is too large.")
+            raise _too_large(max_body)
         return message
 
     return receive_bounded

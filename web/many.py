@@ -21,6 +21,7 @@ from pneumonia import (
     draw_overlay,
     enlarge,
     explain,
+    percent,
     predict,
     refused_row,
     write_rows,
@@ -143,14 +144,21 @@ def _reduced(prediction: Prediction) -> Prediction:
     return replace(prediction, pixels=pixels, heatmap=heatmap, overlay=overlay)
 
 
-def render(answered: list[Answered], left_out: int = 0) -> str:
-    """Return a table that can be sorted, whose rows open, as one line of HTML."""
+def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str:
+    """Return a table that can be sorted, whose rows open, as one line of HTML.
+
+    Args:
+        answered: the rows.
+        left_out: how many were too many to be asked.
+        stopped: how many were not reached when somebody stopped.
+    """
     kinds = Counter(kind(one.row) for one in answered)
     rows = [
         asdict(one.row)
         | {
             "kind": kind(one.row),
             "message": one.message,
+            "percent": one.row.p_pneumonia and percent(float(one.row.p_pneumonia)),
             "card": one.card,
             "thumbnail": one.card and answer.data_uri("image/jpeg", one.thumbnail),
         }
@@ -160,8 +168,10 @@ def render(answered: list[Answered], left_out: int = 0) -> str:
         "batch.html",
         words=words,
         rows=rows,
-        summary=", ".join(f"{count} {what}" for what, count in kinds.items()),
+        summary=", ".join(f"{count} {what}" for what, count in kinds.items())
+        or words.NO_ANSWER,
         left_out=left_out and words.LEFT_OUT.format(count=left_out, limit=MAX_FILES),
+        stopped=stopped and words.STOPPED.format(count=stopped),
         csv=answer.data_uri("text/csv", _csv(answered)),
         overlays=answer.data_uri("application/zip", _zip(answered)),
     )

@@ -19,6 +19,10 @@ from . import answer, words
 
 rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast
 _SIDE = 82 * mm  # of a picture on paper
+_FLUSH = [
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ("LEFTPADDING", (0, 0), (-1, -1), 0),  # in line with the text around
+]
 
 
 def describe(classifier: Classifier, prediction: Prediction) -> dict:
@@ -91,13 +95,13 @@ def write_pdf(content: dict) -> bytes:
             pictures,
             colWidths=[_SIDE + 3 * mm] * 2,
             hAlign="LEFT",
-            style=[("VALIGN", (0, 0), (-1, -1), "TOP")],
+            style=_FLUSH,
         ),
         Spacer(0, 3 * mm),
         Table(
             [[text(name), text(value)] for name, value in content["rows"]],
             colWidths=[45 * mm, 130 * mm],
-            style=[("VALIGN", (0, 0), (-1, -1), "TOP")],
+            style=_FLUSH,
             hAlign="LEFT",
         ),
         *(text(note) for note in content["notes"]),

@@ -17,6 +17,7 @@ _TEMPLATES = (
     "answer",
     "batch",
     "downloads",
+    "limit",
     "meaning",
     "refusal",
     "report",

@@ -7,9 +7,11 @@ from pathlib import Path
 import gradio as gr
 from gradio.components.label import LabelConfidence, LabelData
 from gradio.data_classes import FileData
+from gradio_client import handle_file
 
 from pneumonia import (
     MAX_BYTES,
+    TOO_LARGE,
     Classifier,
     ImageError,
     Prediction,
@@ -29,12 +31,14 @@ def build(classifier: Classifier, read: Callable) -> None:
         classifier: from `load_classifier`.
         read: what decodes uploads.
     """
+    drawn = {str(path) for path in phantoms()}
 
     def show(path: str | None, invert: bool = False, anyway: bool = False):
         offers, prediction = (), None
         try:
             prediction = _answer(classifier, read, path, anyway, invert)
-            card = answer.render(classifier, prediction)
+            note = words.DRAWING if path in drawn else ""
+            card = answer.render(classifier, prediction, note)
         except ImageError as error:
             card, offers = answer.render_refusal(error), error.offers
         yield (
@@ -60,14 +64,19 @@ def build(classifier: Classifier, read: Callable) -> None:
             # Gradio's image box takes no DICOM, and opens what it gets itself
             image = gr.File(label=words.CHOOSE, height=170)
             image.preprocess = path_of_upload
-            gr.Markdown(words.DROP.format(mib=MAX_BYTES // 2**20), elem_classes="hint")
+            hint = words.DROP.format(mib=MAX_BYTES // 2**20)
+            limit = answer.render_limit(MAX_BYTES, TOO_LARGE, words.ONE_HERE)
+            gr.Markdown(f"{hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
             drawings = gr.Column()
         with gr.Column(scale=3, min_width=320):
             card = gr.Markdown(
-                words.WAITING, sanitize_html=False, latex_delimiters=[], min_height=120
+                f'<p class="waiting">{words.WAITING}</p>',
+                sanitize_html=False,
+                latex_delimiters=[],
+                min_height=120,
             )
             kept = gr.Markdown(sanitize_html=False, latex_delimiters=[])
-            with gr.Row():
+            with gr.Row(elem_classes="offers"):
                 invert = gr.Button(words.INVERT, visible=False)
                 anyway = gr.Button(words.ANYWAY, visible=False)
     asked = gr.State((None, False))
@@ -85,6 +94,7 @@ def build(classifier: Classifier, read: Callable) -> None:
                     name, icon=path, size="sm", min_width=80, elem_classes="drawing"
                 )
                 drawing.click(functools.partial(show, str(path)), None, **private)
+                drawing.keep_in_cache.add(drawing.icon["path"])  # not an upload
     _add_endpoint(classifier, read, image)
 
 
@@ -110,6 +120,8 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
             raise gr.Error(str(error), title=title, duration=None) from error
         return prediction, prediction.overlay, _words(classifier, prediction)
 
+    # else the page on the API has a PDF of Gradio's sent
+    image.example_payload = lambda: handle_file("https://example.org/xray.jpeg")
     bars = gr.Label(label="Probability", visible=False)
     bars.postprocess = _bars  # Gradio's own calls the longest bar the label
     outputs = [

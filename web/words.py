@@ -1,7 +1,11 @@
 """What both apps say, in one place, so that it can be said in another language.
 
 What is said of a picture, in a refusal or a warning, stands beside what finds it, in
-`pneumonia/image.py` and `pneumonia/gate.py`.
+`pneumonia/`, because the package says it without any app, too. Each such sentence has a
+code that stays: `ImageError.reason`, or one of `Prediction.warnings`, all in the
+README's table. A translation replaces what stands here and says by code what
+`explain(code)` and `str(error)` say. The API's description is for programmers and stays
+English: `web/openapi.py`, `templates/api.html`.
 """
 
 TITLE = "Chest X-ray: Normal or Pneumonia?"
@@ -14,13 +18,16 @@ FORMATS = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM, up to {mib} MiB"
 DROP = (
     "Drop it, paste it or choose it. " + FORMATS + ". Kept for minutes, then deleted."
 )
-WAITING = "The answer will stand here."
-DRAWINGS = "No X-ray at hand? Drawings, whose answers mean nothing"
+ONE = "One X-ray at a time. Choose one."
+ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
+WAITING = "The answer will appear here, with a map of where the network looked."
+DRAWINGS = "No X-ray at hand? Try a drawing."
+DRAWING = "This is a drawing, so the answer means nothing."
 INVERT = "Invert black and white"
 ANYWAY = "Answer anyway"
 GONE = "This picture was deleted in the meantime. Choose it once more."
 
-RESEARCH = "Research only: no medical device."
+RESEARCH = "Research only, not a medical device."
 CERTAIN_SENTENCE = (
     "Probability of pneumonia {p}. The network says Pneumonia from {threshold} on."
 )
@@ -64,7 +71,11 @@ DROP_MANY = (
     "At most {files} files and {mib} MiB at once. A file that can't be answered gets "
     "a row that says why, and stops nothing."
 )
-ANYWAY_MANY = "Answer also what would be refused"
+ANYWAY_MANY = "Also answer pictures that would be refused"
+QUEUED = "Waiting for its turn"
+STOP = "Stop"
+STOPPED = "Stopped; {count} files were not looked at."
+TOO_MUCH = "These have {size} MiB together; at most {limit} are taken. Choose fewer."
 PROGRESS = "{done} of {count} answered"
 UNCERTAIN_SHORT = "Uncertain"
 BAD_ZIP = "This part of the zip is damaged, encrypted or packed in an unusual way."
@@ -73,8 +84,16 @@ DOWNLOAD_CSV = "Table as CSV"
 DOWNLOAD_OVERLAYS = "Overlays as zip"
 TABLE = "Answers, one row each"
 PICTURE = "Picture"
-COLUMNS = ("File", "Answer", "Probability of pneumonia", "Certain", "Reason")
+COLUMNS = {
+    "file": "File",
+    "kind": "Answer",
+    "probability": "Probability of pneumonia",
+    "certain": "Certain",
+    "reason": "Reason",
+}
 CERTAIN = {"true": "yes", "false": "no", "": ""}
+PREVIOUS = "Previous"
+NEXT = "Next"
 CLOSE = "Close"
 
 NO_REPORT = (
@@ -136,11 +155,20 @@ REPORT_CAVEATS = (
     "come from the hospital that it learned from; elsewhere expect worse."
 )
 
+TOO_OFTEN = "Too many requests; wait."
+FOREIGN = "Pages of other origins may not send pictures here."
+NEEDS_PASSWORD = "This needs a user's name and password."
+UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MiB are taken."
+BUSY = "Too many pictures at once. Try again in a few seconds."
+NO_ROOM = "There is no room for uploads right now. Try again later."
+STOPPING = "This server is about to stop."
+TOO_SLOWLY = "This request came too slowly."
+
 PREDICT = "Predict"
 CHOOSE_AGAIN = (
-    "To have it answered all the same, choose it again: the switch below is set."
+    "To have it answered all the same, choose it again: the box below is ticked."
 )
 IN_MEMORY = "The picture is answered in memory and not kept."
-ANYWAY_FORM = "Answer anyway, even a picture that would be refused"
+ANYWAY_FORM = "Also answer a picture that would be refused"
 PREVIEW = "What you chose"
 WORKING = "The picture is being answered"
