@@ -92,11 +92,11 @@ def create_app(
     _refuse(app)
     turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
 
-    def ask() -> Prediction:
+    def ask(draw: bool = True) -> Prediction:
         switches = {name: _asked(name) for name in ("anyway", "invert")}
         data = _uploaded()
         with turnstile.turn():
-            return predict(classifier, data, read=read, **switches)
+            return predict(classifier, data, read=read, draw=draw, **switches)
 
     @app.get("/")
     def form() -> str:
@@ -118,7 +118,7 @@ def create_app(
     @app.post("/api/predict")
     def api_predict() -> Response:
         with_overlay = _asked("overlay")
-        prediction = ask()
+        prediction = ask(draw=with_overlay)
         answered = {
             "label": prediction.label,
             "probabilities": prediction.probabilities,
