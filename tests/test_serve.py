@@ -2,15 +2,22 @@
 
 import asyncio
 import base64
+import contextlib
+import json
 import os
 import re
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
+import venv
 from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
@@ -124,6 +131,93 @@ def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
     assert "not a picture" in refusal.content[0].text
 
 
+@contextlib.contextmanager
+def served(command, folder, home, look=True):
+    """Start an app from its folder, knowing nothing of this environment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*map(str, command), "--port", str(port)],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert str(port) in process.stdout.readline()
+        if look:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+                policy = page.headers["Content-Security-Policy"]
+            assert "https://huggingface.co" in policy
+            viewer = f"http://127.0.0.1:{port}/look/viewer.js"
+            with urllib.request.urlopen(viewer) as file:
+                assert b"xray-viewer" in file.read()
+        yield port
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """Make an environment that holds nothing but pip, and return its Python."""
+    if not os.environ.get("PNEUMONIA_INSTALL"):
+        pytest.skip("PNEUMONIA_INSTALL is not set: nothing is fetched")
+    venv.create(tmp_path / "empty", with_pip=True)
+    return tmp_path / "empty" / "bin" / "python"
+
+
+def install(python, folder, *arguments):
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *arguments], cwd=folder, check=True)
+
+
+def ask(port, data):
+    """Ask the demo by Gradio's own client; return what it says in words."""
+    with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        file.write(data)
+        file.flush()
+        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+        return client.predict(handle_file(file.name), api_name="/predict")[2]
+
+
+def test_a_space_runs_in_an_empty_environment(empty, tmp_path, phantom_bytes):
+    out = tmp_path / "space"
+    space.write(out)
+    install(empty, out, "-r", "requirements.txt")
+    with served([empty, "app.py"], out, tmp_path) as port:
+        assert "robability of pneumonia" in ask(port, phantom_bytes)
+
+
+def test_the_images_steps_run_in_an_empty_environment(empty, tmp_path, phantom_bytes):
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    steps = [line.partition(" ")[::2] for line in text.splitlines() if line]
+    out = tmp_path / "app"
+    out.mkdir()
+    for name, what in steps:
+        if name == "COPY":
+            *sources, place = what.split()
+            for source in sources:
+                if (ROOT / source).is_dir():
+                    ignore = shutil.ignore_patterns("__pycache__", "*.h5")
+                    shutil.copytree(ROOT / source, out / place, ignore=ignore)
+                else:
+                    shutil.copy(ROOT / source, out / place)
+    (pip,) = [what for name, what in steps if what.startswith("pip install")]
+    install(empty, out, *shlex.split(pip)[2:])
+    steps = dict(steps)
+    start = json.loads(steps["ENTRYPOINT"]) + json.loads(steps["CMD"])
+    start[start.index("0.0.0.0")] = "127.0.0.1"
+    place = start.index("--port")
+    del start[place : place + 2]
+    health = json.loads(steps["HEALTHCHECK"].partition("CMD ")[2])
+    with served([empty, *start[1:]], out, tmp_path, look=False) as port:
+        assert "robability of pneumonia" in ask(port, phantom_bytes)
+        probe = [part.replace("7860", str(port)) for part in health[1:]]
+        subprocess.run([empty, *probe], check=True)
+
+
 def test_a_space_runs_as_it_is(tmp_path):
     out = tmp_path / "space"
     space.write(out)
@@ -132,26 +226,8 @@ def test_a_space_runs_as_it_is(tmp_path):
     wanted = (out / "requirements.txt").read_text()
     assert "gradio" in wanted
     assert "tensorflow" not in wanted
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    process = subprocess.Popen(
-        [sys.executable, "app.py", "--port", str(port)],
-        cwd=out,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert str(port) in process.stdout.readline()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
-            assert "https://huggingface.co" in page.headers["Content-Security-Policy"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/look/viewer.js") as file:
-            assert b"xray-viewer" in file.read()
-    finally:
-        process.terminate()
-        process.wait(60)
+    with served([sys.executable, "app.py"], out, tmp_path):
+        pass
 
 
 def test_a_space_is_never_written_over_something_else(tmp_path):

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 from gradio.components.label import LabelConfidence, LabelData
-from gradio.data_classes import FileData
+from gradio.data_classes import FileData, ImageData
+from gradio.processing_utils import save_bytes_to_cache
 from gradio_client import handle_file
 
 from pneumonia import (
@@ -15,6 +17,7 @@ from pneumonia import (
     Classifier,
     ImageError,
     Prediction,
+    encode_png,
     explain,
     phantoms,
     predict,
@@ -124,9 +127,11 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
     image.example_payload = lambda: handle_file("https://example.org/xray.jpeg")
     bars = gr.Label(label="Probability", visible=False)
     bars.postprocess = _bars  # Gradio's own calls the longest bar the label
+    overlay = gr.Image(label="Overlay", visible=False)
+    overlay.postprocess = functools.partial(_png, overlay.GRADIO_CACHE)
     outputs = [
         bars,
-        gr.Image(label="Overlay", format="png", visible=False),
+        overlay,
         gr.Markdown(label="Verdict", visible=False),
     ]
     switches = [
@@ -163,6 +168,14 @@ def _bars(prediction: Prediction | None) -> LabelData | dict:
             for label, p in prediction.probabilities.items()
         ],
     )
+
+
+def _png(folder: str, overlay: np.ndarray | None) -> ImageData | None:
+    """Return an overlay as a file of Gradio's, four times as soon as by Gradio."""
+    if overlay is None:
+        return None
+    path = save_bytes_to_cache(encode_png(overlay), "overlay.png", folder)
+    return ImageData(path=path, orig_name="overlay.png")
 
 
 def _words(classifier: Classifier, prediction: Prediction) -> str:
