@@ -2,7 +2,7 @@
 
 Most rows go on from the same warm-up, which saw none of the changes that the rows
 differ in, for the same 4,800 images. So they can be compared with each other, and not
-with the last three, which were trained for long, one after the other.
+with the last four, which were trained for long, one after the other.
 """
 
 import json
