@@ -2,6 +2,9 @@
 
 from .card_words import NOT_MEASURED, command, number, share, table
 
+NOTABLE = 0.65
+"""AUROC on adults from which an order of rows is taken to mean something."""
+
 
 def ablation(found: dict | None) -> str:
     """Write the ablation, its columns taken from the file."""
@@ -58,11 +61,14 @@ def _ranking(found: dict | None) -> list[str]:
     """Write which validation orders the rows as images of elsewhere do."""
     if not found:
         return []
+    low, high = found["adult_auroc"]
+    doubt = " So near to chance the order says little." if high < NOTABLE else ""
     return [
         "**Which validation can be believed?** Adults of another hospital are the one "
         f"real shift at hand. The {found['rows']} rows that saw none of them are put "
         "in order by each figure on children, and by the AUROC on adults; rank "
-        "correlation of the two orders (1: the same, 0: none, -1: upside down).",
+        "correlation of the two orders (1: the same, 0: none, -1: upside down). "
+        f"On adults these rows reach {number(low)} to {number(high)}.{doubt}",
         table(
             ["figure on children", "rank correlation with AUROC on adults"],
             [(_title(k), number(v, 2)) for k, v in found["figures"].items()],

@@ -323,12 +323,16 @@ def test_ablation_says_what_it_teaches(folder):
     figures["right"] = spread
     unseen = {**figures, "right": {"mean": 0.25, "spread": None}}
     taught = {
-        "ranking": {"rows": 7, "figures": {"clean_auroc": -0.5}},
+        "ranking": {
+            **{"rows": 7, "figures": {"clean_auroc": -0.5}},
+            "adult_auroc": [0.4, 0.55],
+        },
         "left_out": [{"group": "virus", "seen": figures, "unseen": unseen}],
     }
     put(folder, ablation=ablation() | taught)
     shown = section(write_card(folder), "What each step brought")
     assert "The 7 rows" in shown
+    assert "0.400 to 0.550. So near to chance" in shown
     assert "| clean AUROC | -0.50 |" in shown
     assert "| virus | 59 | 0.900 | 0.900 | 90.0 % | 25.0 % |" in shown
 
