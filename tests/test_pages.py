@@ -27,6 +27,8 @@ from pneumonia import (
 from web import many, report, tab_meaning, words
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
+if PHOTOGRAPHS:
+    Path(PHOTOGRAPHS).mkdir(parents=True, exist_ok=True)
 expect.set_options(timeout=30_000)  # a busy machine answers late
 
 
