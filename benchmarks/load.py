@@ -9,6 +9,7 @@ come again. Clients and server share this machine's cores.
 """
 
 import argparse
+import contextlib
 import tempfile
 import threading
 import time
@@ -102,19 +103,21 @@ def main() -> None:
         for data in read_folder(args.source, 20)
     ]
     rows, curve = [], []
-    with tempfile.TemporaryDirectory() as place:
-        place = Path(place)
+    with contextlib.ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         form = GunicornApp("--rate", "0", folder=place)
+        stack.callback(form.close)
         for clients in (*STEPS, args.clients):
-            long = args.seconds if clients == args.clients else args.seconds / 8
+            few = max(5.0, args.seconds / 8)
+            long = args.seconds if clients == args.clients else few
             row = summarise("form", clients, *press(form, files, clients, long), long)
             rows.append(row)
             curve.append((clients, float(row[4]), float(row[6])))
         crowd, _ = press(form, files, CROWD, 0)
-        form.end()
+        form.close()
         demo = GradioApp("--rate", "0", folder=place)
+        stack.callback(demo.close)
         asked, held = press(demo, files, args.clients, args.seconds)
-        demo.end()
     rows.append(summarise("demo's queue", args.clients, asked, held, args.seconds))
     head = ["server", "clients", "requests", "not answered", "answers/s"]
     head += ["s, median", "s, 95 %", "MiB: early, late"]

@@ -50,7 +50,7 @@ def main() -> None:
             slow.append((seconds, path.name))
             most = max(most, sum(app.memory()))
         alive = app.process.poll() is None
-        app.end()
+        app.close()
         left = sum(path.is_file() for path in Path(folder).rglob("*"))
     lost = sum(count for what, count in said.items() if what.startswith("lost"))
     seconds, name = max(slow)

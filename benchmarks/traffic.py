@@ -50,7 +50,7 @@ class Outcome:
     @property
     def is_lost(self) -> bool:
         """Return whether no answer came, rather than a wrong one."""
-        return self.said.startswith(("lost", "not let in"))
+        return self.is_turned_away or self.said.startswith("lost")
 
     def agrees(self, other: "Outcome") -> bool:
         """Return whether both say the same; probabilities up to rounding."""
@@ -80,6 +80,10 @@ def expected(classifier: Classifier, read: Callable, data: bytes) -> Outcome:
     except ImageError as error:
         return Outcome(error.reason)
     return Outcome(prediction.label, prediction.probabilities["Pneumonia"])
+
+
+class NoRetryAfterError(http.client.HTTPException):
+    """A server was full, and did not say when to come again."""
 
 
 class App(abc.ABC):
@@ -116,7 +120,7 @@ class App(abc.ABC):
             return self.get("/")[0] == 200
         return False
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Stop it, and wait until it has stopped."""
         self.process.terminate()
         self.process.wait()
@@ -146,14 +150,14 @@ class App(abc.ABC):
         """Return status and body of a request over a connection of its own.
 
         Raises:
-            http.client.HTTPException: a full server did not say when to come again.
+            NoRetryAfterError: a full server did not say when to come again.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, TIMEOUT)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             if response.status in _COME_AGAIN and not response.getheader("Retry-After"):
-                raise http.client.HTTPException("no Retry-After")
+                raise NoRetryAfterError
             return response.status, response.read()
 
     def workers(self) -> list[psutil.Process]:
@@ -268,6 +272,8 @@ def hostile(app: App, rng: random.Random) -> tuple[str, bool, str]:
     deed, allowed = _HOSTILE[name]
     try:
         status = deed(app, rng)
+    except NoRetryAfterError:
+        status = "no Retry-After"
     except (OSError, http.client.HTTPException, ValueError) as error:
         # cut off in the middle of a body, or of nonsense: that, too, is an answer
         status = None if app.process.poll() is None else type(error).__name__

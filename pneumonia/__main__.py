@@ -49,14 +49,17 @@ def _train(args: argparse.Namespace) -> None:
         devices=args.devices,
         resume=args.resume,
     )
-    print(f"run kept in {out}; next: python -m pneumonia export {out} --out BUNDLE")
+    _say_next(out)
 
 
 def _average(args: argparse.Namespace) -> None:
     from . import soup
 
-    out = soup.average(args.runs, args.out)
-    print(f"run kept in {out}; next: python -m pneumonia export {out} --out BUNDLE")
+    _say_next(soup.average(args.runs, args.out))
+
+
+def _say_next(run: Path) -> None:
+    print(f"run kept in {run}; next: python -m pneumonia export {run} --out BUNDLE")
 
 
 def _ablate(args: argparse.Namespace) -> None:

@@ -240,7 +240,10 @@ def collect(out: str | Path, table: str | Path) -> dict:
 
 def _saw_no_adults(name: str | None) -> bool:
     """Tell whether neither a row nor what it goes on from saw adults."""
-    return name is None or not ROWS[name].adults and _saw_no_adults(ROWS[name].start)
+    if name is None:
+        return True
+    row = ROWS[name]
+    return not row.adults and _saw_no_adults(row.mean_of or row.start)
 
 
 def _rank(rows: list[dict]) -> dict:
@@ -268,12 +271,12 @@ def _describe(name: str, runs: dict[str, dict]) -> dict:
     measured = list(runs.values())
     figures = [key for key, value in measured[0].items() if isinstance(value, float)]
     seeds = sorted(int(seed) for seed in runs)
-    row = shlex.join(["--rows", name, "--seeds", *map(str, seeds)])
+    chosen = shlex.join(["--rows", name, "--seeds", *map(str, seeds)])
     return {
         "name": name,
         "what": ALL[name].what,
         "command": "python -m pneumonia ablate DIR --out RUNS --from-run WARM-UP "
-        f"--adults ADULTS {row}",
+        f"--adults ADULTS {chosen}",
         "seeds": seeds,
         "worst_family": min(
             stress.FAMILIES,

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from . import network
-from .runs import RunError, check_folder
+from .runs import RunError
 
 
 def average(runs: list[str | Path], out: str | Path) -> Path:
@@ -30,8 +30,7 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
     runs, out = [Path(run) for run in runs], Path(out)
     if len(runs) < 2:
         raise RunError(f"an average takes at least two runs, got {len(runs)}.")
-    check_folder(out, resume=False)
-    if (out / "best.weights.h5").exists():
+    if any((out / f"{name}.weights.h5").exists() for name in ("best", "last")):
         raise RunError(f"{out} holds a run already. Choose another --out.")
     mixed = network.load(runs[0])
     weights = mixed.classifier.get_weights()
