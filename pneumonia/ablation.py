@@ -2,9 +2,9 @@
 
 Most rows go on from the same warm-up, which saw none of the changes that the rows
 differ in, for the same 4,800 images. So they can be compared with each other, and not
-with the last four, which were trained for long, one after the other. The spread is that
-of seeds alone: a warm-up trained anew, on another machine, moved the worst family's
-AUROC by 0.03, and the rows that went on from it by up to 0.07.
+with those from `default` on, which were trained for long, one after the other. The
+spread is that of seeds alone: a warm-up trained anew, on another machine, moved the
+worst family's AUROC by 0.03, and the rows that went on from it by up to 0.07.
 """
 
 import json

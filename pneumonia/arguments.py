@@ -60,7 +60,7 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--recipe",
         default="default",
-        help="default, refine, finish, polish, seed, warm-up or row",
+        help="default, refine, finish, polish, settle, seed, warm-up or row",
     )
     backbone(sub)
     sub.add_argument("--epochs", type=int, metavar="N", help="most epochs")

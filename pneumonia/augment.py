@@ -14,7 +14,16 @@ from collections.abc import Callable
 import numpy as np
 from keras import ops
 
-from .tones import coarsen, equalise, lend_spectrum, shade, sharpen, speckle, tone
+from .tones import (
+    coarsen,
+    compress,
+    equalise,
+    lend_spectrum,
+    shade,
+    sharpen,
+    speckle,
+    tone,
+)
 
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """float32 (n, H, W, 1) in [0, 1] and a generator -> the same shape, dtype and range."""
@@ -220,6 +229,7 @@ FAMILIES: dict[str, Augmentation] = {
     "shade": shade,
     "masking": masking,
     "resolution": resolution,
+    "compress": compress,
 }
 """Families of changes by name, in the order in which they are made."""
 

@@ -225,4 +225,15 @@ RECIPES = {
         epochs=12,
         learning_rate=3e-5,
     ),
+    # Once more from where polishing ended, in files stored badly too; several seeds of
+    # it are averaged in weights.
+    "settle": dataclasses.replace(
+        _ON,
+        augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen+compress",
+        void_share=0.12,
+        extra_share=0.2,
+        epochs=10,
+        learning_rate=6e-5,
+        average=0.998,
+    ),
 }

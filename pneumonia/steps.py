@@ -102,10 +102,19 @@ ROWS = {
         adults=True,
     ),
     "polish": Row(
-        "57,600 more: sharpness and grain of others, sharpening; this one ships",
+        "57,600 more: sharpness and grain of others, sharpening",
         recipe="polish",
         start="finish",
         adults=True,
+    ),
+    "settle": Row(
+        "48,000 more, stored badly too, adults more often",
+        recipe="settle",
+        start="polish",
+        adults=True,
+    ),
+    "settle averaged": Row(
+        "the weights of all seeds of `settle`; this one ships", mean_of="settle"
     ),
 }
 """The table's rows by name."""

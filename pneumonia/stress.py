@@ -210,7 +210,7 @@ FAMILIES: dict[str, Family] = {
     "gamma": Family(_gamma, frozenset({"tone", "transfer"})),
     "low contrast": Family(_low_contrast, frozenset({"tone"})),
     "resolution": Family(_resolution, frozenset({"resolution", "spectrum"})),
-    "JPEG": Family(_jpeg, frozenset({"resolution"})),
+    "JPEG": Family(_jpeg, frozenset({"resolution", "compress"})),
     "sharpening": Family(_sharpen, frozenset({"equalise", "sharpen", "spectrum"})),
     "rotation": Family(_rotation, frozenset({"geometry", "seed"})),
     "shading": Family(_shading, frozenset({"shade", "equalise"})),

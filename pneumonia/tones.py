@@ -3,8 +3,11 @@
 As all changes of training, each is a function of (images, rng) alone; see `augment`.
 """
 
+import io
+
 import numpy as np
 from keras import ops
+from PIL import Image
 
 
 def tone(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -84,6 +87,25 @@ def speckle(
     amount = np.maximum(amount, 0).astype(np.float32)  # half of them stay clean
     noise = rng.standard_normal(images.shape, dtype=np.float32)
     return np.clip(images + amount * noise, 0, 1)
+
+
+def compress(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.25
+) -> np.ndarray:
+    """Store some images as JPEG of quality 6-40, at one to two times their side."""
+    n, height, width, _ = images.shape
+    images = images.copy()
+    for image in images:
+        if rng.random() < probability:
+            scale, quality = rng.uniform(1, 2), np.exp(rng.uniform(*np.log([6, 40])))
+            values = np.rint(image[..., 0] * 255).astype(np.uint8)
+            stored = (round(width * scale), round(height * scale))
+            file = io.BytesIO()
+            large = Image.fromarray(values).resize(stored, Image.Resampling.BICUBIC)
+            large.save(file, "JPEG", quality=round(quality))
+            small = Image.open(file).resize((width, height), Image.Resampling.BOX)
+            image[..., 0] = np.asarray(small, np.float32) / 255
+    return images
 
 
 def lend_spectrum(

@@ -200,7 +200,7 @@ def test_evaluation_writes_report_and_plots(bundle, drawings, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", [*augment.FAMILIES, augment.DEFAULT])
 def test_augmentation_is_a_function_of_its_seed(name):
-    images = np.stack([draw(i, size=128) for i in range(4)])[..., None] / np.float32(
+    images = np.stack([draw(i, size=128) for i in range(9)])[..., None] / np.float32(
         255
     )
     change = augment.compose(name)
@@ -241,6 +241,17 @@ def test_sharpening_lifts_detail():
     changed = tones.sharpen(images, np.random.default_rng(0), 1.0)
     for one, other in zip(images, changed, strict=True):
         assert np.abs(np.diff(other, axis=1)).sum() > np.abs(np.diff(one, axis=1)).sum()
+
+
+def test_bad_storage_costs_detail_and_keeps_the_picture():
+    noise = np.random.default_rng(0).normal(0, 0.04, (4, 128, 128, 1))
+    images = np.stack([draw(i, size=128) for i in range(4)])[..., None] / 255
+    images = np.clip(images + noise, 0, 1).astype(np.float32)
+    changed = tones.compress(images, np.random.default_rng(0), 1.0)
+    for one, other in zip(images, changed, strict=True):
+        assert np.abs(np.diff(other, axis=1)).sum() < np.abs(np.diff(one, axis=1)).sum()
+        assert np.corrcoef(other.ravel(), one.ravel())[0, 1] > 0.95
+    assert (tones.compress(images, np.random.default_rng(0), 0.0) == images).all()
 
 
 def test_default_never_turns_a_chest_upside_down():
