@@ -6,7 +6,6 @@ python demo.py [--host 127.0.0.1] [--port 7860] [--share] [--auth USER:PASSWORD]
 import argparse
 import importlib.util
 import io
-import logging
 import os
 import signal
 import sys
@@ -23,16 +22,14 @@ from starlette.staticfiles import StaticFiles
 
 from pneumonia import (
     NOTICE,
-    BundleError,
     Classifier,
     IsolatedReader,
-    load_classifier,
 )
 from web import (
     door,
     many,
-    memory,
     ready,
+    start,
     tab_batch,
     tab_meaning,
     tab_one,
@@ -163,17 +160,11 @@ def main() -> None:
             "--mcp can't ask for a password: start it without --auth and without "
             "$PNEUMONIA_AUTH, and put a proxy that asks before it."
         )
-    door.check_access(parser, args, shared=args.share)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("pneumonia").setLevel(logging.INFO)
+    start.check(parser, args, shared=args.share)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uploads go at any exit
-    memory.return_early()
+    classifier = start.load(args)
     reader = IsolatedReader(_WORKING)
-    try:
-        classifier = load_classifier()
-        demo = build_demo(classifier, reader.read)
-    except BundleError as error:
-        raise SystemExit(f"error: {error}") from error
+    demo = build_demo(classifier, reader.read)
     try:
         local, public = launch(
             demo,

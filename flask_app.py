@@ -27,7 +27,6 @@ from pneumonia import (
     MAX_BYTES,
     NOTICE,
     TOO_LARGE,
-    BundleError,
     Classifier,
     ImageError,
     IsolatedReader,
@@ -37,7 +36,7 @@ from pneumonia import (
     load_classifier,
     predict,
 )
-from web import answer, door, memory, openapi, report, words
+from web import answer, door, openapi, report, start, words
 from web.server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
@@ -262,17 +261,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     door.add_arguments(parser, port=5000)
     args = parser.parse_args()
-    door.check_access(parser, args)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("pneumonia").setLevel(logging.INFO)
-    memory.return_early()
+    start.check(parser, args)
+    classifier = start.load(args)
     reader = IsolatedReader(_WORKING)
-    try:
-        app = create_app(
-            read=reader.read, auth=args.auth, rate=args.rate, embed=args.embed
-        )
-    except BundleError as error:
-        raise SystemExit(f"error: {error}") from error
+    app = create_app(
+        classifier, read=reader.read, auth=args.auth, rate=args.rate, embed=args.embed
+    )
     server = Server(args.host, args.port, app)
 
     def stop(*_) -> None:  # shutdown waits for the loop that this interrupts

@@ -123,7 +123,8 @@ def _export(args: argparse.Namespace) -> None:
     print(
         f"bundle written to {args.out}: threshold {classifier.threshold:.3f}, "
         f"temperature {classifier.temperature:.3f}, int8 agrees with Keras on "
-        f"{fidelity['label_agreement']:.2%} of validation labels"
+        f"{fidelity['label_agreement']:.2%} of validation labels\n"
+        f"next, what it refuses: python -m pneumonia gate DIR --bundle {args.out}"
     )
 
 

@@ -55,6 +55,7 @@ class Classifier:
             uncertain.
         sha256: checksum of the weights, in hexadecimal.
         facts: everything that bundle.json holds.
+        folder: of the bundle.
         gate: what decides which pictures get no answer; None in a bundle without one.
     """
 
@@ -63,6 +64,7 @@ class Classifier:
     uncertain_band: tuple[float, float]
     sha256: str
     facts: dict = field(repr=False)
+    folder: Path
     _session: onnxruntime.InferenceSession = field(repr=False)
     gate: gates.Gate | None = field(default=None, repr=False)
 
@@ -176,6 +178,7 @@ def load_classifier(
             uncertain_band=(float(low), float(high)),
             sha256=sha256,
             facts=facts,
+            folder=folder,
             _session=_open_session(weights, threads),
             gate=gates.from_facts(facts.get("gate")),
         )
@@ -302,15 +305,10 @@ def selftest(classifier: Classifier) -> dict[str, tuple[float, float]]:
             its ONNX Runtime computes something else than the bundle was tested with.
     """
     stored = classifier.facts["selftest"]
-    answers = {
-        path.name: (
-            stored[path.name],
-            predict(classifier, path.read_bytes(), anyway=True).probabilities[
-                "Pneumonia"
-            ],
-        )
-        for path in phantoms()
-    }
+    answers = {}
+    for path in phantoms():
+        found = predict(classifier, path.read_bytes(), anyway=True).probabilities
+        answers[path.name] = stored[path.name], found["Pneumonia"]
     for name, (expected, found) in answers.items():
         if abs(expected - found) > SELFTEST_TOLERANCE:
             raise BundleError(

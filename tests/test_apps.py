@@ -20,8 +20,7 @@ from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
 import flask_app
-from pneumonia import MAX_BYTES, NOTICE, BundleError, others, phantoms, predict
-from pneumonia.classifier import load_classifier
+from pneumonia import MAX_BYTES, NOTICE, others, phantoms, predict
 from pneumonia.image import read_picture
 from web import door
 
@@ -234,20 +233,6 @@ def test_flask_writes_no_upload_to_disk(web, phantom_bytes, monkeypatch):
 def test_gradio_offers_one_named_endpoint(gradio):
     endpoints = gradio.view_api(return_format="dict")["named_endpoints"]
     assert list(endpoints) == ["/predict"]
-
-
-@pytest.mark.parametrize("app", ["demo.py", "flask_app.py"])
-def test_apps_stop_at_start_where_the_bundle_is_broken(app, monkeypatch):
-    module = {"demo.py": demo, "flask_app.py": flask_app}[app]
-
-    def broken():
-        return load_classifier(ROOT / "none")
-
-    monkeypatch.setattr(module, "load_classifier", broken)
-    monkeypatch.setattr(sys, "argv", [app])
-    with pytest.raises(SystemExit, match="can't be read") as caught:
-        module.main()
-    assert isinstance(caught.value.__cause__, BundleError)
 
 
 def test_demo_says_in_one_sentence_that_a_port_is_taken():

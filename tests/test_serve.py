@@ -1,5 +1,6 @@
 """Ways to start the apps: the command, the link, the folder of a Space."""
 
+import argparse
 import asyncio
 import base64
 import contextlib
@@ -23,8 +24,9 @@ from mcp.client.streamable_http import streamablehttp_client
 
 import demo
 from pneumonia import phantoms, predict, verdict
+from pneumonia.classifier import BUNDLE
 from pneumonia.image import read_picture
-from web import ready, space
+from web import ready, space, start, tab_meaning
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +53,35 @@ def test_one_command_serves_either_app(arguments, expected, tmp_path):
     assert expected in re.sub(r"\s+", " ", done.stdout + done.stderr)
 
 
+@pytest.mark.parametrize("command", ["demo.py", "flask_app.py", "-m web.serve"])
+def test_a_bundle_that_is_not_there_is_said(command, tmp_path):
+    wanted = ["--bundle", str(tmp_path / "none"), "--port", "0"]
+    done = subprocess.run(
+        [sys.executable, *command.split(), *wanted],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode
+    assert f"error: The bundle in {tmp_path / 'none'} can't be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bundle_of_ones_own_shows_what_was_measured_of_it(tmp_path, caplog):
+    mine = tmp_path / "mine"
+    shutil.copytree(BUNDLE, mine, ignore=shutil.ignore_patterns("*.h5", "report.json"))
+    facts = json.loads((mine / "bundle.json").read_text())
+    del facts["gate"]
+    (mine / "bundle.json").write_text(json.dumps(facts))
+    args = argparse.Namespace(bundle=mine)
+    classifier = start.load(args)
+    assert "has no gate" in caplog.text
+    assert tab_meaning.load_report(classifier) is None
+    shutil.copy(BUNDLE / "report.json", mine)
+    assert tab_meaning.load_report(classifier)["n"] > 400
+
+
 @pytest.fixture
 def share(monkeypatch, classifier):
     """Run the demo's main function with --share, and with a tunnel's answer."""
@@ -66,7 +97,7 @@ def share(monkeypatch, classifier):
             """Nothing to close."""
 
     def run(public):
-        monkeypatch.setattr(demo, "load_classifier", lambda: classifier)
+        monkeypatch.setattr(demo.start, "load", lambda args: classifier)
         monkeypatch.setattr(demo, "build_demo", lambda *args: Page())
         monkeypatch.setattr(demo, "launch", lambda *a, **k: ("http://here", public))
         monkeypatch.setattr(demo.signal, "signal", lambda *args: None)

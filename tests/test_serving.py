@@ -1,6 +1,8 @@
 """What serving costs in memory, and the production server as a whole."""
 
 import io
+import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pneumonia.classifier import BUNDLE
 from pneumonia.phantom import draw
 
 ROOT = Path(__file__).parent.parent
@@ -56,12 +59,16 @@ def test_answering_a_large_picture_makes_few_copies(kind, mode, bytes_a_pixel):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs a POSIX system")
-def test_production_server_answers_and_stops_when_told(phantom_bytes):
+def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
+    mine = shutil.copytree(BUNDLE, tmp_path / "mine")
+    facts = json.loads((mine / "bundle.json").read_text()) | {"threshold": 0.375}
+    (mine / "bundle.json").write_text(json.dumps(facts))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "web.serve", "--port", str(port)], cwd=ROOT
+        [sys.executable, "-m", "web.serve", "--port", str(port), "--bundle", mine],
+        cwd=ROOT,
     )
     address = f"http://127.0.0.1:{port}"
     try:
@@ -83,7 +90,9 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes):
             {"Content-Type": "multipart/form-data; boundary=x"},
         )
         with urllib.request.urlopen(ask, timeout=30) as answer:
-            assert b'"probabilities"' in answer.read()
+            told = json.load(answer)
+        assert told["probabilities"]
+        assert told["threshold"] == 0.375
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -62,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
     """Add the arguments that both apps take."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=port)
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="DIR",
+        help="of your own, from `python -m pneumonia export` (default: what ships)",
+    )
     parser.add_argument(
         "--auth",
         type=credentials,

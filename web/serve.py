@@ -8,13 +8,13 @@ Slow clients are a reverse proxy's to bear; put one in front where strangers com
 """
 
 import argparse
-import logging
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.errors import AppImportError
 
 from flask_app import create_app
-from pneumonia import NOTICE, BundleError
-from web import door, memory
+from pneumonia import NOTICE
+from web import door, start
 
 THREADS = 64
 """The form lets a few requests work at once and some thirty wait; the other threads are
@@ -50,11 +50,11 @@ class Application(BaseApplication):
     def load(self):
         """Build the app inside the worker, where its threads will live."""
         args = self._args
-        memory.return_early()
         try:
-            return create_app(auth=args.auth, rate=args.rate, embed=args.embed)
-        except BundleError as error:
-            raise SystemExit(f"error: {error}") from error
+            classifier = start.load(args)
+        except SystemExit as end:  # at any other end gunicorn begins again, for ever
+            raise AppImportError(end.code) from end
+        return create_app(classifier, auth=args.auth, rate=args.rate, embed=args.embed)
 
 
 def main() -> None:
@@ -62,9 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     door.add_arguments(parser, port=5000)
     args = parser.parse_args()
-    door.check_access(parser, args)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("pneumonia").setLevel(logging.INFO)
+    start.check(parser, args)
     print(f"form at http://{args.host}:{args.port}\n{NOTICE}", flush=True)
     Application(args).run()
 

@@ -2,16 +2,12 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import gradio as gr
 
-import pneumonia
 from pneumonia import Classifier, percent
 
 from . import answer, words
-
-_REPORT = Path(pneumonia.__file__).parent / "bundle" / "report.json"
 
 
 def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
@@ -27,9 +23,14 @@ def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
 
 
 def load_report(classifier: Classifier) -> dict | None:
-    """Return what `evaluate` measured of exactly these weights; None: nothing did."""
+    """Return what `evaluate` measured of exactly these weights; None: nothing did.
+
+    It stands in `report.json` beside the bundle.
+    """
     try:
-        report = json.loads(_REPORT.read_text(encoding="utf-8"))
+        report = json.loads(
+            (classifier.folder / "report.json").read_text(encoding="utf-8")
+        )
     except FileNotFoundError:
         return None
     return report if report["bundle_sha256"] == classifier.sha256 else None

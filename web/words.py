@@ -97,7 +97,13 @@ NEXT = "Next"
 CLOSE = "Close"
 
 NO_REPORT = (
-    "Nothing was measured of these weights yet: `python -m pneumonia evaluate` does."
+    "Nothing was measured of these weights yet. `python -m pneumonia evaluate DIR "
+    "--validation-only --stress --bundle BUNDLE --out BUNDLE` does, and this page "
+    "shows it from the next start on."
+)
+NO_GATE = (
+    "This bundle has no gate: it answers whatever can be read, adults and cats as "
+    "well. `python -m pneumonia gate DIR --bundle BUNDLE` fits one."
 )
 MEASURED = (
     "Measured on {patients} held-out patients, children of the hospital that the "
