@@ -116,6 +116,7 @@ def again(facts: dict) -> str:
         "python -m pneumonia download --out DIR",
         training.get("repeat", plain),
         "python -m pneumonia export RUN --out BUNDLE",
+        "python -m pneumonia gate DIR/train --adults EXTRA --bundle BUNDLE",
         "python -m pneumonia evaluate DIR/train --out OUT --bundle BUNDLE "
         "--validation-only --stress",
         "python -m pneumonia card --bundle BUNDLE --report OUT/report.json "

@@ -151,9 +151,9 @@ def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
             several = getattr(picture, "is_animated", False)
-            chroma = _chroma(picture, data)
-            picture.draft("L", (_JPEG_SIDE, _JPEG_SIDE))
+            picture.draft(picture.mode, (_JPEG_SIDE, _JPEG_SIDE))
             ImageOps.exif_transpose(picture, in_place=True)
+            chroma = _spread_of_colour(picture)
             grey = _to_grey(picture)
     except (ImageError, MemoryError):
         raise
@@ -232,28 +232,22 @@ def _too_many_pixels(count: str) -> ImageError:
     )
 
 
-def _chroma(picture: Image.Image, data: bytes) -> float:
-    """Measure colour on a reduced copy; of a JPEG only a small scale is decoded."""
-    if picture.mode[0] in "1LIF":
-        return 0.0
-    if picture.format == "JPEG":
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as small:
-            small.draft("RGB", (_CHROMA_SIDE, _CHROMA_SIDE))
-            return _spread_of_colour(small)
-    return _spread_of_colour(picture)
-
-
 def _spread_of_colour(picture: Image.Image) -> float:
     """Return the root mean square of colour that brightness does not explain.
 
     The two colour axes are fitted as straight lines over brightness first, so that a
     film's even tint counts little and a photograph's hues count fully.
     """
+    if picture.mode[0] in "1LIF":
+        return 0.0
     if picture.mode != "RGB":  # a conversion to the same mode would copy
         picture = picture.convert("RGB")
-    small = picture.resize((_CHROMA_SIDE, _CHROMA_SIDE), reducing_gap=2)
-    axes = np.asarray(small.convert("YCbCr"), np.float64) / 255
-    y, *colours = np.moveaxis(axes, -1, 0)
+    size = (_CHROMA_SIDE, _CHROMA_SIDE)
+    small = picture.resize(size, Image.Resampling.BOX, reducing_gap=2)
+    small = small.convert("YCbCr")
+    if all(low == high for low, high in small.getextrema()[1:]):
+        return 0.0  # grey, stored as colours
+    y, *colours = np.moveaxis(np.asarray(small, np.float64) / 255, -1, 0)
     y = y - y.mean()
     slope_base = (y**2).sum() or 1.0
     rest = [c - c.mean() - y * (y * c).sum() / slope_base for c in colours]

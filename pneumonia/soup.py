@@ -50,9 +50,13 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     mixed.classifier.save_weights(out / "best.weights.h5")
     names = [run.name for run in runs]
+    trained = [
+        record["repeat"].replace("--out RUN", f"--out {shlex.quote(name)}")
+        for record, name in zip(records, names, strict=True)
+    ]
     record = records[0] | {
         "command": _command(map(str, runs), str(out)),
-        "repeat": _command(names, "RUN"),
+        "repeat": "\n".join([*trained, _command(names, "RUN")]),
         "averaged": names,
     }
     (out / "run.json").write_text(json.dumps(record, indent=2))

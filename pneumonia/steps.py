@@ -81,6 +81,7 @@ ROWS = {
     ),
     "mixup": Row("pairs of images mixed", {"mixup": "0.2"}),
     "no smoothing": Row("no label smoothing", {"label_smoothing": "0"}),
+    "more dropout": Row("0.5 instead of 0.3", {"dropout": "0.5"}),
     "frozen4": Row("block 5 and head alone", {"frozen_blocks": "4"}),
     "frozen2": Row("blocks 3 to 5 and head", {"frozen_blocks": "2"}),
     "sgd": Row(
@@ -102,20 +103,18 @@ ROWS = {
         adults=True,
     ),
     "polish": Row(
-        "57,600 more: sharpness and grain of others, sharpening",
+        "57,600 more: sharpness and grain of others, sharpening; this one ships",
         recipe="polish",
         start="finish",
         adults=True,
     ),
     "settle": Row(
-        "48,000 more, stored badly too, adults more often",
+        "48,000 more: some stored badly, adults more often",
         recipe="settle",
         start="polish",
         adults=True,
     ),
-    "settle averaged": Row(
-        "the weights of all seeds of `settle`; this one ships", mean_of="settle"
-    ),
+    "settle averaged": Row("the weights of all seeds of `settle`", mean_of="settle"),
 }
 """The table's rows by name."""
 

@@ -1,6 +1,7 @@
 """From a folder to a bundle, on drawings: train, stop, resume, export, evaluate."""
 
 import json
+import re
 import shutil
 
 import keras
@@ -410,6 +411,9 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
         np.testing.assert_allclose(half, one + 0.5, atol=1e-5)
     record = json.loads((mean / "run.json").read_text())
     assert record["averaged"] == [run.name, "other"]
+    trained, _, averaged = record["repeat"].splitlines()
+    assert re.match(r"python -m pneumonia train .* --out run\b", trained)
+    assert averaged == "python -m pneumonia average run other --out RUN"
     with pytest.raises(SystemExit, match="holds a run already"):
         main(["average", str(run), str(other), "--out", str(mean)])
     (other / "run.json").write_text(json.dumps(record | {"started_from": "elsewhere"}))
