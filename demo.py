@@ -20,11 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pneumonia import (
-    NOTICE,
-    Classifier,
-    IsolatedReader,
-)
+from pneumonia import NOTICE, Classifier, IsolatedReader
 from web import (
     door,
     many,

@@ -97,7 +97,8 @@ def _start(row: Row, out: Path, warm_up, seed: int) -> str | Path | None:
     """Return the run that a row goes on from."""
     if row.start in (None, "warm-up"):
         return warm_up if row.start else None
-    return out / f"{row.start}-{seed}"
+    own = out / f"{row.start}-{seed}"
+    return own if own.exists() else out / f"{row.start}-0"
 
 
 def measure_run(

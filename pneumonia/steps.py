@@ -20,7 +20,8 @@ class Row:
         what: how it differs from the row "ours", in words.
         settings: settings of the recipe "row" that differ, as in `recipe.adjust`.
         recipe: where it differs from "row".
-        start: the row that it goes on from, with the same seed; None: VGG19's weights.
+        start: the row that it goes on from, its run of the same seed or else of seed 0;
+            None: VGG19's weights.
         adults: trains on the extra data set too.
         leave_out: a group of `groups.GROUPS` that it must not see.
         mean_of: nothing is trained: the weights of all seeds of that row, averaged.
