@@ -9,6 +9,7 @@ memory over that many images.
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def answer(folder: Path, csv: Path, *options: str) -> tuple[float, list[float]]:
             begun = time.perf_counter()
         if begun:
             held.append(memory(process.pid))
-        time.sleep(0.01 if begun is None else 0.5)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01 if begun is None else 0.5)
     if process.returncode:
         raise SystemExit(f"error: predict ended with status {process.returncode}.")
     return time.perf_counter() - begun, held
