@@ -192,8 +192,9 @@ def describe(inputs: np.ndarray) -> np.ndarray:
     """
     images = inputs[..., 0]
     cells, edge_cells = _CELLS
-    bright = _standard(_reduce(images, _SIDE // cells)).reshape(len(images), -1)
-    half = _standard(_reduce(images, 2))
+    half = _reduce(images, 2)
+    bright = _standard(_reduce(half, _SIDE // cells // 2)).reshape(len(images), -1)
+    half = _standard(half)
     down, right = np.zeros_like(half), np.zeros_like(half)
     down[:, 1:-1] = half[:, 2:] - half[:, :-2]
     right[:, :, 1:-1] = half[:, :, 2:] - half[:, :, :-2]
