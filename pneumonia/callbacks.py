@@ -62,16 +62,16 @@ class SaveState(keras.callbacks.Callback):
 
 
 class SeedEpoch(keras.callbacks.Callback):
-    """Give dropout the same draws in an epoch, whatever ran before it."""
+    """Give layers that draw the same draws in an epoch, whatever ran before it."""
 
     def __init__(self, seed: int):
         super().__init__()
         self.seed = seed
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Seed every dropout layer from the run's seed and the epoch."""
+        """Seed every layer that draws from the run's seed and the epoch."""
         for number, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            if hasattr(layer, "seed_generator"):  # Dropout has none where it drops none
                 draws = np.random.default_rng((self.seed, epoch, number))
                 state = draws.integers(2**32, size=2, dtype=np.uint32)
                 layer.seed_generator.state.assign(state)

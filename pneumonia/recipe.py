@@ -41,6 +41,8 @@ class Recipe:
         label_smoothing: share of the target spread over both classes, in [0, 1).
         mixup: parameter of the Beta distribution by which pairs of images are mixed
             (Zhang et al. 2018, "mixup"); 0 mixes none.
+        style_mix: share of the images whose channel statistics are mixed with another
+            image's behind the first blocks (see `styles.MixStyle`); 0 mixes none.
         void_share: share of the images whose lungs are covered after all other changes,
             and whose target is undecided: what is left must not decide.
         cached_views: show every image in so many fixed changed versions, whose frozen
@@ -76,6 +78,7 @@ class Recipe:
     average: float | None = None
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    style_mix: float = 0.0
     void_share: float = 0.0
     cached_views: int = 0
     stress_views: int = 0
@@ -97,10 +100,10 @@ class Recipe:
                     f"{' or '.join(expected)}"
                 )
 
-        if self.cached_views and (self.void_share or self.mixup):
+        if self.cached_views and (self.void_share or self.mixup or self.style_mix):
             raise RecipeError(
                 "cached_views keeps features of whole images; it can't go with "
-                "void_share or mixup, which change images anew each time"
+                "void_share, mixup or style_mix, which change images anew each time"
             )
 
     @property
@@ -233,6 +236,18 @@ RECIPES = {
         void_share=0.12,
         extra_share=0.2,
         epochs=10,
+        learning_rate=6e-5,
+        average=0.998,
+    ),
+    # As settle, with a third trained block and images mixed, which helped short rows.
+    "deepen": dataclasses.replace(
+        _ON,
+        augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen+compress",
+        frozen_blocks=2,
+        mixup=0.2,
+        void_share=0.12,
+        extra_share=0.2,
+        epochs=14,
         learning_rate=6e-5,
         average=0.998,
     ),

@@ -81,6 +81,7 @@ ROWS = {
         "contrast evened out in the graph", {"local_contrast": "true"}
     ),
     "mixup": Row("pairs of images mixed", {"mixup": "0.2"}),
+    "style mix": Row("channel statistics mixed between images", {"style_mix": "0.5"}),
     "no smoothing": Row("no label smoothing", {"label_smoothing": "0"}),
     "more dropout": Row("0.5 instead of 0.3", {"dropout": "0.5"}),
     "frozen4": Row("block 5 and head alone", {"frozen_blocks": "4"}),
@@ -112,6 +113,12 @@ ROWS = {
     "settle": Row(
         "48,000 more: some stored badly, adults more often",
         recipe="settle",
+        start="polish",
+        adults=True,
+    ),
+    "deepen": Row(
+        "as settle, 67,200 images, block 3 trained too, pairs of images mixed",
+        recipe="deepen",
         start="polish",
         adults=True,
     ),

@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import balance, data, groups, network, runs, stress
+from . import balance, data, groups, network, runs, stress, styles
 from .cache import CachedBatches, compute
 from .callbacks import (
     KeepAverage,
@@ -277,11 +277,10 @@ def _prepare(built, recipe: Recipe, seed: int, images: _Images):
             part.images, part.labels, part.groups
         )
     if not recipe.cached_views:
-        return (
-            built.classifier,
-            Batches(images.training, recipe, seed, **options),
-            seen,
-        )
+        model = built.classifier
+        if recipe.style_mix:
+            model = styles.mixing(built, recipe.style_mix)
+        return model, Batches(images.training, recipe, seed, **options), seen
     front, tail = network.cut(built, recipe.frozen_blocks)
     batches = CachedBatches(front, images.training, recipe, seed, **options)
     return tail, batches, compute(front, seen)

@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "data": {"classifier", "image", "patients"},
     "sampling": {"augment", "classifier", "data", "recipe"},
     "callbacks": {"recipe"},
+    "styles": {"network"},
     "tones": set(),
     "train": {
         *{
@@ -69,7 +70,7 @@ MAY_IMPORT = {
             "network",
             "recipe",
         },
-        *{"runs", "sampling", "stress"},
+        *{"runs", "sampling", "stress", "styles"},
     },
     "devices": set(),
     "runs": set(),

@@ -20,6 +20,7 @@ from pneumonia import (
     predict,
     selftest,
     stress,
+    styles,
     tones,
 )
 from pneumonia.__main__ import main
@@ -89,6 +90,19 @@ def test_stopped_and_resumed_training_ends_where_it_would_have(
         network.load(folder).classifier.get_weights() for folder in (run, out)
     )
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+def test_mixed_styles_are_drawn_alike_after_a_stop(drawings, tmp_path):
+    command = [str(drawings), "--backbone-weights", "random"]
+    command += ["--set", "images_per_epoch=16", "--set", "style_mix=0.5"]
+    losses = []
+    for name, stops in (("straight", ["2"]), ("stopped", ["1", "2"])):
+        out = ["--out", str(tmp_path / name)]
+        main(["train", *command, *out, "--epochs", stops[0]])
+        for more in stops[1:]:
+            main(["train", str(drawings), *out, "--epochs", more, "--resume"])
+        losses.append((tmp_path / name / "history.csv").read_text())
+    assert losses[0] == losses[1]
 
 
 def test_nothing_to_resume_is_said(drawings, tmp_path):
@@ -310,6 +324,38 @@ def test_mixup_mixes_images_as_it_mixes_targets(drawings):
     plain = Batches(dataset, adjust(recipe, {"mixup": "0"}))
     kept = plain[0][0]
     assert np.abs(images - kept).reshape(len(images), -1).max(axis=1)[mixed].all()
+
+
+def test_mixed_styles_exchange_mean_and_spread_alone():
+    rng = np.random.default_rng(0)
+    features = rng.normal(rng.normal(size=(6, 1, 1, 4)), size=(6, 8, 8, 4))
+    features = features.astype(np.float32)
+    changed = np.asarray(styles.MixStyle(1.0)(features, training=True))
+
+    def normal(values):
+        mean = values.mean(axis=(1, 2), keepdims=True)
+        return (values - mean) / values.std(axis=(1, 2), keepdims=True)
+
+    np.testing.assert_allclose(normal(changed), normal(features), atol=1e-4)
+    before, after = features.mean(axis=(1, 2)), changed.mean(axis=(1, 2))
+    assert np.abs(after - before).max() > 0.1
+    for own, mean in zip(before, after, strict=True):  # on the way to another's
+        ways = [(other - own, mean - own) for other in before]
+        fits = [np.linalg.lstsq(way[:, None], gone)[:2] for way, gone in ways]
+        assert any(gap.sum() < 1e-4 and -1e-3 < share[0] < 1.001 for share, gap in fits)
+    for layer, training in (
+        (styles.MixStyle(1.0), False),
+        (styles.MixStyle(0.0), True),
+    ):
+        np.testing.assert_allclose(layer(features, training=training), features, 1e-4)
+
+
+def test_network_answers_alike_with_and_without_mixed_styles(run, drawings):
+    built = network.load(run)
+    images = load(drawings, progress=False).inputs()[:4]
+    mixing = styles.mixing(built, 1.0)
+    np.testing.assert_array_equal(mixing(images), built.classifier(images))
+    assert np.abs(mixing(images, training=True) - built.classifier(images)).max() > 1e-4
 
 
 def test_settings_are_read_as_on_a_command_line():
