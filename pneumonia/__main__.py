@@ -63,7 +63,7 @@ def _say_next(run: Path) -> None:
 
 
 def _ablate(args: argparse.Namespace) -> None:
-    from . import ablation
+    from . import ablation, ablation_table
 
     table = ablation.ablate(
         args.source,
@@ -76,7 +76,7 @@ def _ablate(args: argparse.Namespace) -> None:
         backbone_weights=args.backbone_weights,
         precision=args.precision,
     )
-    print(ablation.summarise(table))
+    print(ablation_table.summarise(table))
 
 
 def _evaluate(args: argparse.Namespace) -> None:

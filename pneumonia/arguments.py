@@ -106,7 +106,10 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument("source", type=Path, help=source_help)
     sub.add_argument("--out", type=Path, required=True, help="folder of the runs")
     sub.add_argument(
-        "--from-run", type=Path, required=True, metavar="RUN", help="the warm-up's run"
+        "--from-run",
+        type=Path,
+        metavar="RUN",
+        help="the warm-up's run (default: that of --out, trained first if need be)",
     )
     sub.add_argument("--adults", type=Path, required=True, metavar="DIR")
     sub.add_argument(

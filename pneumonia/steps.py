@@ -24,7 +24,7 @@ class Row:
             None: VGG19's weights.
         adults: trains on the extra data set too.
         leave_out: a group of `groups.GROUPS` that it must not see.
-        mean_of: nothing is trained: the weights of all seeds of that row, averaged.
+        mean_of: nothing is trained: the weights of all seeds of those rows, averaged.
     """
 
     what: str
@@ -33,7 +33,7 @@ class Row:
     start: str | None = "warm-up"
     adults: bool = False
     leave_out: str | None = None
-    mean_of: str | None = None
+    mean_of: tuple[str, ...] = ()
 
 
 ROWS = {
@@ -50,7 +50,7 @@ ROWS = {
     "no moving average": Row(
         "the last weights instead of their moving average", {"average": "none"}
     ),
-    "seeds averaged": Row("the weights of all seeds of `ours`", mean_of="ours"),
+    "seeds averaged": Row("the weights of all seeds of `ours`", mean_of=("ours",)),
     "ours+transfer": Row(
         "and tone and frame of other images",
         {"augmentation": augment.DEFAULT + "+transfer"},
@@ -122,7 +122,11 @@ ROWS = {
         start="polish",
         adults=True,
     ),
-    "settle averaged": Row("the weights of all seeds of `settle`", mean_of="settle"),
+    "settle averaged": Row("the weights of all seeds of `settle`", mean_of=("settle",)),
+    "both averaged": Row(
+        "the weights of all seeds of `settle` and `deepen`",
+        mean_of=("settle", "deepen"),
+    ),
 }
 """The table's rows by name."""
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pneumonia import ablation, balance, groups, stress
+from pneumonia import ablation, ablation_table, balance, groups, steps, stress
 from pneumonia.augment import DEFAULT
+from pneumonia.classifier import BUNDLE
 from pneumonia.data import Dataset
 from pneumonia.phantom import draw
 from pneumonia.recipe import RECIPES, adjust
+from pneumonia.runs import RunError
 
 LABELS = np.arange(16) % 2
 
@@ -117,17 +119,45 @@ def test_overlap_weights_leave_the_thumbnail_at_chance():
 
 
 def test_rows_of_the_ablation_are_recipes():
-    for row in ablation.ALL.values():
+    for row in steps.ALL.values():
         changed = adjust(RECIPES[row.recipe], row.settings)
         assert (changed != RECIPES[row.recipe]) == bool(row.settings)
-        assert row.mean_of is None or row.mean_of in ablation.ROWS
-    assert len({str(row) for row in ablation.ALL.values()}) == len(ablation.ALL)
+        assert set(row.mean_of) <= steps.ROWS.keys()
+    assert len({str(row) for row in steps.ALL.values()}) == len(steps.ALL)
+
+
+def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
+    trained = []
+
+    def train_one(source, run, *, start, **_):
+        trained.append((run.name, start and start.name))
+        run.mkdir(parents=True)
+        (run / "curves.png").touch()
+        return run
+
+    monkeypatch.setattr(ablation.train, "train", train_one)
+    monkeypatch.setattr(ablation, "measure_run", lambda *_: measured(0.9))
+    monkeypatch.setattr(ablation.data, "load", lambda _: None)
+    monkeypatch.setattr(ablation.data, "split", lambda _: (None, None))
+    shipped = json.loads((BUNDLE / "bundle.json").read_text())["training"]["recipe"]
+    monkeypatch.setitem(steps.ALL, "after", steps.Row("", start=shipped))
+    given = {"adults": "adults", "rows": ["mixup", "after"], "seeds": (0, 1)}
+    for _ in range(2):  # the second time nothing is left to do
+        table = ablation.ablate("data", tmp_path, **given)
+    first = ("warm-up-0", None)
+    rows = [("mixup-0", "warm-up-0"), ("mixup-1", "warm-up-0")]
+    assert trained == [first, *rows, ("after-0", "bundle"), ("after-1", "bundle")]
+    assert [row["name"] for row in table["rows"]] == ["mixup"]
+    with pytest.raises(RunError, match=f"refine goes on from default.*{tmp_path}"):
+        ablation.ablate("data", tmp_path, adults="adults", rows=["refine"])
+    with pytest.raises(RunError, match="no row none; expected one of seed, "):
+        ablation.ablate("data", tmp_path, adults="adults", rows=["none"])
 
 
 def measured(auroc: float, adults: float = 0.5, right: float = 0.9) -> dict:
     of_group = {"images": 9, "auroc": auroc, "right": right}
     return {
-        **dict.fromkeys(ablation.RANKED, auroc),
+        **dict.fromkeys(ablation_table.RANKED, auroc),
         "adult_auroc": adults,
         "families": dict.fromkeys(stress.FAMILIES, auroc),
         "groups": dict.fromkeys(groups.GROUPS, of_group),
@@ -144,7 +174,7 @@ def test_table_says_what_an_unseen_group_costs(tmp_path):
     put_run(tmp_path, "warm-up", 0, measured(0.9))
     put_run(tmp_path, "warm-up", 1, measured(0.8))
     put_run(tmp_path, "without virus", 0, measured(0.6, right=0.5))
-    (row,) = ablation.collect(tmp_path, tmp_path / "none.json")["left_out"]
+    (row,) = ablation_table.collect(tmp_path, tmp_path / "none.json")["left_out"]
     assert row["group"] == "virus"
     assert row["seen"]["auroc"]["mean"] == pytest.approx(0.85)
     assert row["unseen"]["auroc"]["mean"] == pytest.approx(0.6)
@@ -157,7 +187,7 @@ def test_ranking_compares_rows_that_saw_no_adults(tmp_path):
     for place, name in enumerate(names):
         put_run(tmp_path, name, 0, measured(0.5 + place / 10, adults=0.9 - place / 10))
     put_run(tmp_path, "ours+adults", 0, measured(0.99, adults=0.99))
-    ranking = ablation.collect(tmp_path, tmp_path / "none.json")["ranking"]
+    ranking = ablation_table.collect(tmp_path, tmp_path / "none.json")["ranking"]
     assert ranking["rows"] == len(names)
     assert ranking["figures"]["stress_auroc"] == pytest.approx(-1)
 
@@ -168,11 +198,11 @@ def test_table_shows_mean_and_spread_over_seeds(tmp_path):
         figures = measured(value)
         figures["families"]["JPEG"] = value / 2
         put_run(tmp_path / str(seed), "ours", seed, figures)
-        table = ablation.collect(tmp_path / str(seed), tmp_path / "ablation.json")
+        table = ablation_table.collect(tmp_path / str(seed), tmp_path / "ablation.json")
         (tmp_path / "ablation.json").write_text(json.dumps(table))
     (row,) = table["rows"]
     assert row["worst_family"] == "JPEG"
     assert row["seeds"] == [0, 1]
     assert row["stress_auroc"]["mean"] == pytest.approx(0.85)
     assert row["stress_auroc"]["spread"] == pytest.approx(0.1)
-    assert "0.850 (0.100)" in ablation.summarise(table)
+    assert "0.850 (0.100)" in ablation_table.summarise(table)
