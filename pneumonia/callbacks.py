@@ -100,7 +100,7 @@ def followers(recipe: Recipe) -> tuple[dict, list[keras.callbacks.Callback]]:
     by_choice = recipe.monitor != "last"
     watched = {
         "monitor": recipe.monitor if by_choice else "val_loss",
-        "mode": "max" if recipe.monitor == "val_auroc" else "min",
+        "mode": recipe.better,
     }
     chosen = []
     if recipe.schedule == "plateau":

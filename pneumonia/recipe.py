@@ -107,6 +107,11 @@ class Recipe:
             )
 
     @property
+    def better(self) -> str:
+        """Where better is for what is monitored: "min" or "max"."""
+        return "max" if self.monitor == "val_auroc" else "min"
+
+    @property
     def network(self) -> dict:
         """What `network.build` needs to build this recipe's network again."""
         names = ("standardize", "local_contrast", "hidden_units", "dropout")

@@ -311,4 +311,4 @@ def _best(history: list[dict], recipe: Recipe) -> float | None:
     if recipe.monitor == "last":
         return None
     values = (row[recipe.monitor] for row in history)
-    return (min if recipe.monitor == "val_loss" else max)(values, default=None)
+    return {"min": min, "max": max}[recipe.better](values, default=None)
