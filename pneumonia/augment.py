@@ -202,6 +202,41 @@ def geometry(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     )
 
 
+def reframe(
+    images: np.ndarray,
+    rng: np.random.Generator,
+    sides: tuple[float, float] = (0.6, 1.2),
+    probability: float = 0.5,
+) -> np.ndarray:
+    """Show some images as another technician would frame them, squashed to a square.
+
+    Height and width are drawn each for itself, so a crop of one is an aspect, too.
+
+    Args:
+        images: float32 (n, H, W, 1) in [0, 1].
+        rng: source of the parameters.
+        sides: smallest and largest part of a side that is shown; above 1 adds to it.
+        probability: share of the images that is changed.
+
+    Returns:
+        float32 (n, H, W, 1) in [0, 1].
+    """
+    n, height, width, _ = images.shape
+    part = np.exp(rng.uniform(*np.log(sides), (n, 2)))
+    part[rng.random(n) >= probability] = 1.0
+    first = rng.random((n, 2)) * (1 - part) * (height, width) + (part - 1) / 2
+    zero = np.zeros(n)
+    columns = [part[:, 1], zero, first[:, 1], zero, part[:, 0], first[:, 0], zero, zero]
+    fill_modes = ("constant", "nearest", "reflect")
+    moved = ops.image.affine_transform(
+        images,
+        np.stack(columns, axis=1).astype(np.float32),
+        interpolation="bilinear",
+        fill_mode=fill_modes[rng.integers(len(fill_modes))],
+    )
+    return ops.convert_to_numpy(moved)
+
+
 def masking(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Cover edges and corners, blank rectangles: `cover_edges`, then `cut_out`."""
     return cut_out(cover_edges(images, rng), rng)
@@ -226,6 +261,7 @@ FAMILIES: dict[str, Augmentation] = {
     "spectrum": lend_spectrum,
     "sharpen": sharpen,
     "geometry": geometry,
+    "reframe": reframe,
     "shade": shade,
     "masking": masking,
     "resolution": resolution,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 
 from . import data, evaluate, metrics
 from .classifier import LABELS, Classifier
@@ -11,6 +12,7 @@ from .regions import CORNER, FRAME, corner_mask, frame_mask, lung_box
 ROUNDS = 300
 """Bootstrap samples over patients for each interval."""
 
+_BICUBIC = Image.Resampling.BICUBIC
 _R = ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#")
 
 Change = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
@@ -29,6 +31,26 @@ def paste_marker(images: np.ndarray, row: int, column: int) -> np.ndarray:
     changed = images.copy()
     changed[:, row + rows, column + columns] = 235
     return changed
+
+
+def crop(
+    images: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]
+) -> np.ndarray:
+    """Show a part of every image, uint8 (n, H, W, 1), as large as the whole was.
+
+    Args:
+        images: to cut.
+        rows: where the part begins and ends, as shares of the height.
+        columns: the same of the width.
+    """
+    _, height, width, _ = images.shape
+    (top, bottom), (left, right) = rows, columns
+    box = (left * width, top * height, right * width, bottom * height)
+    parts = [
+        Image.fromarray(image[..., 0]).resize((width, height), _BICUBIC, box)
+        for image in images
+    ]
+    return np.stack([np.asarray(part) for part in parts])[..., None]
 
 
 def swap_frames(
@@ -64,6 +86,14 @@ INTERVENTIONS: dict[str, tuple[str, Change]] = {
     "other class's border": (
         f"the outer {FRAME} pixels taken from a random image of the other class",
         swap_frames,
+    ),
+    "cut all around": (
+        "the middle 80 % of both sides, enlarged",
+        lambda x, labels, rng: crop(x, (0.1, 0.9), (0.1, 0.9)),
+    ),
+    "cut below": (
+        "the upper 70 % of the height, stretched",
+        lambda x, labels, rng: crop(x, (0.0, 0.7), (0.0, 1.0)),
     ),
     "mirrored": ("left and right exchanged", lambda x, labels, rng: x[:, :, ::-1]),
     "lungs covered": (

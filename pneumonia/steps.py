@@ -60,6 +60,9 @@ ROWS = {
         {"augmentation": augment.DEFAULT + "+spectrum+sharpen"},
     ),
     "ours+adults": Row("and adults of another hospital", adults=True),
+    "ours+reframe": Row(
+        "and framed in more ways", {"augmentation": augment.DEFAULT + "+reframe"}
+    ),
     "ours+overlap": Row(
         "images that look like the other class more often", {"overlap_weights": "true"}
     ),
@@ -116,16 +119,15 @@ ROWS = {
         start="polish",
         adults=True,
     ),
-    "deepen": Row(
-        "as settle, 67,200 images, block 3 trained too, pairs of images mixed",
-        recipe="deepen",
+    "reframe": Row(
+        "polish, 67,200 more: as settle, framed in more ways, block 3 trained too",
+        recipe="reframe",
         start="polish",
         adults=True,
     ),
     "settle averaged": Row("the weights of all seeds of `settle`", mean_of=("settle",)),
-    "both averaged": Row(
-        "the weights of all seeds of `settle` and `deepen`",
-        mean_of=("settle", "deepen"),
+    "reframe averaged": Row(
+        "the weights of all seeds of `reframe`", mean_of=("reframe",)
     ),
 }
 """The table's rows by name."""

@@ -202,8 +202,8 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "aspect and crop": Family(_aspect, frozenset({"geometry", "seed"})),
-    "letterbox": Family(_letterbox, frozenset({"geometry"})),
+    "aspect and crop": Family(_aspect, frozenset({"geometry", "reframe", "seed"})),
+    "letterbox": Family(_letterbox, frozenset({"geometry", "reframe"})),
     "corners and marker": Family(_marker, frozenset({"masking", "transfer"})),
     "collimator": Family(_collimator, frozenset({"masking", "transfer"})),
     "window": Family(_window, frozenset({"tone", "equalise", "transfer"})),

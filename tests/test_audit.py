@@ -183,9 +183,13 @@ def test_interventions_change_what_they_say():
         assert after.dtype == np.uint8
         assert (after == before).all() == (name == "nothing")
         inner = np.s_[:, 30:90, 30:90]
-        touched = name in ("lungs covered", "mirrored")
+        touched = name in ("lungs covered", "mirrored") or name.startswith("cut ")
         assert (after[inner] != before[inner]).any() == touched, name
     swapped = interventions.swap_frames(dataset.images, dataset.labels, rng)
+    ramp = np.tile(np.arange(128, dtype=np.uint8)[:, None, None], (1, 1, 128, 1))
+    shown = interventions.crop(ramp, (0.0, 0.7), (0.0, 1.0))
+    assert shown[0, 0, 0, 0] == 0
+    assert shown[0, -1, 0, 0] == pytest.approx(0.7 * 128, abs=1)
     for image, label in zip(swapped, dataset.labels, strict=True):
         others = dataset.images[dataset.labels != label]
         assert (others[:, 0] == image[0]).all(axis=(1, 2)).any()

@@ -229,6 +229,23 @@ def test_augmentation_is_a_function_of_its_seed(name):
     assert once.max() <= 1
 
 
+def test_a_frame_cuts_each_axis_for_itself():
+    steps = np.linspace(0.2, 0.8, 128, dtype=np.float32)
+    across = np.tile(steps[None, None, :, None], (64, 128, 1, 1))
+    down = across.transpose(0, 2, 1, 3)
+    seen = []
+    for ramp in (across, down):
+        shown = augment.reframe(ramp, np.random.default_rng(0), (0.6, 0.9), 1.0)
+        spans = np.ptp(shown, axis=(1, 2, 3)) / 0.6
+        assert spans.min() >= 0.59
+        assert spans.max() <= 0.93  # half a pixel at the border may be half black
+        assert shown.min() >= 0.15
+        seen.append(spans)
+    assert np.abs(seen[0] - seen[1]).max() > 0.15
+    kept = augment.reframe(across, np.random.default_rng(0), probability=0.0)
+    np.testing.assert_allclose(kept, across, atol=1e-6)
+
+
 def test_a_lent_spectrum_changes_sharpness_and_not_shape():
     sharp = np.random.default_rng(0).random((1, 128, 128, 1), np.float32) * 0.2 + 0.4
     smooth = draw(1, size=128)[None, :, :, None] / np.float32(255) * 0.5 + 0.2
