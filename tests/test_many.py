@@ -84,6 +84,17 @@ def test_one_bad_file_stops_nothing(classifier):
     assert "3 more were left out" in html
 
 
+def test_no_name_is_a_formula_to_a_spreadsheet(classifier):
+    names = ["=1+1.png", "+1", "-1", "@x", "x=1.png", "a/-1"]
+    answered = [
+        many.answer_one(classifier, read_picture, name, lambda: b"no picture")
+        for name in names
+    ]
+    table = csv.DictReader(io.StringIO(many._csv(answered).decode()))
+    written = [row["path"] for row in table]
+    assert written == ["'=1+1.png", "'+1", "'-1", "'@x", "x=1.png", "a/-1"]
+
+
 def test_a_batch_that_was_stopped_at_once_has_no_table():
     html = many.render([], stopped=4)
     assert words.STOPPED.format(count=4) in html

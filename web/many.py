@@ -38,6 +38,7 @@ MAX_TOTAL = 64 * 2**20
 _ENTRIES = 10_000  # of a zip, what is left out included
 _THUMBNAIL = 56, 56
 _SIDE = 512  # longest side of a picture that a row opens
+_FORMULA = tuple("=+-@\t\r")  # with these a spreadsheet's formula begins
 _PLAIN = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # others may ask for any memory
 
 
@@ -119,7 +120,9 @@ def answer_one(
         anyway: as in `predict`.
     """
     try:
-        prediction = predict(classifier, content(), anyway=anyway, read=read)
+        prediction = predict(
+            classifier, content(), anyway=anyway, draw=False, read=read
+        )
     except ImageError as error:
         return Answered(refused_row(name, error), message=str(error))
     small = _reduced(prediction)
@@ -185,8 +188,16 @@ def kind(row: Row) -> str:
 
 
 def _csv(answered: list[Answered]) -> bytes:
+    """Write the rows; a name that a spreadsheet would compute gets an apostrophe."""
     file = io.StringIO()
-    write_rows((one.row for one in answered), file)
+    rows = (one.row for one in answered)
+    write_rows(
+        (
+            replace(row, path=f"'{row.path}") if row.path[:1] in _FORMULA else row
+            for row in rows
+        ),
+        file,
+    )
     return file.getvalue().encode()
 
 
