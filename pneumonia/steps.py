@@ -120,7 +120,7 @@ ROWS = {
         adults=True,
     ),
     "reframe": Row(
-        "polish, 67,200 more: as settle, framed in more ways, block 3 trained too",
+        "polish, 57,600 more: as settle, and framed in more ways",
         recipe="reframe",
         start="polish",
         adults=True,
