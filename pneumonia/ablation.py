@@ -9,7 +9,6 @@ from sklearn.metrics import roc_auc_score
 
 from . import balance, calibrate, data, groups, network, soup, stress, train
 from .ablation_table import collect
-from .classifier import BUNDLE
 from .metrics import METRICS
 from .patients import validation_mask
 from .steps import ALL
@@ -99,13 +98,10 @@ def _train_row(name: str, seed: int, source, out: Path, adults, warm_up, options
 
 
 def _start(name: str, before: str, out: Path, seed: int) -> Path:
-    """Return what a row goes on from: the run of the row before it, or what ships."""
+    """Return the run of the row that a row goes on from."""
     for run in (out / f"{before}-{seed}", out / f"{before}-0"):
         if run.exists():
             return run
-    facts = json.loads((BUNDLE / "bundle.json").read_text(encoding="utf-8"))
-    if facts["training"]["recipe"] == before:
-        return BUNDLE
     raise train.RunError(
         f"the row {name} goes on from {before}, of which {out} has no run. Train it "
         f"first: --rows {before}"

@@ -60,7 +60,7 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--recipe",
         default="default",
-        help="default, refine, finish, polish, settle, seed, warm-up or row",
+        help="default, refine, finish, polish, reframe, settle, seed, warm-up, row",
     )
     backbone(sub)
     sub.add_argument("--epochs", type=int, metavar="N", help="most epochs")
@@ -99,7 +99,13 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     )
 
     sub = command("average", "average the weights of runs that share their start")
-    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    sub.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="run folders; their start, a run or a bundle, may be among them",
+    )
     sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="the new")
 
     sub = command("ablate", "train and measure what each step of the recipe buys")

@@ -114,7 +114,7 @@ def again(facts: dict) -> str:
     plain = f"python -m pneumonia train DIR/train --out RUN {chosen}"
     return command(
         "python -m pneumonia download --out DIR",
-        training.get("repeat", plain),
+        training.get("repeat", plain).replace("train DIR ", "train DIR/train "),
         "python -m pneumonia export RUN --out BUNDLE",
         "python -m pneumonia gate DIR/train --adults EXTRA --bundle BUNDLE",
         "python -m pneumonia evaluate DIR/train --out OUT --bundle BUNDLE "

@@ -23,7 +23,7 @@ from .int8 import quantise
 from .metrics import measure
 
 CALIBRATION_IMAGES = 128
-STRESS_COPIES = 3
+STRESS_COPIES = 7
 SENSITIVITY = 0.955
 """What the operating point keeps of the held-out pneumonias, clean and under stress."""
 

@@ -31,7 +31,7 @@ FLOAT_LAYERS = ("block1_conv1",)
 """Convolutions that stay float32. The first has one input channel, so it is 0.1 % of
 the work, and the grey values that it reads are rounded to 256 levels already."""
 
-EVENNESS = 0.5
+EVENNESS = 0.75
 """How far the channels' peaks are evened out: 0 leaves them, 1 makes them equal."""
 
 _WEAKEST = 0.1  # of the strongest peak; below, a channel may be dead by chance

@@ -233,8 +233,8 @@ RECIPES = {
         epochs=12,
         learning_rate=3e-5,
     ),
-    # Once more, in files stored badly too, with more adults. It buys adults something
-    # and children nothing (see the ablation), so polish is what ships.
+    # Once more, in files stored badly too, with more adults. It bought adults something
+    # and children nothing (see the ablation).
     "settle": dataclasses.replace(
         _ON,
         augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen+compress",
@@ -244,7 +244,8 @@ RECIPES = {
         learning_rate=6e-5,
         average=0.998,
     ),
-    # As settle, framed in more ways.
+    # As settle, framed in more ways. What ships is the mean of the weights before and
+    # after it.
     "reframe": dataclasses.replace(
         _ON,
         augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen+compress+reframe",

@@ -1,12 +1,15 @@
-"""Several runs from one start, averaged into one network.
+"""Several networks of one line, averaged into one.
 
-The mean of weights that were trained on from the same start often generalises better
-than each of them, at no cost in use (model soups; Wortsman et al., ICML 2022).
+The mean of weights that were trained on from the same start, the start itself among
+them or not, often generalises better than each of them, at no cost in use (model soups,
+Wortsman et al., ICML 2022; with the start, WiSE-FT, Wortsman et al., CVPR 2022).
 """
 
 import json
 import shlex
 from pathlib import Path
+
+import numpy as np
 
 from . import network
 from .runs import RunError
@@ -16,7 +19,8 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
     """Average the networks of runs, each weight by itself.
 
     Args:
-        runs: folders of at least two runs that went on from the same network.
+        runs: folders of at least two: runs that went on from the same network, a run or
+            a bundle, and that network itself, if wanted.
         out: folder of the new run, which `export` takes like any other.
 
     Returns:
@@ -32,15 +36,18 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
         raise RunError(f"an average takes at least two runs, got {len(runs)}.")
     if any((out / f"{name}.weights.h5").exists() for name in ("best", "last")):
         raise RunError(f"{out} holds a run already. Choose another --out.")
-    mixed = network.load(runs[0])
-    weights = mixed.classifier.get_weights()
-    records = [json.loads((run / "run.json").read_text()) for run in runs]
-    for name in ("network", "started_from"):
-        if any(record[name] != records[0][name] for record in records):
+    records = [_record(run) for run in runs]
+    starts = {record["started_from"] for record in records}
+    after = [i for i, run in enumerate(runs) if run.name not in starts]
+    after = after or list(range(len(runs)))  # names alone can mislead
+    for name, those in (("network", range(len(runs))), ("started_from", after)):
+        if any(records[i][name] != records[those[0]][name] for i in those):
             raise RunError(
                 f"these runs differ in {name}; only weights of one network, trained on "
                 "from one start, have a mean that means something."
             )
+    mixed = network.load(runs[0])
+    weights = [w.astype(np.float32) for w in mixed.classifier.get_weights()]
     for run in runs[1:]:
         for total, more in zip(
             weights, network.load(run).classifier.get_weights(), strict=True
@@ -54,13 +61,31 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
         record["repeat"].replace("--out RUN", f"--out {shlex.quote(name)}")
         for record, name in zip(records, names, strict=True)
     ]
-    record = records[0] | {
+    if len(after) < len(runs):  # the start's own folder is what the others start from
+        start = shlex.quote(records[after[0]]["started_from"])
+        trained = [
+            text.replace("--from-run START", f"--from-run {start}") for text in trained
+        ]
+    record = records[after[0]] | {
         "command": _command(map(str, runs), str(out)),
         "repeat": "\n".join([*trained, _command(names, "RUN")]),
         "averaged": names,
     }
     (out / "run.json").write_text(json.dumps(record, indent=2))
     return out
+
+
+def _record(folder: Path) -> dict:
+    """Return what a run or a bundle says of its training."""
+    if (folder / "run.json").is_file():
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    try:
+        facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise network.WeightsError(
+            f"{folder} holds no trained network. Expected a run's or a bundle's folder."
+        ) from error
+    return facts["training"] | {"network": facts["network"]}
 
 
 def _command(runs, out: str) -> str:

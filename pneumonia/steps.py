@@ -108,7 +108,7 @@ ROWS = {
         adults=True,
     ),
     "polish": Row(
-        "57,600 more: sharpness and grain of others, sharpening; this one ships",
+        "57,600 more: sharpness and grain of others, sharpening",
         recipe="polish",
         start="finish",
         adults=True,
@@ -120,14 +120,15 @@ ROWS = {
         adults=True,
     ),
     "reframe": Row(
-        "polish, 57,600 more: as settle, and framed in more ways",
+        "from polish on, 57,600 more: as settle, and framed in more ways",
         recipe="reframe",
         start="polish",
         adults=True,
     ),
     "settle averaged": Row("the weights of all seeds of `settle`", mean_of=("settle",)),
-    "reframe averaged": Row(
-        "the weights of all seeds of `reframe`", mean_of=("reframe",)
+    "halfway": Row(
+        "the mean of the weights of `polish` and `reframe`; this one ships",
+        mean_of=("polish", "reframe"),
     ),
 }
 """The table's rows by name."""

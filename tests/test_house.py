@@ -81,7 +81,7 @@ MAY_IMPORT = {
     "steps": {"augment", "groups"},
     "soup": {"network", "runs"},
     "ablation": {
-        *{"ablation_table", "balance", "calibrate", "classifier", "data", "groups"},
+        *{"ablation_table", "balance", "calibrate", "data", "groups"},
         *{"metrics", "network", "patients", "soup", "steps", "stress", "train"},
     },
     "ablation_table": {"steps", "stress"},

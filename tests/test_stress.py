@@ -10,7 +10,6 @@ from sklearn.metrics import roc_auc_score
 
 from pneumonia import ablation, ablation_table, balance, groups, steps, stress
 from pneumonia.augment import DEFAULT
-from pneumonia.classifier import BUNDLE
 from pneumonia.data import Dataset
 from pneumonia.phantom import draw
 from pneumonia.recipe import RECIPES, adjust
@@ -139,14 +138,13 @@ def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "measure_run", lambda *_: measured(0.9))
     monkeypatch.setattr(ablation.data, "load", lambda _: None)
     monkeypatch.setattr(ablation.data, "split", lambda _: (None, None))
-    shipped = json.loads((BUNDLE / "bundle.json").read_text())["training"]["recipe"]
-    monkeypatch.setitem(steps.ALL, "after", steps.Row("", start=shipped))
+    monkeypatch.setitem(steps.ALL, "after", steps.Row("", start="mixup"))
     given = {"adults": "adults", "rows": ["mixup", "after"], "seeds": (0, 1)}
     for _ in range(2):  # the second time nothing is left to do
         table = ablation.ablate("data", tmp_path, **given)
     first = ("warm-up-0", None)
     rows = [("mixup-0", "warm-up-0"), ("mixup-1", "warm-up-0")]
-    assert trained == [first, *rows, ("after-0", "bundle"), ("after-1", "bundle")]
+    assert trained == [first, *rows, ("after-0", "mixup-0"), ("after-1", "mixup-1")]
     assert [row["name"] for row in table["rows"]] == ["mixup"]
     with pytest.raises(RunError, match=f"refine goes on from default.*{tmp_path}"):
         ablation.ablate("data", tmp_path, adults="adults", rows=["refine"])

@@ -484,6 +484,35 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
         main(["average", str(run), str(other), "--out", str(tmp_path / "no")])
 
 
+def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
+    other, mean = tmp_path / "other", tmp_path / "mean"
+    shutil.copytree(run, other)
+    changed = network.load(bundle)
+    before = changed.classifier.get_weights()
+    changed.classifier.set_weights([w + 1 for w in before])
+    changed.classifier.save_weights(other / "best.weights.h5")
+    record = json.loads((run / "run.json").read_text())
+    again = "python -m pneumonia train DIR --out RUN --from-run START"
+    for start in ("bundle", "elsewhere"):
+        facts = record | {"started_from": start, "repeat": again}
+        (other / "run.json").write_text(json.dumps(facts))
+        if start == "bundle":
+            main(["average", str(bundle), str(other), "--out", str(mean)])
+    with pytest.raises(SystemExit, match="differ in started_from"):
+        main(["average", str(bundle), str(other), "--out", str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match="holds no trained network"):
+        main(["average", str(tmp_path), str(other), "--out", str(tmp_path / "none")])
+    assert not (tmp_path / "none").exists()
+    for one, half in zip(
+        before, network.load(mean).classifier.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(half, one + 0.5, atol=1e-2)
+    trained = json.loads((mean / "run.json").read_text())["repeat"].splitlines()
+    assert "--out bundle" in trained[0]
+    assert trained[1] == ("python -m pneumonia train DIR --out other --from-run bundle")
+    assert trained[2] == "python -m pneumonia average bundle other --out RUN"
+
+
 def test_keras_network_of_the_bundle_answers_as_the_graph_does(
     bundle, drawings, tmp_path
 ):

@@ -42,9 +42,12 @@ def render(classifier: Classifier, report: dict) -> str:
     points = zip(
         roc["threshold"],
         roc["sensitivity"],
-        roc["false_positive_rate"],
+        (1 - alarm for alarm in roc["false_positive_rate"]),
         strict=True,
     )
+    # the curve leaves out points on straight pieces, and what ships may be one
+    shipped = [report[name]["value"] for name in ("sensitivity", "specificity")]
+    points = sorted([*points, (report["threshold"], *shipped)], reverse=True)
     bands = {words.AS_THEY_ARE: report["band"]}
     if "stress" in report:
         bands[words.UNDER_STRESS] = report["stress"]["band"]
@@ -63,8 +66,8 @@ def render(classifier: Classifier, report: dict) -> str:
             {
                 # points of the curve, the threshold falling, each one measured
                 "points": [
-                    {"threshold": t, "sensitivity": hit, "specificity": 1 - alarm}
-                    for t, hit, alarm in points
+                    {"threshold": t, "sensitivity": found, "specificity": left}
+                    for t, found, left in points
                 ],
                 "threshold": classifier.threshold,
                 "reliability": report["curves"]["reliability"],
