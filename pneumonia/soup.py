@@ -61,11 +61,10 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
         record["repeat"].replace("--out RUN", f"--out {shlex.quote(name)}")
         for record, name in zip(records, names, strict=True)
     ]
-    if len(after) < len(runs):  # the start's own folder is what the others start from
-        start = shlex.quote(records[after[0]]["started_from"])
-        trained = [
-            text.replace("--from-run START", f"--from-run {start}") for text in trained
-        ]
+    if len(after) < len(runs):  # the others start from the start's own folder
+        start = f"--from-run {shlex.quote(records[after[0]]['started_from'])}"
+        for i in after:
+            trained[i] = trained[i].replace("--from-run START", start)
     record = records[after[0]] | {
         "command": _command(map(str, runs), str(out)),
         "repeat": "\n".join([*trained, _command(names, "RUN")]),
