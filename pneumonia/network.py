@@ -196,9 +196,6 @@ def condition(network: Network, images: np.ndarray) -> None:
     signal = images
     scale = 1.0  # by how much a layer's input was multiplied on its way here
     for layer in network.classifier.layers[1:]:
-        if isinstance(layer, layers.Concatenate):
-            signal = layer([signal] * 3)
-            continue
         if isinstance(layer, (layers.Conv2D, layers.Dense)) and layer.name != "logits":
             kernel, bias = layer.get_weights()
             bias = bias * scale
@@ -215,7 +212,12 @@ def condition(network: Network, images: np.ndarray) -> None:
                 factor = 1 / np.sqrt(np.mean(np.maximum(sums, 0) ** 2))
                 scale *= factor
             layer.set_weights([kernel * factor, bias * factor])
-        signal = layer(signal)
+        signal = follow(layer, signal)
+
+
+def follow(layer: layers.Layer, values):
+    """Call a layer of the flat graph; `grey_to_rgb` takes what comes three times."""
+    return layer([values] * 3 if isinstance(layer, layers.Concatenate) else values)
 
 
 def cut(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
@@ -238,7 +240,7 @@ def cut(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
     def chain(start, part):
         x = start
         for layer in part:
-            x = layer([x] * 3 if isinstance(layer, layers.Concatenate) else x)
+            x = follow(layer, x)
         return keras.Model(start, x)
 
     front = chain(

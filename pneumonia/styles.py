@@ -8,7 +8,7 @@ ICLR 2021.
 import keras
 from keras import layers, ops
 
-from .network import Network
+from .network import Network, follow
 
 BLOCKS = 3
 """Behind so many of VGG19's blocks; what comes later tells diseases, not machines."""
@@ -67,7 +67,7 @@ def mixing(network: Network, share: float) -> keras.Model:
     pools = [f"block{number}_pool" for number in range(1, BLOCKS + 1)]
     x = start
     for layer in network.classifier.layers[1:]:
-        x = layer([x] * 3 if isinstance(layer, layers.Concatenate) else x)
+        x = follow(layer, x)
         if layer.name in pools:
             x = MixStyle(share, name=f"style_{layer.name}")(x)
     return keras.Model(start, x, name="mixing")
