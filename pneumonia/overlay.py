@@ -88,24 +88,33 @@ def draw_overlay(
     Returns:
         uint8 (H, W, 3) RGB.
     """
-    # a pixel's colour hangs on two bytes alone, so all colours fit a table
-    mixed, overlay = _mixed(strength, colours), np.empty((*pixels.shape, 3), np.uint8)
-    bands = zip(_bands(pixels), _bands(heatmap), _bands(overlay), strict=True)
+    # A pixel's colour hangs on two bytes alone, so all colours fit a table. Its entries
+    # have four bytes, which are copied twice as fast as three; written three apart and
+    # in order, each covers the spare byte of the one before.
+    (height, width), mixed = pixels.shape, _mixed(strength, colours)
+    overlay = np.empty(3 * pixels.size + 1, np.uint8)
+    words = np.ndarray(pixels.shape, np.uint32, overlay, strides=(3 * width, 3))
+    bands = zip(_bands(pixels), _bands(heatmap), _bands(words), strict=True)
     for grey, heat, part in bands:
         place = (heat * np.float32(255) + np.float32(0.5)).astype(np.uint16)
         place <<= 8
         place |= grey
-        np.take(mixed, place, axis=0, mode="clip", out=part)
-    return overlay
+        part[:] = mixed.take(place, mode="clip")
+    return overlay[:-1].reshape(height, width, 3)
 
 
 @functools.lru_cache(maxsize=8)
 def _mixed(strength: float, colours: str) -> np.ndarray:
-    """Return the colour of each heat (256) over each grey (256), uint8 (65536, 3)."""
+    """Return the colour of each heat (256) over each grey (256), uint32 (65536,).
+
+    Red, green, blue and a spare byte, in this order in memory.
+    """
     levels = np.arange(256)
     opacity = np.rint(strength * levels)[:, None, None] / 255
     grey, colour = levels[None, :, None], _colours(colours)[:, None, :]
-    return np.rint(grey + opacity * (colour - grey)).astype(np.uint8).reshape(-1, 3)
+    mixed = np.zeros((256, 256, 4), np.uint8)
+    mixed[..., :3] = np.rint(grey + opacity * (colour - grey))
+    return mixed.reshape(-1).view(np.uint32)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

@@ -211,6 +211,17 @@ def test_overlay_leaves_the_picture_where_the_map_is_zero():
     assert red - blue > 50  # the hot end of the colour map
 
 
+def test_every_pixel_is_drawn_as_if_it_were_alone():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (31, 27), dtype=np.uint8)
+    heatmap = rng.random(pixels.shape, np.float32)
+    overlay = draw_overlay(pixels, heatmap)
+    assert overlay.flags.c_contiguous
+    for y, x in np.ndindex(pixels.shape):
+        here = slice(y, y + 1), slice(x, x + 1)
+        assert (overlay[here] == draw_overlay(pixels[here], heatmap[here])).all()
+
+
 def test_colours_are_close_to_matplotlibs_inferno():
     ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (2, 1))
     ours = draw_overlay(np.zeros((2, 256), np.uint8), ramp, strength=1)[0] / 255
