@@ -1,4 +1,4 @@
-"""An honest chest X-ray classifier: Normal or Pneumonia, how sure, and where it looked.
+"""An honest chest X-ray classifier: Normal or Pneumonia, how sure, with a heat map.
 
 Research demonstration, not a medical device.
 

@@ -2,8 +2,8 @@
 
 Three questions, each measured: how much of the label shows in places that hold no
 disease (`shortcuts`), how far the answers move when those places change
-(`interventions`), and whether the heat maps follow the network and lie on the lungs
-(`mapcheck`).
+(`interventions`), and whether the heat maps follow the network, lie on the lungs
+(`mapcheck`) and show what the answers rest on (`covering`).
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from . import data, interventions, mapcheck, regions, shortcuts
+from . import covering, data, interventions, mapcheck, regions, shortcuts
 from .classifier import BUNDLE, LABELS, Classifier, load_classifier
 
 RANDOM_HEAD_IMAGES = 256
@@ -79,6 +79,7 @@ def audit(
             "bundle": heat_maps,
             "against": _look_at_other(other, asked) if other else None,
         },
+        "hottest_covered": covering.cover_hottest(classifier, asked),
         "randomised_head": mapcheck.randomised_heads(
             classifier, load_graph(bundle), _some(asked.images)
         ),
@@ -179,6 +180,11 @@ def summarise(report: dict) -> str:
                     f"{label} {share['value']:.1%}" for label, share in shares if share
                 )
             )
+    lines.append("log-odds lost: the map's hottest part covered; another's; elsewhere")
+    for label in LABELS:
+        if found := report["hottest_covered"][label]:
+            lost = [f"{found[key]['value']:.2f}" for key in ("own", *covering.CONTROLS)]
+            lines.append(f"  {label:<9} " + "  ".join(lost))
     head = report["randomised_head"]
     lines.append("rank correlation of the map with a random head's (1: the same)")
     lines += [

@@ -1,6 +1,14 @@
 """What the model card says of shortcuts: the tables of `audit.json`."""
 
-from .card_words import NOT_MEASURED, command, interval, number, share, table
+from .card_words import (
+    NOT_MEASURED,
+    command,
+    interval,
+    map_verdict,
+    number,
+    share,
+    table,
+)
 from .classifier import LABELS
 
 
@@ -35,6 +43,7 @@ def shortcuts(audit: dict | None) -> str:
         f"{share(heat['box_area'])} of the picture: that much a map without aim would "
         "have inside.",
         _inside(heat),
+        *_covered(audit.get("hottest_covered")),
         _random_head(audit["randomised_head"]),
         command(
             "python -m pneumonia audit DIR/train --out OUT"
@@ -132,6 +141,42 @@ def _inside(heat: dict) -> str:
         if found
     ]
     return table(("", *(f"truth: {label}" for label in LABELS)), rows)
+
+
+def _covered(found: dict | None) -> list[str]:
+    if not found:
+        return []
+    by_answer = {label: found[label] for label in LABELS if found[label]}
+    verdicts = [map_verdict(label, of)[1] for label, of in by_answer.items()]
+    return [
+        "**What the hottest part is to the answer.** The hottest "
+        f"{share(found['area'])} of each map (less where it is warm in less) was "
+        "blurred, and the network asked again (after Petsiuk et al., BMVC 2018). The "
+        "table says what the answer lost, in calibrated log-odds; beside it what it "
+        "lost where another image's hottest part was blurred instead, of the same "
+        "answer, and the same outline at a random place. "
+        f"{_sentences(verdicts)}",
+        table(
+            ("answer", "maps", "own", "another's", "elsewhere")
+            + ("own less another's", "own less elsewhere"),
+            [
+                (
+                    label,
+                    of["n"],
+                    *(interval(of[key]) for key in ("own", "another", "elsewhere")),
+                    *(
+                        interval(of["more_than"][key])
+                        for key in ("another", "elsewhere")
+                    ),
+                )
+                for label, of in by_answer.items()
+            ],
+        ),
+    ]
+
+
+def _sentences(parts: list[str]) -> str:
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
 def _name(other: dict | None) -> str:

@@ -12,9 +12,9 @@ def opening(facts: dict) -> str:
             "# Model card: Normal or Pneumonia",
             f"**{NOTICE}**",
             f"A VGG19 network that looks at one frontal chest X-ray, {side} x {side} "
-            f"pixels, says {' or '.join(facts['labels'])}, how sure it is and where "
-            "it looked. This card is written by `python -m pneumonia card` from files "
-            "that the commands below measured. Numbers in parentheses are 95 % "
+            f"pixels, says {' or '.join(facts['labels'])}, how sure it is, and "
+            "draws a heat map. This card is written by `python -m pneumonia card` from "
+            "files that the commands below measured. Numbers in parentheses are 95 % "
             "intervals by bootstrap over patients.",
         ]
     )

@@ -3,7 +3,16 @@
 Every sentence is chosen by the numbers, so that it can't outlive them.
 """
 
-from .card_words import NOT_MEASURED, bullets, command, interval, number, share, table
+from .card_words import (
+    NOT_MEASURED,
+    bullets,
+    command,
+    interval,
+    map_verdict,
+    number,
+    share,
+    table,
+)
 from .classifier import LABELS
 
 NOTABLE_LOSS = 0.05
@@ -155,6 +164,11 @@ def _audit_failures(audit: dict) -> list[str]:
                 f"more than chance would have it: {share(inside['value'])} of their "
                 f"mass is in a central box that takes {share(area)} of the picture."
             )
+    for label in LABELS:
+        if covered := (audit.get("hottest_covered") or {}).get(label):
+            faithful, sentence = map_verdict(label, covered)
+            if not faithful:
+                sentences.append(f"**Heat maps**: {sentence}.")
     return sentences
 
 

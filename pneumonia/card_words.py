@@ -46,3 +46,28 @@ def bullets(sentences: Iterable[str]) -> str:
 def command(*lines: str) -> str:
     """Write the commands that make a section's figures."""
     return "\n".join(["```sh", *lines, "```"])
+
+
+def map_verdict(label: str, found: dict) -> tuple[bool, str]:
+    """Judge the maps of one answer by what covering their hottest part costs.
+
+    Args:
+        label: the answer.
+        found: what `covering.cover_hottest` says of it.
+
+    Returns:
+        Whether they show where their own image's evidence is, and a sentence.
+    """
+    beats = {name: of["ci95"][0] > 0 for name, of in found["more_than"].items()}
+    maps = f"maps of the answer {label}"
+    if all(beats.values()):
+        return True, f"{maps} show where the evidence in their own image is"
+    if beats["elsewhere"]:
+        return False, (
+            f"{maps} show where evidence lies on average: another image's map finds "
+            "it as well"
+        )
+    return False, (
+        f"{maps} show no place that matters more than others: covering the same "
+        "outline elsewhere costs as much"
+    )

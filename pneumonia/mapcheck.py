@@ -10,14 +10,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from . import data, evaluate, graph
 from .classifier import LABELS, Classifier
+from .metrics import mean_with_interval
 from .regions import lung_box
 
-ROUNDS = 300
-"""Bootstrap samples over patients for each interval."""
 DRAWS = 10
 """How often the head is randomised anew at each level."""
 POOL = 2
 """Side of the max-pool between feature map and head, as in `network.build`."""
+
+
+def answers(classifier: Classifier, logits: np.ndarray) -> np.ndarray:
+    """Return the index of each answer, int (n,), for logits (n, 2)."""
+    p = classifier.probabilities(logits)[:, 1]
+    return (p >= classifier.threshold).astype(int)
 
 
 def shown_maps(
@@ -33,8 +38,7 @@ def shown_maps(
     Returns:
         float32 (n, 8, 8) in [0, 1].
     """
-    called = classifier.probabilities(logits)[:, 1] >= classifier.threshold
-    return maps[np.arange(len(maps)), called.astype(int)]
+    return maps[np.arange(len(maps)), answers(classifier, logits)]
 
 
 def inside_lung_box(maps: np.ndarray) -> np.ndarray:
@@ -74,23 +78,10 @@ def look(classifier: Classifier, dataset: data.Dataset) -> tuple[dict, np.ndarra
         found[label] = {
             "n": int(own.sum()),
             "empty": int((own & ~some).sum()),
-            "share": _mean_with_interval(shares[some], dataset.groups[some]),
+            "share": mean_with_interval(shares[some], dataset.groups[some]),
         }
         means.append(shown[own].mean(axis=0))
     return found, np.stack(means)
-
-
-def _mean_with_interval(values: np.ndarray, groups: np.ndarray) -> dict | None:
-    """Return the mean of values (n,) with a 95 % bootstrap interval over patients."""
-    if not len(values):
-        return None
-    _, of_patient = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(of_patient, values), np.bincount(of_patient)
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(counts), size=(ROUNDS, len(counts)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"value": float(values.mean()), "ci95": [float(low), float(high)]}
 
 
 def split_graph(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:

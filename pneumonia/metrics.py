@@ -148,3 +148,27 @@ def reliability(labels: np.ndarray, p: np.ndarray) -> list[dict]:
         }
         for bin_ in np.unique(bins)
     ]
+
+
+def mean_with_interval(
+    values: np.ndarray, groups: np.ndarray, rounds: int = 300
+) -> dict | None:
+    """Average one number for each image.
+
+    Args:
+        values: float (n,).
+        groups: (n,), the patient of each.
+        rounds: bootstrap samples over patients.
+
+    Returns:
+        `value` and `ci95`, a 95 % interval over patients; None without values.
+    """
+    if not len(values):
+        return None
+    _, of_patient = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(of_patient, values), np.bincount(of_patient)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(counts), size=(rounds, len(counts)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return {"value": float(values.mean()), "ci95": [float(low), float(high)]}

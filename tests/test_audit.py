@@ -9,8 +9,18 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
-from pneumonia import data, graph, interventions, mapcheck, network, regions, shortcuts
+from pneumonia import (
+    covering,
+    data,
+    graph,
+    interventions,
+    mapcheck,
+    network,
+    regions,
+    shortcuts,
+)
 from pneumonia.__main__ import main
+from pneumonia.card_words import map_verdict
 from pneumonia.phantom import draw
 
 EVEN = {"least": 0.3, "most": 0.7}
@@ -20,7 +30,7 @@ EVEN = {"least": 0.3, "most": 0.7}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Few bootstrap samples: what is tested here are the values."""
-    for module in (shortcuts, interventions, mapcheck):
+    for module in (shortcuts, interventions):
         monkeypatch.setattr(module, "ROUNDS", 20)
 
 
@@ -240,6 +250,51 @@ def test_maps_outside_the_lungs_and_empty_maps_are_counted():
     assert measured["Pneumonia"]["empty"] == 0
     assert measured["Normal"] == {"n": 20, "empty": 20, "share": None}
     assert mean_maps[1, 0, 0] == 1
+
+
+class Texture(Corner):
+    """It looks for texture in the four corners; its map shows the place, or lies."""
+
+    def __init__(self, honest: bool):
+        self.turn = 0 if honest else 2
+
+    def run(self, inputs):
+        corners = [inputs[:, y : y + 32, x : x + 32] for y, x in PLACES]
+        rough = np.stack([corner.std(axis=(1, 2, 3)) for corner in corners], axis=1)
+        most = rough.max(axis=1)
+        logits = np.stack([0 * most, 40 * (most - 0.05)], axis=1)
+        maps = np.zeros((len(inputs), 2, 8, 8), np.float32)
+        for heat, place in zip(maps[:, 1], rough.argmax(axis=1), strict=True):
+            y, x = (side // 16 for side in PLACES[(place + self.turn) % 4])
+            heat[y : y + 2, x : x + 2] = most[0] > 0
+        return logits.astype(np.float32), maps, np.zeros((len(inputs), 512))
+
+
+PLACES = (0, 0), (0, 96), (96, 96), (96, 0)  # the opposite one is two further on
+
+
+def textured() -> data.Dataset:
+    dataset = noise(60)
+    dataset.images[:] = 100
+    rng = np.random.default_rng(0)
+    for image, (y, x) in zip(dataset.images, rng.permutation(PLACES * 15), strict=True):
+        image[y : y + 32, x : x + 32] = rng.integers(0, 200, (32, 32, 1))
+    return dataset
+
+
+def test_covering_tells_maps_that_show_the_evidence_from_others():
+    honest = covering.cover_hottest(Texture(honest=True), textured())
+    assert honest["Normal"] is None  # nothing was called so
+    found = honest["Pneumonia"]
+    assert found["n"] == 60
+    assert found["own"]["value"] > 3 * found["elsewhere"]["value"]
+    assert map_verdict("Pneumonia", found)[0]
+
+    lie = covering.cover_hottest(Texture(honest=False), textured())["Pneumonia"]
+    assert lie["own"]["value"] < 0.1 < lie["another"]["value"]
+    faithful, sentence = map_verdict("Pneumonia", lie)
+    assert not faithful
+    assert "no place that matters" in sentence
 
 
 def test_share_inside_the_lung_box():

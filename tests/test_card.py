@@ -107,6 +107,15 @@ def audit(**values: float) -> dict:
         **{"patients": 2000, "folds": 5, "features": 240},
         "auroc": {"value": 0.9432, "ci95": [0.93, 0.95]},
     }
+    near = {"value": 0.61, "ci95": [0.51, 0.71]}
+    gain = values.get("own", 0.2)  # over another image's map
+    covered = {
+        **{"n": 55, "own": near, "another": near, "elsewhere": near},
+        "more_than": {
+            "another": {"value": gain, "ci95": [gain - 0.1, gain + 0.1]},
+            "elsewhere": {"value": 0.3, "ci95": [0.2, 0.4]},
+        },
+    }
     size = {"aspect": [1, 1.25, 1.5], "width": [8, 9, 1010], "height": [7, 8, 808]}
     return {
         "bundle_sha256": SHA,
@@ -144,6 +153,7 @@ def audit(**values: float) -> dict:
                 "Pneumonia": seen,
             },
         },
+        "hottest_covered": {"area": 0.2, "Normal": None, "Pneumonia": covered},
         "randomised_head": {
             "n": 256,
             "another_image": 0.5432,
@@ -290,6 +300,9 @@ def test_audit_is_shown_and_judged(folder):
         "0.810 (0.800 to 0.820)",
         "| for comparison, bundle `other` | no map |",
         "The maps fall apart, as they must",
+        "The hottest 20.0 % of each map",
+        "| Pneumonia | 55 | 0.610 (0.510 to 0.710) |",
+        "Maps of the answer Pneumonia show where the evidence in their own image is.",
         "--originals ORIGINALS --against ANOTHER_BUNDLE",
     ):
         assert text in shown, text
@@ -298,11 +311,12 @@ def test_audit_is_shown_and_judged(folder):
     assert "as it should be" in wrong
     assert "Heat maps" not in wrong
 
-    put(folder, audit=audit(lungs=0.93, inside=0.51, random=0.6))
+    put(folder, audit=audit(lungs=0.93, inside=0.51, random=0.6, own=0.0))
     card = write_card(folder)
     wrong = section(card, "What goes wrong")
     assert "AUROC is still 0.930" in wrong
     assert "no more than chance" in wrong
+    assert "Pneumonia show where evidence lies on average" in wrong
     assert "do not fall apart" in section(card, "Shortcut audit")
 
 

@@ -88,9 +88,11 @@ MAY_IMPORT = {
     "regions": set(),
     "shortcuts": {"classifier", "data", "metrics", "regions"},
     "interventions": {"classifier", "data", "evaluate", "metrics", "regions"},
-    "mapcheck": {"classifier", "data", "evaluate", "graph", "regions"},
+    "mapcheck": {"classifier", "data", "evaluate", "graph", "metrics", "regions"},
+    "covering": {"classifier", "data", "evaluate", "mapcheck", "metrics", "overlay"},
     "audit": {
-        *{"classifier", "data", "interventions", "mapcheck", "regions", "shortcuts"},
+        *{"classifier", "covering", "data", "interventions", "mapcheck", "regions"},
+        "shortcuts",
     },
     "export": {
         *{"calibrate", "classifier", "data", "gradcam", "graph", "image", "int8"},

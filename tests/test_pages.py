@@ -77,7 +77,7 @@ def test_flask_answers_without_any_script(browser, flask_url):
     page.goto(flask_url)
     page.get_by_label("Chest X-ray").set_input_files(phantoms()[0])
     page.get_by_role("button", name="Predict").click()
-    overlay = page.get_by_role("img", name="evidence for")
+    overlay = page.get_by_role("img", name="rough hint")
     expect(overlay).to_be_visible()
     assert overlay.bounding_box()["width"] > 200
     page.close()

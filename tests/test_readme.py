@@ -42,6 +42,15 @@ def test_quality_is_what_was_measured():
             for name in names
         ]
         assert f"| {' | '.join(cells)} | {found['ece']['value']:.3f} |" in row
+    covered = json.loads((BUNDLE / "audit.json").read_text())["hottest_covered"]
+    for label, words in (
+        ("Normal", ", and {:.2f} with"),
+        ("Pneumonia", " and {:.2f},"),
+    ):
+        own, elsewhere = (covered[label][key]["value"] for key in ("own", "elsewhere"))
+        assert f"{own:.2f}" in README
+        assert words.format(elsewhere) in README
+        assert elsewhere < own < 1.5 * elsewhere  # "little more", as the apps say
     low, high = (round(100 * p) for p in report["uncertain_band"])
     assert f"from {low} % to {high} %" in README
 

@@ -20,7 +20,7 @@ DROP = (
 )
 ONE = "One X-ray at a time. Choose one."
 ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
-WAITING = "The answer will appear here, with a map of where the network looked."
+WAITING = "The answer will appear here, with a heat map over the X-ray."
 DRAWINGS = "No X-ray at hand? Try a drawing."
 DRAWING = "This is a drawing, so the answer means nothing."
 INVERT = "Invert black and white"
@@ -43,13 +43,14 @@ BAND = (
     "of the others."
 )
 CAPTION = (
-    "The heat map shows what moved the network, on 8 x 8 cells. It is no outline of "
-    "disease."
+    "The heat map (Grad-CAM, 8 x 8 cells) is a rough hint and no outline of disease. "
+    "Measured on held-out X-rays: with its warm places covered, the answers lost "
+    "little more than with others covered."
 )
 
 VIEWER = {
     "picture": "The X-ray",
-    "map": "Heat map: where the network found evidence for {label}",
+    "map": "Heat map: a rough hint of what spoke for {label}",
     "empty": "No place speaks for {label}, only against the other answer.",
     "compare": "Compare: how much of the plain X-ray is uncovered, from the left",
     "hint": "Drag over the picture to uncover the plain X-ray.",
