@@ -194,8 +194,8 @@ def randomised_heads(
     features, head = split_graph(model)
     (feature_maps,) = _run(features, data.as_input(images))
     logits, maps = _run(head, feature_maps)
-    called = classifier.probabilities(logits)[:, 1] >= classifier.threshold
-    pick = np.arange(len(maps)), called.astype(int)
+    given = answers(classifier, logits)
+    pick = np.arange(len(maps)), given
     true = maps[pick]
     layers, levels = head_layers(head), []
     for count in range(1, len(layers) + 1):
@@ -216,7 +216,7 @@ def randomised_heads(
         )
     neighbours = [
         rank_correlations(alike, np.roll(alike, 1, axis=0))
-        for alike in (true[called], true[~called])
+        for alike in (true[given == 1], true[given == 0])
         if len(alike) > 1
     ]
     return {
