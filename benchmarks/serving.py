@@ -146,7 +146,7 @@ def profile(classifier: serving.Classifier, files: list[bytes]) -> list[list[str
     for data in files * 3:
         picture = timed("decode, reduce", read_picture, data)
         image = timed("to the network's input", to_input, picture.pixels)
-        _, maps, embedding = timed("network", classifier.run, image)
+        _, maps, embedding, *_ = timed("network", classifier.run, image)
         timed("gate", judge, classifier.gate, picture, image, embedding)
         fine = timed("enlarge the map", enlarge, maps[0, 1], picture.pixels.shape)
         overlay = timed("overlay", draw_overlay, picture.pixels, fine)

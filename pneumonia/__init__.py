@@ -11,6 +11,7 @@ Research demonstration, not a medical device.
 from .batch import Row, answered_row, refused_row, write_rows
 from .classifier import (
     LABELS,
+    METHODS,
     NOTICE,
     BundleError,
     Classifier,
@@ -18,19 +19,26 @@ from .classifier import (
     explain,
     load_classifier,
     percent,
-    phantoms,
     predict,
-    selftest,
     verdict,
 )
 from .image import MAX_BYTES, TOO_LARGE, ImageError
 from .isolated import IsolatedReader
-from .overlay import COLOUR_MAPS, STRENGTH, draw_overlay, encode_png, enlarge
+from .overlay import (
+    COLOUR_MAPS,
+    STRENGTH,
+    draw_overlay,
+    encode_png,
+    enlarge,
+    split_evidence,
+)
+from .selfcheck import phantoms, selftest
 
 __all__ = [
     "COLOUR_MAPS",
     "LABELS",
     "MAX_BYTES",
+    "METHODS",
     "NOTICE",
     "STRENGTH",
     "TOO_LARGE",
@@ -51,6 +59,7 @@ __all__ = [
     "predict",
     "refused_row",
     "selftest",
+    "split_evidence",
     "verdict",
     "write_rows",
 ]

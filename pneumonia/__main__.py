@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from .arguments import build as parser
-from .classifier import NOTICE, BundleError, load_classifier, selftest
+from .classifier import NOTICE, BundleError, load_classifier
+from .selfcheck import selftest
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
 

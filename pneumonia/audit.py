@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from . import covering, data, interventions, mapcheck, regions, shortcuts
-from .classifier import BUNDLE, LABELS, Classifier, load_classifier
+from .classifier import BUNDLE, LABELS, METHODS, Classifier, load_classifier
 
 RANDOM_HEAD_IMAGES = 256
 """On how many images at most heat maps of random heads are compared."""
@@ -83,6 +83,7 @@ def audit(
         "randomised_head": mapcheck.randomised_heads(
             classifier, load_graph(bundle), _some(asked.images)
         ),
+        "hirescam": _look_at_evidence(classifier, bundle, asked),
         "audited": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     out = Path(out)
@@ -109,6 +110,22 @@ def _some(images: np.ndarray) -> np.ndarray:
 
 def _look_at_other(other: Classifier, asked: data.Dataset) -> dict:
     return {"bundle_sha256": other.sha256, **mapcheck.look(other, asked)[0]}
+
+
+def _look_at_evidence(
+    classifier: Classifier, bundle: str | Path | None, asked: data.Dataset
+) -> dict | None:
+    """Measure of HiResCAM what is measured of Grad-CAM; None where there is none."""
+    method = METHODS[1]
+    if method not in classifier.methods:
+        return None
+    return {
+        "heat_map": mapcheck.look(classifier, asked, method)[0],
+        "hottest_covered": covering.cover_hottest(classifier, asked, method),
+        "randomised_head": mapcheck.randomised_heads(
+            classifier, load_graph(bundle), _some(asked.images), method
+        ),
+    }
 
 
 def plot_shortcuts(path: Path, report: dict) -> None:
@@ -180,11 +197,15 @@ def summarise(report: dict) -> str:
                     f"{label} {share['value']:.1%}" for label, share in shares if share
                 )
             )
+    finer = report["hirescam"]
     lines.append("log-odds lost: the map's hottest part covered; another's; elsewhere")
-    for label in LABELS:
-        if found := report["hottest_covered"][label]:
-            lost = [f"{found[key]['value']:.2f}" for key in ("own", *covering.CONTROLS)]
-            lines.append(f"  {label:<9} " + "  ".join(lost))
+    for method, found in zip(METHODS, (report, finer), strict=True):
+        for label in LABELS:
+            if of := found and found["hottest_covered"][label]:
+                lost = [
+                    f"{of[key]['value']:.2f}" for key in ("own", *covering.CONTROLS)
+                ]
+                lines.append(f"  {method:<9} {label:<9} " + "  ".join(lost))
     head = report["randomised_head"]
     lines.append("rank correlation of the map with a random head's (1: the same)")
     lines += [

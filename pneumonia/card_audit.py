@@ -9,7 +9,7 @@ from .card_words import (
     share,
     table,
 )
-from .classifier import LABELS
+from .classifier import LABELS, METHODS
 
 
 def shortcuts(audit: dict | None) -> str:
@@ -17,6 +17,11 @@ def shortcuts(audit: dict | None) -> str:
     if not audit:
         return NOT_MEASURED
     found, heat = audit["shortcuts"], audit["heat_map"]
+    both = {
+        method: of
+        for method, of in zip(METHODS, (audit, audit.get("hirescam")), strict=True)
+        if of
+    }
     originals = found["originals"]
     parts = [
         "**What the data give away without lungs.** A logistic regression sees only "
@@ -42,9 +47,9 @@ def shortcuts(audit: dict | None) -> str:
         f"to {share(heat['box']['right'])} of the width). The box takes "
         f"{share(heat['box_area'])} of the picture: that much a map without aim would "
         "have inside.",
-        _inside(heat),
-        *_covered(audit.get("hottest_covered")),
-        _random_head(audit["randomised_head"]),
+        _inside(both, heat["against"]),
+        *_covered(both),
+        _random_head(both),
         command(
             "python -m pneumonia audit DIR/train --out OUT"
             + (" --validation-only" if asked["validation_only"] else "")
@@ -125,7 +130,14 @@ def _moves(rows: list[dict]) -> str:
     )
 
 
-def _inside(heat: dict) -> str:
+def _inside(both: dict[str, dict], other: dict | None) -> str:
+    seen = [
+        (f"this bundle, {method}", of["heat_map"].get("bundle", of["heat_map"]))
+        for method, of in both.items()
+    ]
+    if other:
+        name = f"for comparison, {METHODS[0]}, bundle `{other['bundle_sha256'][:12]}`"
+        seen.append((name, other))
     rows = [
         (
             name,
@@ -133,34 +145,41 @@ def _inside(heat: dict) -> str:
                 interval(found[label]["share"]) if found[label]["share"] else "no map"
                 for label in LABELS
             ),
+            *(found[label]["empty"] for label in LABELS),
         )
-        for name, found in (
-            ("this bundle", heat["bundle"]),
-            (_name(heat["against"]), heat["against"]),
-        )
-        if found
+        for name, found in seen
     ]
-    return table(("", *(f"truth: {label}" for label in LABELS)), rows)
+    head = (
+        *(f"truth: {label}" for label in LABELS),
+        *(f"empty maps: {label}" for label in LABELS),
+    )
+    return table(("", *head), rows)
 
 
-def _covered(found: dict | None) -> list[str]:
-    if not found:
+def _covered(both: dict[str, dict]) -> list[str]:
+    tested = [
+        (method, label, of["hottest_covered"][label])
+        for method, of in both.items()
+        if of.get("hottest_covered")
+        for label in LABELS
+        if of["hottest_covered"][label]
+    ]
+    if not tested:
         return []
-    by_answer = {label: found[label] for label in LABELS if found[label]}
-    verdicts = [map_verdict(label, of)[1] for label, of in by_answer.items()]
+    area = both[METHODS[0]]["hottest_covered"]["area"]
     return [
-        "**What the hottest part is to the answer.** The hottest "
-        f"{share(found['area'])} of each map (less where it is warm in less) was "
-        "blurred, and the network asked again (after Petsiuk et al., BMVC 2018). The "
-        "table says what the answer lost, in calibrated log-odds; beside it what it "
-        "lost where another image's hottest part was blurred instead, of the same "
-        "answer, and the same outline at a random place. "
-        f"{_sentences(verdicts)}",
+        f"**What the hottest part is to the answer.** The hottest {share(area)} of "
+        "each map (less where it is warm in less) was blurred, and the network asked "
+        "again (after Petsiuk et al., BMVC 2018). The table says what the answer lost, "
+        "in calibrated log-odds; beside it what it lost where another image's hottest "
+        "part was blurred instead, of the same answer, and the same outline at a "
+        f"random place. {_sentences([map_verdict(*row)[1] for row in tested])}",
         table(
-            ("answer", "maps", "own", "another's", "elsewhere")
+            ("map", "answer", "maps", "own", "another's", "elsewhere")
             + ("own less another's", "own less elsewhere"),
             [
                 (
+                    method,
                     label,
                     of["n"],
                     *(interval(of[key]) for key in ("own", "another", "elsewhere")),
@@ -169,7 +188,7 @@ def _covered(found: dict | None) -> list[str]:
                         for key in ("another", "elsewhere")
                     ),
                 )
-                for label, of in by_answer.items()
+                for method, label, of in tested
             ],
         ),
     ]
@@ -179,37 +198,43 @@ def _sentences(parts: list[str]) -> str:
     return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
-def _name(other: dict | None) -> str:
-    return f"for comparison, bundle `{other['bundle_sha256'][:12]}`" if other else ""
-
-
-def _random_head(found: dict) -> str:
-    levels = found["levels"]
+def _random_head(both: dict[str, dict]) -> str:
+    found = {method: of["randomised_head"] for method, of in both.items()}
     rows = [
         (
+            method,
             ", ".join(level["layers"]),
             number(level["correlation"]),
             share(level["empty"]),
         )
-        for level in levels
+        for method, of in found.items()
+        for level in of["levels"]
     ]
-    whole, other = levels[-1]["correlation"], found["another_image"]
-    if whole is None or other is None:
-        verdict = "No map was left to compare."
-    elif whole < other / 2:
-        verdict = (
-            "The maps fall apart, as they must: they show what the head has learned, "
-            "and not just edges."
-        )
-    else:
-        verdict = (
-            "The maps do not fall apart as they should: part of what they show has "
-            "nothing to do with what the head has learned."
-        )
+    first = found[METHODS[0]]
+    others = ", ".join(
+        f"{number(of['another_image'])} ({method})" for method, of in found.items()
+    )
     return (
         "**With a random head.** The weights of the fully connected layers are "
         "shuffled, from the last layer on, and the maps compared with the true ones by "
-        f"rank correlation ({found['n']} images, {len(levels[-1]['draws'])} draws; "
-        "Adebayo et al., NeurIPS 2018). One would mean the same map; true maps of "
-        f"different images correlate {number(other)}. {verdict}\n\n"
-    ) + table(("shuffled layers", "correlation", "maps that vanish"), rows)
+        f"rank correlation ({first['n']} images, {len(first['levels'][-1]['draws'])} "
+        "draws; Adebayo et al., NeurIPS 2018). One would mean the same map; true maps "
+        f"of different images correlate {others}. "
+        f"{' '.join(_fall(method, of) for method, of in found.items())}\n\n"
+    ) + table(("map", "shuffled layers", "correlation", "maps that vanish"), rows)
+
+
+def _fall(method: str, found: dict) -> str:
+    """Say whether a method's maps fall apart with a random head, as they must."""
+    whole, other = found["levels"][-1]["correlation"], found["another_image"]
+    if whole is None or other is None:
+        return f"No map of {method}'s was left to compare."
+    if whole < other / 2:
+        return (
+            f"{method}'s maps fall apart, as they must: they show what the head has "
+            "learned, and not just edges."
+        )
+    return (
+        f"{method}'s maps do not fall apart as they should: part of what they show has "
+        "nothing to do with what the head has learned."
+    )

@@ -91,7 +91,13 @@ def training(facts: dict) -> str:
             "images; the largest change of a probability is "
             f"{number(fidelity['largest_probability_change'])}, and the heat maps "
             f"correlate {number(fidelity['mean_map_correlation'])} on average, "
-            f"{number(fidelity['least_map_correlation'])} at worst.",
+            f"{number(fidelity['least_map_correlation'])} at worst"
+            + (
+                f" (HiResCAM's {number(fidelity['mean_evidence_correlation'])} on "
+                "average)."
+                if "mean_evidence_correlation" in fidelity
+                else "."
+            ),
         ]
     )
 

@@ -13,7 +13,7 @@ from .card_words import (
     share,
     table,
 )
-from .classifier import LABELS
+from .classifier import LABELS, METHODS
 
 NOTABLE_LOSS = 0.05
 """Loss of accuracy under stress, or share of changed labels, that is put in words."""
@@ -164,11 +164,12 @@ def _audit_failures(audit: dict) -> list[str]:
                 f"more than chance would have it: {share(inside['value'])} of their "
                 f"mass is in a central box that takes {share(area)} of the picture."
             )
-    for label in LABELS:
-        if covered := (audit.get("hottest_covered") or {}).get(label):
-            faithful, sentence = map_verdict(label, covered)
-            if not faithful:
-                sentences.append(f"**Heat maps**: {sentence}.")
+    for method, found in zip(METHODS, (audit, audit.get("hirescam")), strict=True):
+        for label in LABELS:
+            if covered := ((found or {}).get("hottest_covered") or {}).get(label):
+                faithful, sentence = map_verdict(method, label, covered)
+                if not faithful:
+                    sentences.append(f"**Heat maps**: {sentence}.")
     return sentences
 
 

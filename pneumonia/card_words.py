@@ -48,10 +48,11 @@ def command(*lines: str) -> str:
     return "\n".join(["```sh", *lines, "```"])
 
 
-def map_verdict(label: str, found: dict) -> tuple[bool, str]:
+def map_verdict(method: str, label: str, found: dict) -> tuple[bool, str]:
     """Judge the maps of one answer by what covering their hottest part costs.
 
     Args:
+        method: what drew them.
         label: the answer.
         found: what `covering.cover_hottest` says of it.
 
@@ -59,7 +60,7 @@ def map_verdict(label: str, found: dict) -> tuple[bool, str]:
         Whether they show where their own image's evidence is, and a sentence.
     """
     beats = {name: of["ci95"][0] > 0 for name, of in found["more_than"].items()}
-    maps = f"maps of the answer {label}"
+    maps = f"{method}'s maps of the answer {label}"
     if all(beats.values()):
         return True, f"{maps} show where the evidence in their own image is"
     if beats["elsewhere"]:

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from . import data, evaluate
-from .classifier import LABELS, Classifier
-from .mapcheck import answers, shown_maps
+from .classifier import LABELS, METHODS, Classifier
+from .mapcheck import answers, run_with_maps, shown_maps
 from .metrics import mean_with_interval
 from .overlay import enlarge
 
@@ -29,12 +29,15 @@ _BLUR = 12  # pixels of 128: takes detail away and leaves the brightness
 _LEAST = 1e-12
 
 
-def cover_hottest(classifier: Classifier, dataset: data.Dataset) -> dict:
+def cover_hottest(
+    classifier: Classifier, dataset: data.Dataset, method: str = METHODS[0]
+) -> dict:
     """Measure what the hottest part of each map is to the answer that it explains.
 
     Args:
         classifier: from `load_classifier`.
         dataset: images that the network did not learn from.
+        method: one of `classifier.methods`.
 
     Returns:
         `area`, and by answer, one of LABELS, the images `n` with a map and how much of
@@ -44,7 +47,7 @@ def cover_hottest(classifier: Classifier, dataset: data.Dataset) -> dict:
         None for an answer with fewer than two maps.
     """
     images, groups = dataset.images, dataset.groups
-    logits, maps, _ = evaluate.run_all(classifier, images, progress=False)
+    logits, maps = run_with_maps(classifier, images, method)
     before, given = _log_odds(classifier, logits), answers(classifier, logits)
     smooth = np.stack([_blurred(image) for image in images])
     shown = shown_maps(classifier, logits, maps)
@@ -54,7 +57,7 @@ def cover_hottest(classifier: Classifier, dataset: data.Dataset) -> dict:
 
     def lost(covered: np.ndarray) -> np.ndarray:
         changed = np.where(covered[..., None], smooth, images)
-        logits, _, _ = evaluate.run_all(classifier, changed, progress=False)
+        logits, *_ = evaluate.run_all(classifier, changed, progress=False)
         return (before - _log_odds(classifier, logits)) * (2 * given - 1)
 
     own, rng = lost(hottest), np.random.default_rng(0)

@@ -33,7 +33,8 @@ def run_all(classifier: Classifier, images: np.ndarray, progress: bool = True):
         progress: show a progress bar.
 
     Returns:
-        logits float32 (n, 2), maps float32 (n, 2, 8, 8), embedding float32 (n, 512).
+        logits float32 (n, 2), maps float32 (n, 2, 8, 8), embedding float32 (n, 512) and
+        evidence float32 (n, 8, 8), as in `Classifier.run`.
     """
     starts = range(0, len(images), BATCH)
     parts = [

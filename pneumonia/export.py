@@ -13,7 +13,6 @@ from .classifier import (
     LABELS,
     Classifier,
     load_classifier,
-    phantoms,
     predict,
     softmax,
 )
@@ -21,6 +20,7 @@ from .graph import build_graph, in_batches, run_graph, shift_logits
 from .image import IMAGE_SIZE
 from .int8 import quantise
 from .metrics import measure
+from .selfcheck import phantoms
 
 CALIBRATION_IMAGES = 128
 STRESS_COPIES = 7
@@ -174,24 +174,34 @@ def _write_facts(out: Path, facts: dict) -> None:
 
 def _compare(trained, small, images, temperature, threshold) -> dict:
     """Compare the quantised graph with Keras on images, both as they would answer."""
-    logits, maps = in_batches(lambda batch: gradcam.explain(trained, batch), images)
-    small_logits, small_maps, _ = run_graph(small, images)
+    logits, maps, evidence = in_batches(
+        lambda batch: gradcam.explain(trained, batch), images
+    )
+    small_logits, small_maps, _, small_evidence = run_graph(small, images)
     p = softmax(logits, temperature)[:, 1]
     small_p = softmax(small_logits, temperature)[:, 1]
     alike = (p >= threshold) == (small_p >= threshold)
     shown = (p >= threshold).astype(int)
     rows = np.arange(len(images))
-    correlations = [
-        float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
-        for a, b in zip(maps[rows, shown], small_maps[rows, shown], strict=True)
-        if a.std() > 0 and b.std() > 0
-    ]
+    alike_maps = _correlate(maps[rows, shown], small_maps[rows, shown])
     return {
         "label_agreement": float(alike.mean()),
         "largest_probability_change": float(np.abs(p - small_p).max()),
-        "mean_map_correlation": float(np.mean(correlations)),
-        "least_map_correlation": float(np.min(correlations)),
+        "mean_map_correlation": float(np.mean(alike_maps)),
+        "least_map_correlation": float(np.min(alike_maps)),
+        "mean_evidence_correlation": float(
+            np.mean(_correlate(evidence, small_evidence))
+        ),
     }
+
+
+def _correlate(maps: np.ndarray, others: np.ndarray) -> list[float]:
+    """Correlate pairs of maps (n, h, w) that are not flat."""
+    return [
+        float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+        for a, b in zip(maps, others, strict=True)
+        if a.std() > 0 and b.std() > 0
+    ]
 
 
 def _answer_phantoms(classifier: Classifier) -> dict:

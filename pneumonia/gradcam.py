@@ -1,4 +1,4 @@
-"""Grad-CAM in forward operations: the heat map costs no second pass.
+"""Heat maps in forward operations: they cost no second pass.
 
 Grad-CAM (Selvaraju et al., ICCV 2017) weighs channel k of the feature map A by
 
@@ -9,6 +9,11 @@ connected ReLU layers. Max-pool sends each pooled gradient to exactly one positi
 the mean over the map is the sum over the pooled positions divided by the map's
 positions; and the pooled gradient is the product of the layers' matrices, masked by
 which hidden units were on. Both are known once the forward pass is done.
+
+That mean over positions is what Grad-CAM loses: a head behind Flatten weighs each
+position for itself. HiResCAM (Draelos and Carin, arXiv 2011.08891, 2020) multiplies
+position by position and sums over channels alone. What it draws of the difference of
+the two logits is what each cell adds to the log-odds.
 """
 
 import keras
@@ -47,9 +52,46 @@ def heat_maps(feature_map, head: keras.Model):
         float32 (n, 2, 8, 8) in [0, 1]: divided by its maximum, all zeros where nothing
         is positive.
     """
+    _, gradient = _passed_back(feature_map, head)
+    fold = ops.transpose(ops.convert_to_tensor(position_sum(head)))  # (units, 512)
+    alpha = ops.matmul(gradient, fold)  # (n, 2, 512)
+
+    maps = ops.relu(ops.einsum("nck,nhwk->nchw", alpha, feature_map))  # (n, 2, 8, 8)
+    peak = ops.max(maps, axis=(2, 3), keepdims=True)
+    return maps / ops.maximum(peak, keras.config.epsilon() ** 2)
+
+
+def evidence(feature_map, head: keras.Model):
+    """Compute HiResCAM of the difference of the logits: pneumonia's less normal's.
+
+    Args:
+        feature_map: float32 (n, 8, 8, 512), what `Network.features` returns.
+        head: `Network.head`.
+
+    Returns:
+        float32 (n, 8, 8), in units of the logits: what each cell adds, positive where
+        it speaks for pneumonia. Their sum is the difference of the logits but for what
+        the biases of the hidden units that are on bring.
+    """
+    pooled, gradient = _passed_back(feature_map, head)
+    _, height, width, channels = pooled.shape
+    towards = gradient[:, 1] - gradient[:, 0]  # (n, units)
+    back = ops.matmul(towards, ops.transpose(dense_layers(head)[0].kernel))
+    added = ops.reshape(back, (-1, height, width, channels)) * pooled
+    # max-pool sends each share to where its maximum came from; ties are all zero
+    peak, share = (ops.repeat(ops.repeat(x, 2, 1), 2, 2) for x in (pooled, added))
+    return ops.sum(ops.where(feature_map == peak, share, 0.0), axis=-1)
+
+
+def _passed_back(feature_map, head: keras.Model):
+    """Return the pooled map, and the gradient of the logits at the first hidden layer.
+
+    Returns:
+        (n, 4, 4, 512) and (n, 2, units), before that layer's ReLU.
+    """
     *hidden_layers, last = dense_layers(head)
-    x = ops.max_pool(feature_map, 2)  # (n, 4, 4, 512)
-    x = ops.reshape(x, (ops.shape(x)[0], -1))  # (n, 8192)
+    pooled = ops.max_pool(feature_map, 2)  # (n, 4, 4, 512)
+    x = ops.reshape(pooled, (ops.shape(pooled)[0], -1))  # (n, 8192)
     switched_on = []
     for layer in hidden_layers:
         x = ops.relu(ops.matmul(x, layer.kernel) + layer.bias)  # (n, units)
@@ -60,25 +102,24 @@ def heat_maps(feature_map, head: keras.Model):
     ]  # (1, 2, units of the last hidden layer)
     for layer, on in zip(hidden_layers[:0:-1], switched_on[:0:-1], strict=True):
         gradient = ops.matmul(gradient * on, ops.transpose(layer.kernel))
-    fold = ops.transpose(ops.convert_to_tensor(position_sum(head)))  # (units, 512)
-    alpha = ops.matmul(gradient * switched_on[0], fold)  # (n, 2, 512)
-
-    maps = ops.relu(ops.einsum("nck,nhwk->nchw", alpha, feature_map))  # (n, 2, 8, 8)
-    peak = ops.max(maps, axis=(2, 3), keepdims=True)
-    return maps / ops.maximum(peak, keras.config.epsilon() ** 2)
+    return pooled, gradient * switched_on[0]
 
 
-def explain(network: Network, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Run the network on images with its heat maps.
+def explain(
+    network: Network, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run the network on images with both kinds of heat maps.
 
     Args:
         network: from `network.build` or `network.load`.
         images: float32 (n, 128, 128, 1) in [0, 1].
 
     Returns:
-        logits float32 (n, 2) and maps float32 (n, 2, 8, 8) in [0, 1].
+        logits float32 (n, 2), maps float32 (n, 2, 8, 8) in [0, 1] and evidence float32
+        (n, 8, 8), as in `heat_maps` and `evidence`.
     """
     feature_map = network.features(images, training=False)
     logits = network.head(feature_map, training=False)
     maps = heat_maps(feature_map, network.head)
-    return ops.convert_to_numpy(logits), ops.convert_to_numpy(maps)
+    added = evidence(feature_map, network.head)
+    return tuple(ops.convert_to_numpy(found) for found in (logits, maps, added))

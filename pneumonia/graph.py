@@ -1,8 +1,8 @@
 """The network as an ONNX graph: written out, run.
 
 The graph is written by hand, node by node, because it computes more than the Keras
-network does: logits, both labels' Grad-CAM maps and the embedding in one run. Source of
-the format: https://onnx.ai/onnx/operators/
+network does: logits, both labels' Grad-CAM maps, HiResCAM's evidence and the embedding
+in one run. Source of the format: https://onnx.ai/onnx/operators/
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from .image import IMAGE_SIZE
 
 OPSET = 17
 BATCH = 16
+HALVE = {"kernel_shape": [2, 2], "strides": [2, 2]}
 
 
 class _Graph:
@@ -46,7 +47,8 @@ def build_graph(source: network.Network) -> onnx.ModelProto:
 
     Returns:
         A graph from `image` float32 (n, 128, 128, 1) in [0, 1] to `logits` (n, 2),
-        `maps` (n, 2, 8, 8) in [0, 1] and `embedding` (n, 512), as in `Classifier.run`.
+        `maps` (n, 2, 8, 8) in [0, 1], `embedding` (n, 512), as in `Classifier.run`, and
+        `evidence` (n, 8, 8), as in `gradcam.evidence`.
     """
     graph = _Graph()
     feature_map, side, channels = _add_features(graph, source.features)
@@ -59,6 +61,7 @@ def build_graph(source: network.Network) -> onnx.ModelProto:
             ("logits", [len(LABELS)]),
             ("maps", [len(LABELS), side, side]),
             ("embedding", [channels]),
+            ("evidence", [side, side]),
         )
     ]
     model = helper.make_model(
@@ -92,9 +95,7 @@ def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
             x = graph.add("Conv", [x, *weights], f"{layer.name}.sum", pads=[1] * 4)
             x = graph.add("Relu", [x], layer.name)
         elif isinstance(layer, keras.layers.MaxPooling2D):
-            x = graph.add(
-                "MaxPool", [x], layer.name, kernel_shape=[2, 2], strides=[2, 2]
-            )
+            x = graph.add("MaxPool", [x], layer.name, **HALVE)
     _, side, _, channels = features.output_shape
     return x, side, channels
 
@@ -116,9 +117,9 @@ def _add_standardize(graph: _Graph, x: str) -> str:
 def _add_head(
     graph: _Graph, head: keras.Model, feature_map: str, side: int, channels: int
 ) -> None:
-    """Add logits and maps; the arithmetic is that of `gradcam.heat_maps`."""
+    """Add logits, maps and evidence; the arithmetic is that of `gradcam`."""
     *hidden, last = gradcam.dense_layers(head)
-    x = graph.add("MaxPool", [feature_map], "pool", kernel_shape=[2, 2], strides=[2, 2])
+    x = graph.add("MaxPool", [feature_map], "pool", **HALVE)
     x = graph.add("Flatten", [x], "flatten")  # channels first, unlike Keras
     zero = graph.constant("zero", np.float32(0))
     kernels, switched_on = [], []
@@ -159,6 +160,25 @@ def _add_head(
     scaled = graph.add("Div", [positive, peak], "scaled")
     grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
     graph.add("Reshape", [scaled, grid], "maps")
+    _add_evidence(graph, hidden[0].name, side, channels)
+
+
+def _add_evidence(graph: _Graph, first: str, side: int, channels: int) -> None:
+    """Add `evidence` to a graph that holds the head, whose first layer is `first`."""
+    pool = next(node for node in graph.nodes if node.name == "pool")
+    pool.output.append("places")  # where each maximum came from
+    both = graph.constant("difference", np.array([[-1, 1]], np.float32))
+    gradient = graph.add("MatMul", [both, f"{first}.gradient"], "towards")
+    axis = graph.constant("towards.axis", np.array([1]))
+    gradient = graph.add("Squeeze", [gradient, axis], "towards.flat")  # (n, units)
+    kernel = f"{first}.kernel"  # the same once more, so that the file grows by nothing
+    back = graph.add("Gemm", [gradient, kernel], "back", transB=1)
+    added = graph.add("Mul", [back, "flatten"], "added")  # (n, 16 * channels)
+    cells = graph.constant("cells", np.array([0, channels, side // 2, side // 2]))
+    added = graph.add("Reshape", [added, cells], "added.by_cell")
+    routed = graph.add("MaxUnpool", [added, "places"], "added.routed", **HALVE)
+    axis = graph.constant("evidence.axis", np.array([1]))
+    graph.add("ReduceSum", [routed, axis], "evidence", keepdims=0)
 
 
 def shift_logits(model: onnx.ModelProto, shift: np.ndarray) -> None:
@@ -170,7 +190,7 @@ def shift_logits(model: onnx.ModelProto, shift: np.ndarray) -> None:
 
 
 def run_graph(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Run a graph on float32 (n, 128, 128, 1); logits, maps, embedding in batches."""
+    """Run a graph on float32 (n, 128, 128, 1) in batches; return all its outputs."""
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )

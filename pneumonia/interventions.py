@@ -121,7 +121,7 @@ def intervene(classifier: Classifier, dataset: data.Dataset) -> list[dict]:
     rows, before = [], None
     for name, (what, change) in INTERVENTIONS.items():
         changed = change(dataset.images, dataset.labels, np.random.default_rng(0))
-        logits, _, _ = evaluate.run_all(classifier, changed, progress=False)
+        logits, *_ = evaluate.run_all(classifier, changed, progress=False)
         p = classifier.probabilities(logits)[:, 1]
         before = p if before is None else before
         flipped = (p >= classifier.threshold) != (before >= classifier.threshold)

@@ -9,8 +9,9 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from . import data, evaluate, graph
-from .classifier import LABELS, Classifier
+from .classifier import LABELS, METHODS, Classifier
 from .metrics import mean_with_interval
+from .overlay import split_evidence
 from .regions import lung_box
 
 DRAWS = 10
@@ -41,6 +42,28 @@ def shown_maps(
     return maps[np.arange(len(maps)), answers(classifier, logits)]
 
 
+def run_with_maps(
+    classifier: Classifier, images: np.ndarray, method: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run a bundle on images for its heat maps.
+
+    Args:
+        classifier: from `load_classifier`.
+        images: uint8 (n, 128, 128, 1).
+        method: one of `classifier.methods`.
+
+    Returns:
+        logits float32 (n, 2) and maps float32 (n, 2, 8, 8) in [0, 1].
+    """
+    logits, *found = evaluate.run_all(classifier, images, progress=False)
+    return logits, _maps_by(method, found)
+
+
+def _maps_by(method: str, found: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the maps (n, 2, 8, 8) of a method, from maps to evidence in `found`."""
+    return found[0] if method == METHODS[0] else split_evidence(found[-1])
+
+
 def inside_lung_box(maps: np.ndarray) -> np.ndarray:
     """Measure what share of each map's mass lies inside `regions.LUNG_BOX`.
 
@@ -55,12 +78,15 @@ def inside_lung_box(maps: np.ndarray) -> np.ndarray:
     return np.divide(inside, mass, out=np.full(len(maps), np.nan), where=mass > 0)
 
 
-def look(classifier: Classifier, dataset: data.Dataset) -> tuple[dict, np.ndarray]:
+def look(
+    classifier: Classifier, dataset: data.Dataset, method: str = METHODS[0]
+) -> tuple[dict, np.ndarray]:
     """Measure where the heat maps lie, for each true label.
 
     Args:
         classifier: from `load_classifier`.
         dataset: images that the network did not learn from.
+        method: one of `classifier.methods`.
 
     Returns:
         For each label `n`, `empty` (images whose map is zero everywhere) and `share`,
@@ -68,7 +94,7 @@ def look(classifier: Classifier, dataset: data.Dataset) -> tuple[dict, np.ndarra
         patients, None where every map is empty. And the mean map of each label, float
         (2, 8, 8).
     """
-    logits, maps, _ = evaluate.run_all(classifier, dataset.images, progress=False)
+    logits, maps = run_with_maps(classifier, dataset.images, method)
     shown = shown_maps(classifier, logits, maps)
     shares = inside_lung_box(shown)
     found, means = {}, []
@@ -91,7 +117,8 @@ def split_graph(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProt
         model: from `graph.build_graph` or `int8.quantise`.
 
     Returns:
-        `image` -> feature map, and feature map -> `logits`, `maps`.
+        `image` -> feature map, and feature map -> `logits`, `maps` and, where the graph
+        has it, `evidence`.
     """
     feature_map = next(n.input[0] for n in model.graph.node if n.name == "pool")
     known = onnx.ModelProto()
@@ -100,13 +127,14 @@ def split_graph(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProt
         helper.make_tensor_value_info(feature_map, TensorProto.FLOAT, ["n", *"chw"])
     )
     cut = onnx.utils.Extractor(known).extract_model
-    return cut(["image"], [feature_map]), cut([feature_map], ["logits", "maps"])
+    outputs = [o.name for o in model.graph.output if o.name != "embedding"]
+    return cut(["image"], [feature_map]), cut([feature_map], outputs)
 
 
 def head_layers(head: onnx.ModelProto) -> list[str]:
     """Return the fully connected layers of a graph by name, from map to logits."""
-    kernels = [node.input[1] for node in head.graph.node if node.op_type == "Gemm"]
-    return [kernel.removesuffix(".kernel") for kernel in kernels]
+    biases = [node.input[2:] for node in head.graph.node if node.op_type == "Gemm"]
+    return [bias.removesuffix(".bias") for some in biases for bias in some]
 
 
 def randomise_head(
@@ -170,7 +198,10 @@ def rank_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def randomised_heads(
-    classifier: Classifier, model: onnx.ModelProto, images: np.ndarray
+    classifier: Classifier,
+    model: onnx.ModelProto,
+    images: np.ndarray,
+    method: str = METHODS[0],
 ) -> dict:
     """Compare heat maps with those of the same network with a random head.
 
@@ -182,6 +213,7 @@ def randomised_heads(
         classifier: the bundle.
         model: the bundle's graph.
         images: uint8 (n, 128, 128, 1).
+        method: one of `classifier.methods`.
 
     Returns:
         `n`; `another_image`, the mean rank correlation of maps of different images that
@@ -193,17 +225,22 @@ def randomised_heads(
     """
     features, head = split_graph(model)
     (feature_maps,) = _run(features, data.as_input(images))
-    logits, maps = _run(head, feature_maps)
+
+    def draw(head: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray]:
+        logits, *found = _run(head, feature_maps)
+        return logits, _maps_by(method, found)
+
+    logits, maps = draw(head)
     given = answers(classifier, logits)
     pick = np.arange(len(maps)), given
     true = maps[pick]
     layers, levels = head_layers(head), []
     for count in range(1, len(layers) + 1):
         draws, empty = [], []
-        for draw in range(DRAWS):
-            rng = np.random.default_rng((count, draw))
+        for number in range(DRAWS):
+            rng = np.random.default_rng((count, number))
             random_head = randomise_head(head, layers[-count:], rng)
-            random = _run(random_head, feature_maps)[1][pick]
+            random = draw(random_head)[1][pick]
             draws.append(rank_correlations(true, random))
             empty.append((random.max(axis=(1, 2)) == 0).mean())
         levels.append(

@@ -22,6 +22,7 @@ COLOUR_MAPS = {
 """Evenly spaced points (red, green, blue), each in [0, 255], from 0 to 1."""
 
 _ROWS = 24  # of a band
+_LEAST = 1e-12  # that anything is divided by
 
 STRENGTH = 0.6
 """Opacity of the colour where the map is 1, unless somebody asks for another."""
@@ -53,6 +54,21 @@ def enlarge(heatmap: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         np.matmul(weights, wide, out=part)
         np.clip(part, 0, 1, out=part)
     return fine
+
+
+def split_evidence(evidence: np.ndarray) -> np.ndarray:
+    """Turn what cells add to pneumonia's log-odds into a heat map of each label.
+
+    Args:
+        evidence: float32 (n, h, w), positive for pneumonia.
+
+    Returns:
+        float32 (n, 2, h, w) in [0, 1], normal first, both divided by the larger peak of
+        the two. No cell is warm in both.
+    """
+    signed = np.stack([-evidence, evidence], axis=1)
+    peak = np.abs(evidence).max(axis=(1, 2), initial=0)[:, None, None, None]
+    return np.maximum(signed, 0) / np.maximum(peak, np.float32(_LEAST))
 
 
 def _bands(array: np.ndarray) -> list[np.ndarray]:

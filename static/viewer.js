@@ -1,5 +1,5 @@
-// <xray-viewer data-look="{...}">: an X-ray under its heat map. Strength, colours, the
-// other label's map and the plain X-ray beside it need no new answer, nor a server.
+// <xray-viewer data-look="{...}">: an X-ray under its heat map. Strength, colours, method,
+// the other label's map and the plain X-ray beside it need no new answer, nor a server.
 // `web/answer.py` writes data-look; all words come with it.
 
 /** Make an element with attributes and children. */
@@ -47,6 +47,7 @@ class XrayViewer extends HTMLElement {
     this.removeAttribute("data-look");
     this.label = this.look.label;
     this.colours = Object.keys(this.look.colours)[0];
+    this.method = Object.keys(this.look.maps)[0];
     this.querySelector(":scope > img")?.remove();  // shown where no script runs
     this.prepend(this.stage(), this.controls());
     this.draw();
@@ -79,6 +80,7 @@ class XrayViewer extends HTMLElement {
     const choice = (text, names, chosen, change) => make("label", {}, text,
       make("select", { onchange: (event) => { change(event.target.value); this.draw(); } },
         ...names.map((name) => make("option", { selected: name === chosen }, name))));
+    const methods = Object.keys(look.maps);
     this.legend = make("canvas", { width: 128, height: 1, "aria-hidden": "true" });
     this.note = make("p", { class: "hint", role: "status" });
     return make("div", { class: "controls" },
@@ -87,6 +89,8 @@ class XrayViewer extends HTMLElement {
         (name) => { this.colours = name; }),
       choice(words.evidence, look.labels, look.label,
         (name) => { this.label = name; }),
+      ...(methods.length > 1 ? [choice(words.method, methods, this.method,
+        (name) => { this.method = name; })] : []),
       make("p", { class: "legend" }, words.little, this.legend, words.much),
       make("button", { type: "button", class: "quiet", onclick: () => this.save() },
         words.save),
@@ -97,7 +101,7 @@ class XrayViewer extends HTMLElement {
   async draw() {
     const { words, maps } = this.look;
     const points = this.look.colours[this.colours];
-    const fill = (words) => words.replace("{label}", this.label);
+    const fill = (words) => words.replace("{label}", this.label).replace("{method}", this.method);
     const paint = (canvas, colourAt) => {
       const pen = canvas.getContext("2d");
       const image = pen.createImageData(canvas.width, canvas.height);
@@ -108,14 +112,14 @@ class XrayViewer extends HTMLElement {
       pen.putImageData(image, 0, 0);
     };
     paint(this.legend, (i) => [i / (this.legend.width - 1), 1]);
-    const address = maps[this.label];
+    const address = maps[this.method][this.label];
     this.note.textContent = address ? "" : fill(words.empty);
     this.heat.setAttribute("aria-label", fill(address ? words.map : words.empty));
     this.heat.dataset.label = "";
     if (!address) {
       this.heat.width = this.heat.height = 1;
     } else {
-      const drawn = `${this.label} ${this.colours}`;
+      const drawn = `${this.label} ${this.colours} ${this.method}`;
       this.drawing = drawn;
       const map = await load(address);
       if (this.drawing !== drawn) return;  // something else was chosen meanwhile
@@ -125,7 +129,7 @@ class XrayViewer extends HTMLElement {
       const grey = pen.getImageData(0, 0, map.width, map.height).data;
       paint(this.heat, (i) => [grey[4 * i] / 255, grey[4 * i] / 255]);
     }
-    this.heat.dataset.label = this.label;  // drawn
+    Object.assign(this.heat.dataset, { method: this.method, label: this.label });  // drawn
   }
 
   divide(percent) {

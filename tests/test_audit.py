@@ -21,6 +21,7 @@ from pneumonia import (
 )
 from pneumonia.__main__ import main
 from pneumonia.card_words import map_verdict
+from pneumonia.classifier import METHODS
 from pneumonia.phantom import draw
 
 EVEN = {"least": 0.3, "most": 0.7}
@@ -215,7 +216,11 @@ class Corner:
         logits = np.stack([0 * bright, 40 * (bright - 0.4)], axis=1)
         maps = np.zeros((len(inputs), 2, 8, 8), np.float32)
         maps[:, 1, 0, 0] = 1  # and for Normal it shows nothing
-        return logits.astype(np.float32), maps, np.zeros((len(inputs), 512))
+        return self.outputs(logits, maps)
+
+    def outputs(self, logits, maps):
+        evidence = 3 * maps[:, 1] - 3 * maps[:, 0]
+        return logits.astype(np.float32), maps, np.zeros((len(maps), 512)), evidence
 
     def probabilities(self, logits):
         p = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
@@ -267,7 +272,7 @@ class Texture(Corner):
         for heat, place in zip(maps[:, 1], rough.argmax(axis=1), strict=True):
             y, x = (side // 16 for side in PLACES[(place + self.turn) % 4])
             heat[y : y + 2, x : x + 2] = most[0] > 0
-        return logits.astype(np.float32), maps, np.zeros((len(inputs), 512))
+        return self.outputs(logits, maps)
 
 
 PLACES = (0, 0), (0, 96), (96, 96), (96, 0)  # the opposite one is two further on
@@ -282,17 +287,19 @@ def textured() -> data.Dataset:
     return dataset
 
 
-def test_covering_tells_maps_that_show_the_evidence_from_others():
-    honest = covering.cover_hottest(Texture(honest=True), textured())
+@pytest.mark.parametrize("method", METHODS)
+def test_covering_tells_maps_that_show_the_evidence_from_others(method):
+    honest = covering.cover_hottest(Texture(honest=True), textured(), method)
     assert honest["Normal"] is None  # nothing was called so
     found = honest["Pneumonia"]
     assert found["n"] == 60
     assert found["own"]["value"] > 3 * found["elsewhere"]["value"]
-    assert map_verdict("Pneumonia", found)[0]
+    assert map_verdict(method, "Pneumonia", found)[0]
 
-    lie = covering.cover_hottest(Texture(honest=False), textured())["Pneumonia"]
+    lie = covering.cover_hottest(Texture(honest=False), textured(), method)
+    lie = lie["Pneumonia"]
     assert lie["own"]["value"] < 0.1 < lie["another"]["value"]
-    faithful, sentence = map_verdict("Pneumonia", lie)
+    faithful, sentence = map_verdict(method, "Pneumonia", lie)
     assert not faithful
     assert "no place that matters" in sentence
 
@@ -362,20 +369,21 @@ def test_halves_of_a_graph_make_the_whole(classifier):
     model = load_graph()
     images = np.stack([draw(number, size=128) for number in range(2)])[..., None]
     features, head = mapcheck.split_graph(model)
-    logits, maps, _ = classifier.run(data.as_input(images))
+    logits, maps, _, evidence = classifier.run(data.as_input(images))
     (feature_map,) = mapcheck._run(features, data.as_input(images))
     again = mapcheck._run(head, feature_map)
-    np.testing.assert_allclose(again[0], logits, atol=1e-4)
-    np.testing.assert_allclose(again[1], maps, atol=1e-4)
+    for one, other in zip(again, (logits, maps, evidence), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
     with pytest.raises(StopIteration):
         mapcheck.split_graph(onnx.ModelProto())
 
 
-def test_maps_of_a_random_head_fall_apart(classifier, monkeypatch):
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_of_a_random_head_fall_apart(classifier, monkeypatch, method):
     from pneumonia.audit import load_graph
 
     images = np.stack([draw(number, size=128) for number in range(12)])[..., None]
-    measured = mapcheck.randomised_heads(classifier, load_graph(), images)
+    measured = mapcheck.randomised_heads(classifier, load_graph(), images, method)
     assert [len(level["layers"]) for level in measured["levels"]] == [1, 2, 3]
     for level in measured["levels"]:
         assert len(level["draws"]) == mapcheck.DRAWS
@@ -383,7 +391,7 @@ def test_maps_of_a_random_head_fall_apart(classifier, monkeypatch):
         assert len(set(level["draws"])) > 1
     # the same comparison does see when nothing was changed
     monkeypatch.setattr(mapcheck, "randomise_head", lambda head, layers, rng: head)
-    unchanged = mapcheck.randomised_heads(classifier, load_graph(), images)
+    unchanged = mapcheck.randomised_heads(classifier, load_graph(), images, method)
     assert all(level["correlation"] > 0.999 for level in unchanged["levels"])
 
 
@@ -421,4 +429,9 @@ def test_command_writes_report_and_figures(drawings, tmp_path, capsys):
     )
     for name in ("shortcuts.png", "heat_map.png"):
         assert Image.open(out / name).size[0] > 500
-    assert "lungs covered" in capsys.readouterr().out
+    finer = report["hirescam"]
+    assert finer["heat_map"] != heat_map["bundle"]
+    assert finer["hottest_covered"].keys() == report["hottest_covered"].keys()
+    said = capsys.readouterr().out
+    assert "lungs covered" in said
+    assert "HiResCAM" in said

@@ -116,6 +116,18 @@ def audit(**values: float) -> dict:
             "elsewhere": {"value": 0.3, "ci95": [0.2, 0.4]},
         },
     }
+    head = {
+        "n": 256,
+        "another_image": 0.5432,
+        "levels": [
+            {
+                "layers": ["logits"],
+                "correlation": random,
+                "draws": [random],
+                "empty": 0.01,
+            }
+        ],
+    }
     size = {"aspect": [1, 1.25, 1.5], "width": [8, 9, 1010], "height": [7, 8, 808]}
     return {
         "bundle_sha256": SHA,
@@ -154,18 +166,14 @@ def audit(**values: float) -> dict:
             },
         },
         "hottest_covered": {"area": 0.2, "Normal": None, "Pneumonia": covered},
-        "randomised_head": {
-            "n": 256,
-            "another_image": 0.5432,
-            "levels": [
-                {
-                    "layers": ["logits"],
-                    "correlation": random,
-                    "draws": [random],
-                    "empty": 0.01,
-                }
-            ],
-        },
+        "randomised_head": head,
+        "hirescam": {
+            "heat_map": {"Normal": {**seen, "empty": 7}, "Pneumonia": seen},
+            "hottest_covered": {"area": 0.2, "Normal": covered, "Pneumonia": None},
+            "randomised_head": {**head, "another_image": 0.6543},
+        }
+        if values.get("hirescam", True)
+        else None,
     }
 
 
@@ -297,12 +305,16 @@ def test_audit_is_shown_and_judged(folder):
         "fixes the label by construction",
         "1.00 to 1.50 | 8 to 1010",
         "17.2 % | 1.0 %",
-        "0.810 (0.800 to 0.820)",
-        "| for comparison, bundle `other` | no map |",
-        "The maps fall apart, as they must",
+        "| this bundle, Grad-CAM | 0.810 (0.800 to 0.820) | 0.810 (0.800 to 0.820) | 0",
+        "| this bundle, HiResCAM | 0.810 (0.800 to 0.820) | 0.810 (0.800 to 0.820) | 7",
+        "| for comparison, Grad-CAM, bundle `other` | no map |",
+        "correlate 0.543 (Grad-CAM), 0.654 (HiResCAM). Grad-CAM's maps fall apart, as",
+        "HiResCAM's maps fall apart, as they must",
         "The hottest 20.0 % of each map",
-        "| Pneumonia | 55 | 0.610 (0.510 to 0.710) |",
-        "Maps of the answer Pneumonia show where the evidence in their own image is.",
+        "| Grad-CAM | Pneumonia | 55 | 0.610 (0.510 to 0.710) |",
+        "| HiResCAM | Normal | 55 | 0.610 (0.510 to 0.710) |",
+        "Grad-CAM's maps of the answer Pneumonia show where the evidence in their own "
+        "image is.",
         "--originals ORIGINALS --against ANOTHER_BUNDLE",
     ):
         assert text in shown, text
@@ -316,8 +328,19 @@ def test_audit_is_shown_and_judged(folder):
     wrong = section(card, "What goes wrong")
     assert "AUROC is still 0.930" in wrong
     assert "no more than chance" in wrong
-    assert "Pneumonia show where evidence lies on average" in wrong
+    for maps in (
+        "Grad-CAM's maps of the answer Pneumonia",
+        "HiResCAM's maps of the answer Normal",
+    ):
+        assert f"{maps} show where evidence lies on average" in wrong
     assert "do not fall apart" in section(card, "Shortcut audit")
+
+
+def test_audit_of_a_bundle_without_evidence(folder):
+    put(folder, audit=audit(hirescam=False))
+    shown = section(write_card(folder), "Shortcut audit")
+    assert "Grad-CAM's maps fall apart" in shown
+    assert "HiResCAM" not in shown
 
 
 def test_ablation_columns_come_from_the_file(folder):

@@ -1,5 +1,7 @@
 """The answer: label, probabilities, map and overlay from the bundle that ships."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from pneumonia import (
@@ -23,12 +26,14 @@ from pneumonia import (
     phantoms,
     predict,
     selftest,
+    split_evidence,
     verdict,
 )
 from pneumonia.__main__ import main
 from pneumonia.classifier import softmax
 from pneumonia.data import load, split
 from pneumonia.evaluate import run_all
+from web.answer import describe
 
 SHIPPED = Path(evaluate.__file__).parent / "bundle"
 
@@ -61,6 +66,8 @@ def test_prediction_is_complete(classifier, phantom_bytes):
     assert prediction.overlay.shape == (512, 512, 3)
     assert prediction.overlay.dtype == np.uint8
     assert prediction.warnings == ()
+    assert prediction.evidence.shape == (8, 8)
+    assert prediction.evidence.dtype == np.float32
     assert hash(prediction)  # arrays in it do not break it
 
 
@@ -117,7 +124,9 @@ def test_shipped_bundle_answers_as_when_it_was_made(classifier, capsys):
 
 def test_shipped_bundle_holds_its_published_validation_figures(classifier, xrays):
     _, validation = split(load(xrays, progress=False))
-    logits, maps, embedding = run_all(classifier, validation.images, progress=False)
+    logits, maps, embedding, evidence = run_all(
+        classifier, validation.images, progress=False
+    )
     p = classifier.probabilities(logits)[:, 1]
     published = classifier.facts["validation"]["clean"]
     accuracy = ((p >= classifier.threshold) == (validation.labels == 1)).mean()
@@ -127,6 +136,10 @@ def test_shipped_bundle_holds_its_published_validation_figures(classifier, xrays
     assert maps.min() >= 0
     assert maps.max() <= 1
     assert embedding.shape == (len(p), 512)
+    assert evidence.shape == (len(p), 8, 8)
+    # what cells add is most of what the answer is; the rest are biases
+    added = evidence.sum(axis=(1, 2))
+    assert np.corrcoef(added, logits[:, 1] - logits[:, 0])[0, 1] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -198,6 +211,43 @@ def test_command_line_prints_rows_without_a_file(phantom_bytes, tmp_path, capsys
 def test_command_line_says_what_is_wrong_with_an_empty_folder(tmp_path):
     with pytest.raises(SystemExit, match="no file in"):
         main(["predict", str(tmp_path)])
+
+
+def test_a_bundle_of_before_is_served_without_evidence(
+    classifier, phantom_bytes, tmp_path
+):
+    """What was exported before there was HiResCAM keeps its answers."""
+    for path in SHIPPED.iterdir():
+        shutil.copy(path, tmp_path)
+    graph = onnx.load(SHIPPED / "classifier.onnx")
+    del graph.graph.output[-1]
+    weights = graph.SerializeToString()
+    (tmp_path / "classifier.onnx").write_bytes(weights)
+    facts = json.loads((SHIPPED / "bundle.json").read_text())
+    facts["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
+    (tmp_path / "bundle.json").write_text(json.dumps(facts))
+
+    before = load_classifier(tmp_path)
+    assert before.methods == ("Grad-CAM",)
+    found = predict(before, phantom_bytes)
+    expected = predict(classifier, phantom_bytes)
+    assert found.probabilities == expected.probabilities
+    assert (found.heatmap == expected.heatmap).all()
+    assert found.evidence.size == 0
+    assert expected.evidence.size == 64
+    for bundle, prediction in ((before, found), (classifier, expected)):
+        shown = describe(bundle, prediction)
+        assert tuple(json.loads(shown["look"])["maps"]) == bundle.methods
+        assert len(shown["captions"]) == len(bundle.methods)
+
+
+def test_a_cell_of_the_evidence_speaks_for_one_label():
+    evidence = np.float32([[[3, -1], [0, -6]], [[0, 0], [0, 0]]])
+    maps = split_evidence(evidence)
+    assert maps.shape == (2, 2, 2, 2)
+    np.testing.assert_allclose(maps[0, 0], [[0, 1 / 6], [0, 1]])
+    np.testing.assert_allclose(maps[0, 1], [[0.5, 0], [0, 0]])
+    assert not maps[1].any()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The forward-only heat map against automatic differentiation and the graph."""
+"""The forward-only heat maps against automatic differentiation and the graph."""
 
 import keras
 import numpy as np
@@ -29,7 +29,7 @@ def test_maps_equal_automatic_differentiation(some_network):
     import tensorflow as tf
 
     feature_map = tf.convert_to_tensor(some_network.features(inputs()))
-    _, maps = gradcam.explain(some_network, inputs())
+    _, maps, _ = gradcam.explain(some_network, inputs())
     for label in range(2):
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
@@ -42,12 +42,43 @@ def test_maps_equal_automatic_differentiation(some_network):
         np.testing.assert_allclose(maps[:, label], expected, atol=1e-4)
 
 
+def test_evidence_equals_automatic_differentiation(some_network):
+    import tensorflow as tf
+
+    feature_map = tf.convert_to_tensor(some_network.features(inputs()))
+    logits, _, evidence = gradcam.explain(some_network, inputs())
+    with tf.GradientTape() as tape:
+        tape.watch(feature_map)
+        both = some_network.head(feature_map, training=False)
+        difference = both[:, 1] - both[:, 0]
+    gradient = tape.gradient(difference, feature_map)
+    expected = tf.reduce_sum(gradient * feature_map, axis=-1).numpy()
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(evidence, expected, atol=1e-4)
+
+
+def test_evidence_adds_up_to_the_answer(some_network):
+    """Without biases a ReLU network is linear where it stands."""
+    biases = [layer.bias for layer in gradcam.dense_layers(some_network.head)]
+    before = [keras.ops.convert_to_numpy(bias) for bias in biases]
+    for bias in biases:
+        bias.assign(0 * bias)
+    logits, _, evidence = gradcam.explain(some_network, inputs())
+    for bias, values in zip(biases, before, strict=True):
+        bias.assign(values)
+    difference = logits[:, 1] - logits[:, 0]
+    assert np.abs(difference).max() > 0.01
+    np.testing.assert_allclose(evidence.sum(axis=(1, 2)), difference, atol=1e-4)
+
+
 def test_graph_equals_keras(some_network):
-    logits, maps = gradcam.explain(some_network, inputs())
+    logits, maps, evidence = gradcam.explain(some_network, inputs())
     model = graph.build_graph(some_network)
-    graph_logits, graph_maps, embedding = graph.run_graph(model, inputs())
+    found = graph.run_graph(model, inputs())
+    graph_logits, graph_maps, embedding, graph_evidence = found
     np.testing.assert_allclose(graph_logits, logits, atol=1e-4)
     np.testing.assert_allclose(graph_maps, maps, atol=1e-3)
+    np.testing.assert_allclose(graph_evidence, evidence, atol=1e-4)
     pooled = keras.ops.convert_to_numpy(some_network.features(inputs())).mean(
         axis=(1, 2)
     )
@@ -59,3 +90,5 @@ def test_map_is_zero_where_nothing_speaks_for_the_label(some_network):
     maps = keras.ops.convert_to_numpy(gradcam.heat_maps(feature_map, some_network.head))
     assert maps.shape == (1, 2, 8, 8)
     assert not maps.any()
+    added = gradcam.evidence(feature_map, some_network.head)
+    assert not keras.ops.convert_to_numpy(added).any()

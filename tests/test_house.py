@@ -20,16 +20,17 @@ SERVING = {
         "image",
         "isolated",
     },
-    "overlay",
+    *{"overlay", "selfcheck"},
 }
 MAY_IMPORT = {
-    "__init__": {"batch", "classifier", "image", "isolated", "overlay"},
+    "__init__": {"batch", "classifier", "image", "isolated", "overlay", "selfcheck"},
     "dicom": set(),
     "image": {"dicom"},
     "isolated": {"image"},
     "overlay": set(),
     "gate": {"image"},
     "classifier": {"gate", "image", "isolated", "overlay"},
+    "selfcheck": {"classifier"},
     "batch": {"classifier", "image", "overlay"},
     "cluster": {"batch", "classifier"},
     "phantom": set(),
@@ -88,7 +89,9 @@ MAY_IMPORT = {
     "regions": set(),
     "shortcuts": {"classifier", "data", "metrics", "regions"},
     "interventions": {"classifier", "data", "evaluate", "metrics", "regions"},
-    "mapcheck": {"classifier", "data", "evaluate", "graph", "metrics", "regions"},
+    "mapcheck": {
+        *{"classifier", "data", "evaluate", "graph", "metrics", "overlay", "regions"},
+    },
     "covering": {"classifier", "data", "evaluate", "mapcheck", "metrics", "overlay"},
     "audit": {
         *{"classifier", "covering", "data", "interventions", "mapcheck", "regions"},
@@ -96,7 +99,7 @@ MAY_IMPORT = {
     },
     "export": {
         *{"calibrate", "classifier", "data", "gradcam", "graph", "image", "int8"},
-        *{"metrics", "network", "stress"},
+        *{"metrics", "network", "selfcheck", "stress"},
     },
     "card_words": set(),
     "card_bundle": {"card_words", "classifier"},
@@ -114,7 +117,7 @@ MAY_IMPORT = {
         "arguments",
         *{"audit", "batch", "card", "classifier", "cluster", "data", "evaluate"},
         "export",
-        *{"gate_fit", "soup", "train"},
+        *{"gate_fit", "selfcheck", "soup", "train"},
     },
 }
 

@@ -126,6 +126,7 @@ def test_gradio_answers(page, gradio_url, classifier):
 def take(page, name: str) -> None:
     """Photograph a wide page, where somebody asked for it."""
     if PHOTOGRAPHS and page.viewport_size["width"] > 1000:
+        page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(1000)
         frame(page).save(Path(PHOTOGRAPHS) / f"{name}.webp", quality=80)
 
@@ -156,9 +157,10 @@ def test_the_readmes_film(browser, gradio_url):
         page.get_by_label("Colours").select_option(colours)
         page.wait_for_timeout(300)
         frames.append(frame(page))
-    page.get_by_role("combobox", name="Evidence").select_option("Normal")
-    page.wait_for_timeout(300)
-    frames.append(frame(page))
+    for control, choice in (("Method", "HiResCAM"), ("Evidence", "Normal")):
+        page.get_by_role("combobox", name=control).select_option(choice)
+        page.wait_for_timeout(300)
+        frames.append(frame(page))
     page.close()
     film = Path(PHOTOGRAPHS) / "demo.film.webp"
     first, *others = [picture.resize((885, 570)) for picture in frames]
@@ -187,6 +189,14 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     page.get_by_role("combobox", name="Evidence").select_option(other)
     drawn = page.locator(f"xray-viewer canvas[data-label={other}]")
     expect(drawn).to_have_attribute("aria-label", re.compile(other))
+    grad_cam = picture_of(canvas)
+    page.get_by_label("Method").select_option("HiResCAM")
+    drawn = page.locator(
+        f"xray-viewer canvas[data-method=HiResCAM][data-label={other}]"
+    )
+    expect(drawn).to_have_attribute("aria-label", re.compile(f"HiResCAM.*{other}"))
+    assert has_colour(canvas)
+    assert picture_of(canvas) != grad_cam
     with page.expect_download() as download:
         page.get_by_role("button", name="Save this view").click()
     with Image.open(download.value.path()) as saved:

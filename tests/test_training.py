@@ -143,7 +143,7 @@ def test_maps_of_a_trained_network_equal_automatic_differentiation(run, drawings
     trained = network.load(run)
     images = load(drawings, progress=False).inputs()[::6]
     feature_map = tf.convert_to_tensor(trained.features(images))
-    _, maps = gradcam.explain(trained, images)
+    _, maps, _ = gradcam.explain(trained, images)
     for label in range(2):
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
@@ -178,9 +178,9 @@ def test_exported_bundle_is_whole_and_answers(bundle, drawings):
 def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
     trained = network.load(run)
     _, validation = split(load(drawings, progress=False))
-    logits, _ = gradcam.explain(trained, validation.inputs())
+    logits, _, _ = gradcam.explain(trained, validation.inputs())
     classifier = load_classifier(bundle)
-    small_logits, _, _ = classifier.run(validation.inputs())
+    small_logits, *_ = classifier.run(validation.inputs())
     small_logits -= np.array(classifier.facts["logit_shift"])
     assert np.abs(logits - small_logits).max() < 0.25  # hardly trained, so noisy
 
@@ -532,7 +532,7 @@ def test_keras_network_of_the_bundle_answers_as_the_graph_does(
 def test_shipped_keras_network_answers_as_the_shipped_graph_does(xrays, classifier):
     chosen = load(xrays, progress=False).subset(np.arange(0, 5200, 80))
     logits = network.run_logits(network.load(), chosen.inputs())
-    small_logits, _, _ = classifier.run(chosen.inputs())
+    small_logits, *_ = classifier.run(chosen.inputs())
     one, other = (classifier.probabilities(x)[:, 1] for x in (logits, small_logits))
     assert np.abs(one - other).mean() < 0.01
     assert ((one >= 0.5) == (other >= 0.5)).mean() > 0.96

@@ -18,6 +18,7 @@ from PIL import Image
 from pneumonia import (
     COLOUR_MAPS,
     LABELS,
+    METHODS,
     STRENGTH,
     Classifier,
     ImageError,
@@ -26,6 +27,7 @@ from pneumonia import (
     enlarge,
     explain,
     percent,
+    split_evidence,
 )
 
 from . import words
@@ -68,6 +70,8 @@ def describe(
     return describe_words(classifier, prediction) | {
         "words": words,
         "links": links,
+        "method": METHODS[0],
+        "captions": words.CAPTIONS[: len(classifier.methods)],
         "look": json.dumps(_look(prediction)),
     }
 
@@ -146,15 +150,20 @@ def _look(prediction: Prediction) -> dict:
     height, width = prediction.pixels.shape
     scale = min(1.0, _MAP_SIDE / max(height, width))
     shape = max(1, round(height * scale)), max(1, round(width * scale))
-    maps = dict(zip(LABELS, prediction.maps, strict=True))
+    maps = {METHODS[0]: prediction.maps}
+    if prediction.evidence.size:
+        maps[METHODS[1]] = split_evidence(prediction.evidence[None])[0]
     return {
         "picture": data_uri("image/jpeg", encode_jpeg(prediction.pixels)),
         "width": width,
         "height": height,
         "maps": {
-            label: data_uri("image/png", encode_png(_bytes(enlarge(heat, shape))))
-            for label, heat in maps.items()
-            if heat.any()
+            method: {
+                label: data_uri("image/png", encode_png(_bytes(enlarge(heat, shape))))
+                for label, heat in zip(LABELS, of_labels, strict=True)
+                if heat.any()
+            }
+            for method, of_labels in maps.items()
         },
         "labels": LABELS,
         "label": prediction.label,

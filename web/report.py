@@ -13,7 +13,7 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from pneumonia import NOTICE, Classifier, Prediction
+from pneumonia import METHODS, NOTICE, Classifier, Prediction
 
 from . import answer, words
 
@@ -47,12 +47,12 @@ def describe(classifier: Classifier, prediction: Prediction) -> dict:
         "sentence": shown["sentence"],
         "warnings": shown["warnings"],
         "rows": numbers,
-        "notes": [shown["note"], words.CAPTION, words.REPORT_CAVEATS],
+        "notes": [shown["note"], words.CAPTIONS[0], words.REPORT_CAVEATS],
         "pictures": [
             (answer.encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
                 answer.encode_jpeg(prediction.overlay),
-                words.VIEWER["map"].format(label=prediction.label),
+                words.VIEWER["map"].format(method=METHODS[0], label=prediction.label),
             ),
         ],
     }

@@ -42,21 +42,24 @@ BAND = (
     "they are and under stress, {inside} of the answers in there were wrong, {outside} "
     "of the others."
 )
-CAPTION = (
-    "The heat map (Grad-CAM, 8 x 8 cells) is a rough hint and no outline of disease. "
-    "Measured on held-out X-rays: with its warm places covered, the answers lost "
-    "little more than with others covered."
+CAPTIONS = (
+    "The heat map (Grad-CAM, 8 x 8 cells) is a rough hint and no outline of disease: "
+    "with its warm places covered, answers to held-out X-rays lost little more than "
+    "with others covered.",
+    "With those of HiResCAM covered, they lost more.",
 )
+"""What was measured of each of `pneumonia.METHODS`, on the bundle that ships."""
 
 VIEWER = {
     "picture": "The X-ray",
-    "map": "Heat map: a rough hint of what spoke for {label}",
+    "map": "Heat map ({method}): a rough hint of what spoke for {label}",
     "empty": "No place speaks for {label}, only against the other answer.",
     "compare": "Compare: how much of the plain X-ray is uncovered, from the left",
     "hint": "Drag over the picture to uncover the plain X-ray.",
     "strength": "Strength",
     "colours": "Colours",
     "evidence": "Evidence for",
+    "method": "Method",
     "little": "little",
     "much": "much",
     "save": "Save this view",
