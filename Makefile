@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# Python compiles what it uses when it first does; all that comes along takes a minute.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo flask serve space test lint format clean
 
@@ -42,11 +44,9 @@ clean:
 	@touch $@
 
 .venv/apps: .venv/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e .[apps]
+	$(INSTALL) -c constraints.txt -e .[apps]
 	@touch $@
 
 .venv/all: .venv/python pyproject.toml requirements.txt constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -r requirements.txt
+	$(INSTALL) -c constraints.txt -r requirements.txt
 	@touch $@ .venv/apps

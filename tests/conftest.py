@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pneumonia import load_classifier, phantoms
+from pneumonia.data import load, split
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -49,6 +50,27 @@ def xrays() -> Path:
     if not folder:
         pytest.skip("PNEUMONIA_DATA names no folder of X-rays")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def all_xrays(xrays):
+    """All X-rays of the folder, decoded."""
+    return load(xrays, progress=False)
+
+
+@pytest.fixture(scope="session")
+def held_out(all_xrays):
+    """The patients that the shipped bundle did not learn from."""
+    _, validation = split(all_xrays)
+    return validation
+
+
+@pytest.fixture(scope="session")
+def answers(classifier, held_out):
+    """What the shipped graph gives for each of them."""
+    from pneumonia.evaluate import run_all  # a second that most tests need not wait
+
+    return run_all(classifier, held_out.images, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,6 @@ from pneumonia import (
 )
 from pneumonia.__main__ import main
 from pneumonia.classifier import softmax
-from pneumonia.data import load, split
-from pneumonia.evaluate import run_all
 from web.answer import describe
 
 SHIPPED = Path(evaluate.__file__).parent / "bundle"
@@ -122,14 +120,13 @@ def test_shipped_bundle_answers_as_when_it_was_made(classifier, capsys):
     assert "the bundle works here" in capsys.readouterr().out
 
 
-def test_shipped_bundle_holds_its_published_validation_figures(classifier, xrays):
-    _, validation = split(load(xrays, progress=False))
-    logits, maps, embedding, evidence = run_all(
-        classifier, validation.images, progress=False
-    )
+def test_shipped_bundle_holds_its_published_validation_figures(
+    classifier, held_out, answers
+):
+    logits, maps, embedding, evidence = answers
     p = classifier.probabilities(logits)[:, 1]
     published = classifier.facts["validation"]["clean"]
-    accuracy = ((p >= classifier.threshold) == (validation.labels == 1)).mean()
+    accuracy = ((p >= classifier.threshold) == (held_out.labels == 1)).mean()
     assert accuracy == pytest.approx(published["accuracy"]["value"], abs=0.01)
     assert accuracy > 0.9
     assert np.isfinite(maps).all()

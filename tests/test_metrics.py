@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pneumonia.calibrate import (
     choose_threshold,
@@ -11,7 +12,7 @@ from pneumonia.calibrate import (
     threshold_at_sensitivity,
 )
 from pneumonia.classifier import softmax
-from pneumonia.evaluate import confusion_counts, measure
+from pneumonia.metrics import METRICS, confusion_counts, measure
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 1])
 P = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9, 0.95])
@@ -37,6 +38,20 @@ def test_metrics_are_right():
         "false_negative": 1,
         "true_positive": 4,
     }
+
+
+def test_areas_of_weighted_samples_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60)
+    p = np.round(rng.random(60) * 0.6 + labels * 0.3, 1)  # many of them equal
+    weights = rng.integers(0, 4, (20, 60)).astype(float)
+    for name, score in (
+        ("auroc", roc_auc_score),
+        ("auprc", average_precision_score),
+    ):
+        found = METRICS[name](labels, p, weights, 0.5)
+        expected = [score(labels, p, sample_weight=row) for row in weights]
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_intervals_are_by_patient():

@@ -201,7 +201,7 @@ def empty(tmp_path):
 
 def install(python, folder, *arguments):
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, *arguments], cwd=folder, check=True)
+    subprocess.run([*pip, "--no-compile", *arguments], cwd=folder, check=True)
 
 
 def ask(port, data):
