@@ -16,8 +16,6 @@ from .metrics import METRICS, confusion_counts, measure, reliability
 from .patients import VALIDATION_SHARE
 
 BATCH = 16
-STRESS_ROUNDS = 300
-"""Bootstrap samples for each family and group; there are many of them."""
 ENGINES = ("onnx", "keras")
 
 Answer = Callable[[np.ndarray], np.ndarray]
@@ -164,9 +162,7 @@ def measure_stress(
             "what": family.what,
             "seen_in_training": stress.seen_in_training(name, used),
             "n": len(clean),
-            **measure(
-                dataset.labels, answers[-1], dataset.groups, at, rounds=STRESS_ROUNDS
-            ),
+            **measure(dataset.labels, answers[-1], dataset.groups, at),
         }
     labels = np.tile(dataset.labels, len(answers))
     patients = np.tile(dataset.groups, len(answers))
@@ -174,7 +170,7 @@ def measure_stress(
     return {
         "families": families,
         "groups": _measure_groups(dataset, clean, at),
-        "all": measure(labels, everything, patients, at, rounds=STRESS_ROUNDS),
+        "all": measure(labels, everything, patients, at),
         "band": calibrate.measure_band(
             labels, everything, at, classifier.uncertain_band
         ),
@@ -200,7 +196,6 @@ def _measure_groups(dataset: data.Dataset, p: np.ndarray, at: float) -> dict:
                     p[chosen],
                     dataset.groups[chosen],
                     at,
-                    rounds=STRESS_ROUNDS,
                 ),
             }
     return measured

@@ -78,9 +78,13 @@ def evidence(feature_map, head: keras.Model):
     towards = gradient[:, 1] - gradient[:, 0]  # (n, units)
     back = ops.matmul(towards, ops.transpose(dense_layers(head)[0].kernel))
     added = ops.reshape(back, (-1, height, width, channels)) * pooled
-    # max-pool sends each share to where its maximum came from; ties are all zero
-    peak, share = (ops.repeat(ops.repeat(x, 2, 1), 2, 2) for x in (pooled, added))
-    return ops.sum(ops.where(feature_map == peak, share, 0.0), axis=-1)
+    # max-pool sends each share to where its maximum came from, to equals evenly
+    apart = (-1, height, 2, width, 2, channels)
+    peak, added = (x[:, :, None, :, None] for x in (pooled, added))
+    came_from = ops.cast(ops.reshape(feature_map, apart) == peak, added.dtype)
+    share = added / ops.sum(came_from, axis=(2, 4), keepdims=True)
+    cells = ops.sum(came_from * share, axis=-1)  # (n, 4, 2, 4, 2)
+    return ops.reshape(cells, (-1, 2 * height, 2 * width))
 
 
 def _passed_back(feature_map, head: keras.Model):

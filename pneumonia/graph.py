@@ -160,25 +160,36 @@ def _add_head(
     scaled = graph.add("Div", [positive, peak], "scaled")
     grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
     graph.add("Reshape", [scaled, grid], "maps")
-    _add_evidence(graph, hidden[0].name, side, channels)
+    _add_evidence(graph, feature_map, hidden[0].name, side, channels)
 
 
-def _add_evidence(graph: _Graph, first: str, side: int, channels: int) -> None:
+def _add_evidence(
+    graph: _Graph, feature_map: str, first: str, side: int, channels: int
+) -> None:
     """Add `evidence` to a graph that holds the head, whose first layer is `first`."""
-    pool = next(node for node in graph.nodes if node.name == "pool")
-    pool.output.append("places")  # where each maximum came from
     both = graph.constant("difference", np.array([[-1, 1]], np.float32))
     gradient = graph.add("MatMul", [both, f"{first}.gradient"], "towards")
-    axis = graph.constant("towards.axis", np.array([1]))
+    axis = graph.constant("axis", np.array([1]))
     gradient = graph.add("Squeeze", [gradient, axis], "towards.flat")  # (n, units)
     kernel = f"{first}.kernel"  # the same once more, so that the file grows by nothing
     back = graph.add("Gemm", [gradient, kernel], "back", transB=1)
     added = graph.add("Mul", [back, "flatten"], "added")  # (n, 16 * channels)
-    cells = graph.constant("cells", np.array([0, channels, side // 2, side // 2]))
-    added = graph.add("Reshape", [added, cells], "added.by_cell")
-    routed = graph.add("MaxUnpool", [added, "places"], "added.routed", **HALVE)
-    axis = graph.constant("evidence.axis", np.array([1]))
-    graph.add("ReduceSum", [routed, axis], "evidence", keepdims=0)
+    pooled = graph.constant("pooled", np.array([0, 1, channels, side // 2, side // 2]))
+    added = graph.add("Reshape", [added, pooled], "added.by_place")
+    peak = graph.add("Reshape", ["pool", pooled], "peak.by_place")
+    # the four of a pooled cell side by side: (n, 4, channels, 4, 4)
+    fours = graph.add("SpaceToDepth", [feature_map], "fours", blocksize=2)
+    four = graph.constant("four", np.array([0, 4, channels, side // 2, side // 2]))
+    fours = graph.add("Reshape", [fours, four], "fours.by_place")
+    came = graph.add("Equal", [fours, peak], "came_from")
+    came = graph.add("Cast", [came], "came_from.mask", to=TensorProto.FLOAT)
+    equals = graph.add("ReduceSum", [came, axis], "came_from.count", keepdims=1)
+    share = graph.add("Div", [added, equals], "share")
+    routed = graph.add("Mul", [came, share], "routed")
+    over = graph.constant("channels", np.array([2]))
+    cells = graph.add("ReduceSum", [routed, over], "cells", keepdims=0)
+    cells = graph.add("DepthToSpace", [cells], "cells.in_place", blocksize=2)
+    graph.add("Squeeze", [cells, axis], "evidence")
 
 
 def shift_logits(model: onnx.ModelProto, shift: np.ndarray) -> None:

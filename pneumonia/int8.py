@@ -257,4 +257,10 @@ def _write_int8(
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
-        return onnx.load(result)
+        small = onnx.load(result)
+    # the tool names all the domains that it knows, which other engines may not
+    used = {node.domain for node in small.graph.node}
+    domains = [known for known in small.opset_import if known.domain in used]
+    del small.opset_import[:]
+    small.opset_import.extend(domains)
+    return small

@@ -9,9 +9,6 @@ from . import data, evaluate, metrics
 from .classifier import LABELS, Classifier
 from .regions import CORNER, FRAME, corner_mask, frame_mask, lung_box
 
-ROUNDS = 300
-"""Bootstrap samples over patients for each interval."""
-
 _BICUBIC = Image.Resampling.BICUBIC
 _R = ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#")
 
@@ -125,9 +122,7 @@ def intervene(classifier: Classifier, dataset: data.Dataset) -> list[dict]:
         p = classifier.probabilities(logits)[:, 1]
         before = p if before is None else before
         flipped = (p >= classifier.threshold) != (before >= classifier.threshold)
-        found = metrics.measure(
-            dataset.labels, p, dataset.groups, classifier.threshold, rounds=ROUNDS
-        )
+        found = metrics.measure(dataset.labels, p, dataset.groups, classifier.threshold)
         row = {"name": name, "what": what, "auroc": found["auroc"]}
         for index, label in enumerate(LABELS):
             own = dataset.labels == index

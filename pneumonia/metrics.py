@@ -181,7 +181,7 @@ def reliability(labels: np.ndarray, p: np.ndarray) -> list[dict]:
 
 
 def mean_with_interval(
-    values: np.ndarray, groups: np.ndarray, rounds: int = 300
+    values: np.ndarray, groups: np.ndarray, rounds: int = BOOTSTRAP_ROUNDS
 ) -> dict | None:
     """Average one number for each image.
 

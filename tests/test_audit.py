@@ -28,13 +28,6 @@ EVEN = {"least": 0.3, "most": 0.7}
 """Where the AUROC of guessing lies for the numbers of images drawn here."""
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Few bootstrap samples: what is tested here are the values."""
-    for module in (shortcuts, interventions):
-        monkeypatch.setattr(module, "ROUNDS", 20)
-
-
 def noise(count: int = 120) -> data.Dataset:
     """Images of noise, two for each patient, every second patient with pneumonia."""
     rng = np.random.default_rng(0)

@@ -92,3 +92,19 @@ def test_map_is_zero_where_nothing_speaks_for_the_label(some_network):
     assert not maps.any()
     added = gradcam.evidence(feature_map, some_network.head)
     assert not keras.ops.convert_to_numpy(added).any()
+
+
+def test_equal_maxima_share_what_their_cell_adds(some_network):
+    """In bytes they are common, and no cell may be counted twice."""
+    feature_map = np.random.default_rng(0).random((1, 8, 8, 512), np.float32)
+    tied = feature_map.copy()
+    tied[:, 2:4, 6:] = tied[:, 2:4, 6:].max(axis=(1, 2), keepdims=True)
+    apart, shared = (
+        keras.ops.convert_to_numpy(gradcam.evidence(found, some_network.head))[0]
+        for found in (feature_map, tied)
+    )
+    cell = shared[2:4, 6:]
+    np.testing.assert_allclose(cell, cell[0, 0], atol=1e-6)
+    assert cell.sum() == pytest.approx(apart[2:4, 6:].sum(), abs=1e-5)
+    shared[2:4, 6:] = apart[2:4, 6:]
+    np.testing.assert_allclose(shared, apart, atol=1e-6)

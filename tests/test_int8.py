@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pneumonia import int8
+from pneumonia.classifier import BUNDLE
 from pneumonia.graph import run_graph
 
 SIZE = 16
@@ -102,3 +103,14 @@ def test_tool_keeps_the_weights_that_were_rounded_and_the_first_layer(toy, image
 
 def test_int8_graph_follows_the_float_graph(toy, images):
     assert error(toy, int8.quantise(toy, images[:32]), images[32:]) < 0.01
+
+
+def test_other_engines_can_read_the_shipped_graph():
+    """OpenVINO, for one, knows these operators, and knows no MaxUnpool."""
+    model = onnx.load(BUNDLE / "classifier.onnx", load_external_data=False)
+    assert {domain.domain for domain in model.opset_import} == {""}
+    known = """
+        Cast Conv DepthToSpace DequantizeLinear Div Equal Flatten Gemm Greater
+        MatMul Max MaxPool Mul QuantizeLinear ReduceMax ReduceMean ReduceSum Relu
+        Reshape SpaceToDepth Sqrt Squeeze Sub Unsqueeze"""
+    assert {node.op_type for node in model.graph.node} <= set(known.split())
