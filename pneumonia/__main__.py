@@ -143,7 +143,10 @@ def _predict(args: argparse.Namespace) -> None:
         _predict_on_cluster(args, files)
         return
     classifier = load_classifier(args.bundle, threads=1)
-    rows = batch.answer_files(classifier, files, args.overlays, args.anyway)
+    if args.method not in classifier.methods:
+        raise SystemExit(f"error: {args.bundle} draws {classifier.methods[0]} alone.")
+    asked = {"anyway": args.anyway, "method": args.method}
+    rows = batch.answer_files(classifier, files, args.overlays, **asked)
     rows = tqdm(rows, "answering", len(files), unit="image", disable=len(files) == 1)
     target = (
         args.csv.open("w", newline="", encoding="utf-8")
@@ -167,6 +170,7 @@ def _predict_on_cluster(args: argparse.Namespace, files: list) -> None:
         bundle=args.bundle,
         overlays=args.overlays,
         anyway=args.anyway,
+        method=args.method,
     )
     print(
         f"{count} files, {errors} not answered, {len(files) - count} were done before; "

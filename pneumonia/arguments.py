@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .classifier import BUNDLE, NOTICE
+from .classifier import BUNDLE, METHODS, NOTICE
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -192,6 +192,12 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--overlays", type=Path, metavar="DIR", help="write overlays as PNG"
+    )
+    sub.add_argument(
+        "--method",
+        choices=METHODS,
+        default=METHODS[0],
+        help="of the heat map in the overlays (default: %(default)s)",
     )
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
     sub.add_argument(

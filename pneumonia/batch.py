@@ -61,7 +61,7 @@ def answer_files(
     classifier: Classifier,
     files: Iterable[tuple[Path, Path]],
     overlays: str | Path | None = None,
-    anyway: bool = False,
+    **options,
 ) -> Iterator[Row]:
     """Answer files, one a core at once; a bad file becomes a row and stops nothing.
 
@@ -69,7 +69,7 @@ def answer_files(
         classifier: from `load_classifier`, with one thread.
         files: from `find_files`; only a few are ever in memory.
         overlays: folder for the overlays, each named like its file with `.png` added.
-        anyway: answer what the gate refuses, as in `predict`.
+        **options: `anyway` and `method` of `predict`.
 
     Yields:
         One row for each file, in order.
@@ -79,7 +79,7 @@ def answer_files(
     with ThreadPoolExecutor(workers) as pool:
         for path, name in files:
             begun.append(
-                pool.submit(answer_file, classifier, path, name, overlays, anyway)
+                pool.submit(answer_file, classifier, path, name, overlays, **options)
             )
             if len(begun) > 2 * workers:
                 yield begun.popleft().result()
@@ -92,12 +92,12 @@ def answer_file(
     path: Path,
     name: Path,
     overlays: str | Path | None = None,
-    anyway: bool = False,
+    **options,
 ) -> Row:
     """Answer one file, as `answer_files` does."""
     try:
         prediction = predict(
-            classifier, path.read_bytes(), anyway=anyway, draw=overlays is not None
+            classifier, path.read_bytes(), draw=overlays is not None, **options
         )
     except ImageError as error:
         return refused_row(str(path), error)

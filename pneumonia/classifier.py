@@ -16,7 +16,7 @@ import numpy as np
 from . import gate as gates
 from .image import IMAGE_SIZE, Picture, to_input
 from .isolated import read_anywhere
-from .overlay import draw_overlay, enlarge
+from .overlay import draw_overlay, enlarge, split_evidence
 
 # Read when it is imported: without it, ONNX Runtime reports to its maker.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -110,7 +110,8 @@ class Prediction:
         label: one of LABELS, by the calibrated threshold and not by the larger bar.
         probabilities: calibrated, in LABELS order, each in [0, 1], sum 1.
         certain: False inside the published uncertain band.
-        heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM).
+        heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM, unless
+            another method was asked for).
         overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray.
         pixels: uint8 (H, W), the X-ray as it was looked at, upright, perhaps inverted.
         maps: float32 (2, 8, 8) in [0, 1], evidence for each of LABELS (Grad-CAM);
@@ -223,6 +224,7 @@ def predict(
     anyway: bool = False,
     invert: bool = False,
     draw: bool = True,
+    method: str = METHODS[0],
     read: Callable[[bytes], Picture] = read_anywhere,
 ) -> Prediction:
     """Answer one image.
@@ -233,6 +235,7 @@ def predict(
         anyway: answer what the gate refuses, with the reason among the warnings.
         invert: exchange black and white first.
         draw: False leaves the overlay empty and the heat map at 8 x 8.
+        method: one of METHODS, of the heat map that is drawn.
         read: what decodes it.
 
     Returns:
@@ -241,7 +244,11 @@ def predict(
     Raises:
         ImageError: the bytes are no picture that can be answered; says why, and in
             `offers` with which arguments it would be answered all the same.
+        ValueError: the bundle does not know the method.
     """
+    if method not in classifier.methods:
+        known = " and ".join(classifier.methods)
+        raise ValueError(f"This bundle draws {known}; {method} was asked for.")
     picture = read(image)
     pixels = 255 - picture.pixels if invert else picture.pixels
     inputs = to_input(pixels)
@@ -251,7 +258,8 @@ def predict(
         raise gates.refuse(found[0])
     probabilities = classifier.probabilities(logits)[0]
     label, certain = classifier.decide(probabilities[_PNEUMONIA])
-    heatmap, overlay = maps[0, label], np.empty((0, 0, 3), np.uint8)
+    drawn = maps if method == METHODS[0] else split_evidence(evidence)
+    heatmap, overlay = drawn[0, label], np.empty((0, 0, 3), np.uint8)
     if not heatmap.any():
         found = (*found, "empty_heat_map")
     if draw:

@@ -54,7 +54,7 @@ def answer_archive(
         address: of the cluster; None: $RAY_ADDRESS, or this machine's cores.
         bundle: as in `load_classifier`.
         files_a_shard: files that are lost, and done again, where a worker dies.
-        **options: `overlays` and `anyway` of `answer_file`.
+        **options: `overlays` and others of `answer_file`.
 
     Returns:
         How many rows were written now, and how many of them hold no answer.

@@ -19,6 +19,7 @@ from pneumonia import (
     ImageError,
     Prediction,
     encode_png,
+    enlarge,
     evaluate,
     explain,
     load_classifier,
@@ -199,6 +200,24 @@ def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys)
     assert "3 files, 2 not answered" in capsys.readouterr().err
 
 
+def test_the_method_chooses_the_map_and_not_the_answer(
+    classifier, phantom_bytes, tmp_path
+):
+    plain = predict(classifier, phantom_bytes)
+    other = predict(classifier, phantom_bytes, method="HiResCAM")
+    assert other.probabilities == plain.probabilities
+    drawn = split_evidence(other.evidence[None])[0, LABELS.index(other.label)]
+    expected = enlarge(drawn, other.pixels.shape)
+    np.testing.assert_allclose(other.heatmap, expected, atol=1e-6)
+    assert (other.overlay != plain.overlay).any()
+
+    (tmp_path / "one.png").write_bytes(phantom_bytes)
+    command = ["predict", str(tmp_path / "one.png"), "--csv", str(tmp_path / "rows")]
+    main([*command, "--overlays", str(tmp_path), "--method", "HiResCAM"])
+    written = (tmp_path / "one.png.png").read_bytes()
+    assert written == encode_png(other.overlay)
+
+
 def test_command_line_prints_rows_without_a_file(phantom_bytes, tmp_path, capsys):
     (tmp_path / "one.png").write_bytes(phantom_bytes)
     main(["predict", str(tmp_path / "one.png")])
@@ -232,6 +251,11 @@ def test_a_bundle_of_before_is_served_without_evidence(
     assert (found.heatmap == expected.heatmap).all()
     assert found.evidence.size == 0
     assert expected.evidence.size == 64
+    with pytest.raises(ValueError, match="draws Grad-CAM; HiResCAM was asked for"):
+        predict(before, phantom_bytes, method="HiResCAM")
+    with pytest.raises(SystemExit, match="draws Grad-CAM alone"):
+        picture, bundle = str(tmp_path / "none.png"), str(tmp_path)
+        main(["predict", picture, "--bundle", bundle, "--method", "HiResCAM"])
     for bundle, prediction in ((before, found), (classifier, expected)):
         shown = describe(bundle, prediction)
         assert tuple(json.loads(shown["look"])["maps"]) == bundle.methods
