@@ -91,11 +91,11 @@ def create_app(
     _refuse(app)
     turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
 
-    def ask(draw: bool = True) -> Prediction:
-        switches = {name: _asked(name) for name in ("anyway", "invert")}
+    def ask(**options) -> Prediction:
+        options |= {name: _asked(name) for name in ("anyway", "invert")}
         data = _uploaded()
         with turnstile.turn():
-            return predict(classifier, data, read=read, draw=draw, **switches)
+            return predict(classifier, data, read=read, **options)
 
     @app.get("/")
     def form() -> str:
@@ -117,7 +117,8 @@ def create_app(
     @app.post("/api/predict")
     def api_predict() -> Response:
         with_overlay = _asked("overlay")
-        prediction = ask(draw=with_overlay)
+        method = _chosen("method", classifier.methods)
+        prediction = ask(draw=with_overlay, method=method)
         answered = {
             "label": prediction.label,
             "probabilities": prediction.probabilities,
@@ -231,10 +232,15 @@ def _refuse(app: Flask) -> None:
 
 def _asked(name: str) -> bool:
     """Return whether a switch is on, in the address or in the form."""
-    value = request.values.get(name, "0")
-    if value not in ("0", "1"):
-        raise BadRequest(f"The switch `{name}` takes 0 or 1.")
-    return value == "1"
+    return _chosen(name, ("0", "1")) == "1"
+
+
+def _chosen(name: str, choices: Sequence[str]) -> str:
+    """Return what is chosen in the address or in the form, else the first choice."""
+    value = request.values.get(name, choices[0])
+    if value not in choices:
+        raise BadRequest(f"`{name}` takes {' or '.join(choices)}.")
+    return value
 
 
 def _uploaded() -> bytes:

@@ -52,6 +52,20 @@ def upload(web, data: bytes, path="/api/predict", field="image"):
 
 
 @pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("method=LIME", "`method` takes Grad-CAM or HiResCAM."),
+        ("overlay=yes", "`overlay` takes 0 or 1."),
+    ],
+)
+def test_the_api_says_what_an_option_takes(web, phantom_bytes, option, sentence):
+    response = upload(web, phantom_bytes, f"/api/predict?{option}")
+    assert response.status_code == 400
+    assert response.json["error"]["reason"] == "bad_request"
+    assert response.json["error"]["message"] == sentence
+
+
+@pytest.mark.parametrize(
     "make", ["phantom", "turned by EXIF", "palette with alpha", "16 bit"]
 )
 def test_both_apps_and_the_package_agree(
@@ -71,6 +85,11 @@ def test_both_apps_and_the_package_agree(
     assert answer["threshold"] == classifier.threshold
     assert answer["warnings"] == list(expected.warnings)
     assert (overlay_of(answer["overlay"]) == expected.overlay).all()
+
+    other = predict(classifier, data, anyway=True, method="HiResCAM")
+    address = "/api/predict?overlay=1&anyway=1&method=HiResCAM"
+    answer = upload(web, data, address).json
+    assert (overlay_of(answer["overlay"]) == other.overlay).all()
 
     path = tmp_path / "x.png"
     path.write_bytes(data)

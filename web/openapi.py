@@ -1,6 +1,6 @@
 """What the form's JSON API takes and gives, as an OpenAPI document."""
 
-from pneumonia import LABELS, MAX_BYTES, NOTICE
+from pneumonia import LABELS, MAX_BYTES, METHODS, NOTICE
 
 from . import words
 
@@ -31,14 +31,16 @@ def describe(version: str) -> dict:
 
 
 def _predict() -> dict:
-    switches = {
-        "anyway": "1: answer a picture that would be refused, too.",
-        "invert": "1: exchange black and white first.",
-        "overlay": "1: send the X-ray with its heat map, as a data URI.",
+    switch = ("0", "1")
+    choices = {
+        "anyway": ("1: answer a picture that would be refused, too.", switch),
+        "invert": ("1: exchange black and white first.", switch),
+        "overlay": ("1: send the X-ray with its heat map, as a data URI.", switch),
+        "method": ("How the overlay's heat map is drawn.", METHODS),
     }
     picture = _TEXT | {"contentMediaType": "application/octet-stream"}
     refusals = {
-        "400": "Nothing came in.",
+        "400": "Nothing came in, or an option takes something else.",
         "401": "A password is needed, or another.",
         "403": "The request comes from a page of another origin.",
         "413": f"More than {MAX_BYTES // 2**20} MiB.",
@@ -54,9 +56,9 @@ def _predict() -> dict:
                 "name": name,
                 "in": "query",
                 "description": text,
-                "schema": {"enum": ["0", "1"], "default": "0"},
+                "schema": {"enum": list(values), "default": values[0]},
             }
-            for name, text in switches.items()
+            for name, (text, values) in choices.items()
         ],
         "requestBody": {
             "required": True,
