@@ -170,10 +170,12 @@ def measure_run(
         ),
         "worst_family": min(by_family, key=by_family.get),
         "worst_auroc": min(by_family.values()),
-        "stress_accuracy": METRICS["accuracy"](labels, shifted, once, 0),
-        "stress_specificity": METRICS["specificity"](labels, shifted, once, 0),
-        "blind_accuracy": METRICS["accuracy"](labels, stressed, once, blind),
-        "blind_specificity": METRICS["specificity"](labels, stressed, once, blind),
+        "stress_accuracy": float(METRICS["accuracy"](labels, shifted, once, 0)),
+        "stress_specificity": float(METRICS["specificity"](labels, shifted, once, 0)),
+        "blind_accuracy": float(METRICS["accuracy"](labels, stressed, once, blind)),
+        "blind_specificity": float(
+            METRICS["specificity"](labels, stressed, once, blind)
+        ),
         "adult_auroc": float(roc_auc_score(adults.labels, of_adults)),
         "adults": len(of_adults),
         "precision": precision,
