@@ -12,7 +12,7 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 """(labels (n,), probabilities of pneumonia (n,), weights (..., n), threshold) -> (...).
 
 Weights of many bootstrap samples are measured at once, because scikit-learn checks its
-arguments anew in each call, which takes ten times longer than the sums."""
+arguments anew in each call, which takes many times longer than the sums."""
 
 
 def _confusion(labels, p, weights, threshold):

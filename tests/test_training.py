@@ -175,7 +175,7 @@ def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
 
 def test_export_refuses_a_graph_that_disagrees(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "LEAST_AGREEMENT", 1.01)
-    monkeypatch.setattr(int8, "round_weights", lambda *_: None)
+    monkeypatch.setattr(export, "quantise", lambda graph, *_: graph)
     with pytest.raises(SystemExit, match="Nothing was written"):
         main(["export", str(run), "--out", str(tmp_path / "bundle")])
     assert not (tmp_path / "bundle").exists()
