@@ -1,11 +1,12 @@
 """An archive: images a second of `python -m pneumonia predict DIR`, and its memory.
 
-    python benchmarks/archive.py DIR [--images 2000] [--repeat 50000]
+    python benchmarks/archive.py DIR [--images 600] [--rounds 7] [--repeat 50000]
 
-Answers the files of DIR over and over, as links in a folder, in a process of its own.
-Compares with the rate of bare int8 runs on all cores: as many threads as cores, each
-running the graph on one image after another, and nothing else. `--repeat` watches
-memory over that many images.
+Answers the files of DIR, as links in a folder, in a process of its own. Compares with
+the rate of bare int8 runs on all cores: as many threads as cores, each running the
+graph on one image after another, and nothing else. The ways take turns, because a
+machine that is shared changes its pace within a minute. `--repeat` watches memory over
+that many images.
 """
 
 import argparse
@@ -15,10 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from operator import truediv
 from pathlib import Path
 
-from measure import machine, memory, read_folder, table
+from measure import machine, memory, read_folder, spread, table
 
 from pneumonia import load_classifier
 from pneumonia.image import read_picture, to_input
@@ -26,19 +30,24 @@ from pneumonia.image import read_picture, to_input
 ROOT = Path(__file__).parent.parent
 
 
-def bare_rate(files: list[bytes], runs: int) -> float:
-    """Return images a second of the network alone, on all cores."""
+def bare_runs(files: list[bytes]) -> Callable[[int], float]:
+    """Return what runs the network alone so often, on all cores, and says seconds."""
     classifier = load_classifier(threads=1)
     inputs = [to_input(read_picture(data).pixels) for data in files]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(classifier.run, inputs))
-        begun = time.perf_counter()
-        list(pool.map(classifier.run, (inputs[i % len(inputs)] for i in range(runs))))
-        return runs / (time.perf_counter() - begun)
+
+    def run(count: int) -> float:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(classifier.run, inputs[: os.cpu_count()]))
+            begun = time.perf_counter()
+            list(pool.map(classifier.run, islice(cycle(inputs), count)))
+            return time.perf_counter() - begun
+
+    return run
 
 
 def answer(folder: Path, csv: Path, *options: str) -> tuple[float, list[float]]:
-    """Return seconds from the first row to the last, and MiB held every second."""
+    """Return seconds from the first row to the last, and MiB held every half second."""
+    csv.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pneumonia", "predict", str(folder), *options]
     process = subprocess.Popen(
         [*command, "--csv", str(csv), "--anyway"],
@@ -60,10 +69,10 @@ def answer(folder: Path, csv: Path, *options: str) -> tuple[float, list[float]]:
 
 
 def fill(folder: Path, sources: list[Path], count: int) -> Path:
-    """Link `count` files into a folder."""
+    """Link `count` files into a folder, evenly chosen, or over and over."""
     folder.mkdir()
-    for number in range(count):
-        source = sources[number % len(sources)]
+    chosen = sources[:: max(1, len(sources) // count)]
+    for number, source in enumerate(islice(cycle(chosen), count)):
         (folder / f"{number:06}{source.suffix}").symlink_to(source.resolve())
     return folder
 
@@ -72,30 +81,36 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, metavar="DIR")
-    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=600)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--repeat", type=int, default=0)
     args = parser.parse_args()
     print(f"{machine()}\n")
     sources = sorted(path for path in args.source.rglob("*") if path.is_file())
-    files = read_folder(args.source, 60)
+    bare = bare_runs(read_folder(args.source, 60))
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
-        folder = fill(place / "files", sources, args.images)
-        before = bare_rate(files, 400)
-        seconds, _ = answer(folder, place / "plain.csv")
-        drawn, _ = answer(folder, place / "drawn.csv", "--overlays", str(place / "o"))
-        bare = (before + bare_rate(files, 400)) / 2
-        rows = [["bare int8 runs, all cores", f"{bare:.1f}", "1.00"]]
-        for name, taken in (
-            ("`predict DIR`", seconds),
-            ("`predict DIR --overlays`", drawn),
-        ):
-            rate = args.images / taken
-            rows.append([name, f"{rate:.1f}", f"{rate / bare:.2f}"])
-        print(table([f"{args.images} files", "images/s", "of the bare rate"], rows))
+        folder, csv = fill(place / "files", sources, args.images), place / "rows.csv"
+        draw = ("--overlays", str(place / "overlays"))
+        ways = {
+            "bare int8 runs, all cores": lambda: bare(args.images),
+            "`predict DIR`": lambda: answer(folder, csv)[0],
+            "`predict DIR --overlays`": lambda: answer(folder, csv, *draw)[0],
+        }
+        rates = {name: [] for name in ways}
+        for _ in range(args.rounds):
+            for name, way in ways.items():
+                rates[name].append(args.images / way())
+        against = next(iter(rates.values()))
+        rows = [
+            [name, *spread(found), *spread(list(map(truediv, found, against)), 1, 2)]
+            for name, found in rates.items()
+        ]
+        head = [f"{args.images} files", "images/s, median", "10-90 %"]
+        print(table([*head, "of the bare rate", "10-90 %"], rows))
         if args.repeat:
             folder = fill(place / "many", sources, args.repeat)
-            _, held = answer(folder, place / "many.csv")
+            _, held = answer(folder, csv)
             held = held[len(held) // 50 :]  # the start loads
             tenth = max(1, len(held) // 10)
             parts = [max(held[i : i + tenth]) for i in range(0, len(held), tenth)][:10]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from pneumonia import MAX_BYTES, Classifier, ImageError, predict
+from pneumonia import MAX_BYTES, METHODS, Classifier, ImageError, predict
 from web.many import MAX_TOTAL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -222,7 +222,7 @@ class GradioApp(App):
             return lost(status)
         picture = {"path": json.loads(body)[0], "meta": {"_type": "gradio.FileData"}}
         call = "/gradio_api/call/predict"
-        asked = json.dumps({"data": [picture, False, False]}).encode()
+        asked = json.dumps({"data": [picture, False, False, METHODS[0]]}).encode()
         status, body = self.post(call, asked, "application/json")
         if status != 200:
             return lost(status)

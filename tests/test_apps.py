@@ -101,6 +101,13 @@ def test_both_apps_and_the_package_agree(
     assert found == expected.probabilities
     assert (np.asarray(Image.open(overlay)) == expected.overlay).all()
     assert expected.label in words
+    _, overlay, _ = gradio.predict(
+        gradio_client.handle_file(path),
+        anyway=True,
+        method="HiResCAM",
+        api_name="/predict",
+    )
+    assert (np.asarray(Image.open(overlay)) == other.overlay).all()
 
 
 def sixteen_bit(data: bytes) -> bytes:

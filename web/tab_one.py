@@ -13,6 +13,7 @@ from gradio_client import handle_file
 
 from pneumonia import (
     MAX_BYTES,
+    METHODS,
     TOO_LARGE,
     Classifier,
     ImageError,
@@ -104,20 +105,26 @@ def build(classifier: Classifier, read: Callable) -> None:
 def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> None:
     """Add `/predict`, for programs."""
 
-    def predict(path: str | None, anyway: bool = False, invert: bool = False):
+    def predict(
+        path: str | None,
+        anyway: bool = False,
+        invert: bool = False,
+        method: str = METHODS[0],
+    ):
         """Answer one chest X-ray.
 
         Args:
             path: the image file.
             anyway: answer a picture that would be refused, too.
             invert: exchange black and white first.
+            method: how the heat map is drawn.
 
         Returns:
             Label with the probability of each label, the X-ray with the heat map, and
             the verdict as a sentence.
         """
         try:
-            prediction = _answer(classifier, read, path, anyway, invert)
+            prediction = _answer(classifier, read, path, anyway, invert, method)
         except ImageError as error:
             title = f"{words.NO_ANSWER} ({error.reason})"
             raise gr.Error(str(error), title=title, duration=None) from error
@@ -137,19 +144,28 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
     switches = [
         gr.Checkbox(label=text, visible=False) for text in (words.ANYWAY, words.INVERT)
     ]
+    methods = classifier.methods
+    method = gr.Radio(methods, value=methods[0], label="Heat map", visible=False)
     gr.Button(visible=False).click(
-        predict, [image, *switches], outputs, api_name="predict"
+        predict, [image, *switches, method], outputs, api_name="predict"
     )
 
 
 def _answer(
-    classifier: Classifier, read: Callable, path: str | None, anyway: bool, invert: bool
+    classifier: Classifier,
+    read: Callable,
+    path: str | None,
+    anyway: bool,
+    invert: bool,
+    method: str = METHODS[0],
 ) -> Prediction:
     try:
         data = Path(path).read_bytes() if path else b""
     except FileNotFoundError:  # minutes have passed
         raise ImageError("gone", words.GONE) from None
-    return predict(classifier, data, anyway=anyway, invert=invert, read=read)
+    return predict(
+        classifier, data, anyway=anyway, invert=invert, method=method, read=read
+    )
 
 
 def path_of_upload(upload: FileData | None) -> str | None:
