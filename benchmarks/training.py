@@ -84,7 +84,7 @@ def main() -> None:
             size,
         ),
     }
-    print(f"{args.precision}, batches of {size}, {args.rounds} rounds")
+    print(f"{args.precision}, batches of {size}, {args.rounds} rounds\n")
     print("| stage | images/s, median | lowest | highest |\n| --- | --- | --- | --- |")
     for name, (stage, images) in stages.items():
         rates = rate(stage, images, args.rounds)
