@@ -40,7 +40,7 @@ def build(classifier: Classifier, read: Callable) -> None:
     def show(path: str | None, invert: bool = False, anyway: bool = False):
         offers, prediction = (), None
         try:
-            prediction = _answer(classifier, read, path, anyway, invert)
+            prediction = _answer(classifier, read, path, anyway=anyway, invert=invert)
             note = words.DRAWING if path in drawn else ""
             card = answer.render(classifier, prediction, note)
         except ImageError as error:
@@ -124,7 +124,9 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
             the verdict as a sentence.
         """
         try:
-            prediction = _answer(classifier, read, path, anyway, invert, method)
+            prediction = _answer(
+                classifier, read, path, anyway=anyway, invert=invert, method=method
+            )
         except ImageError as error:
             title = f"{words.NO_ANSWER} ({error.reason})"
             raise gr.Error(str(error), title=title, duration=None) from error
@@ -152,20 +154,14 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
 
 
 def _answer(
-    classifier: Classifier,
-    read: Callable,
-    path: str | None,
-    anyway: bool,
-    invert: bool,
-    method: str = METHODS[0],
+    classifier: Classifier, read: Callable, path: str | None, **options
 ) -> Prediction:
+    """Answer an upload; options are `anyway`, `invert` and `method` of `predict`."""
     try:
         data = Path(path).read_bytes() if path else b""
     except FileNotFoundError:  # minutes have passed
         raise ImageError("gone", words.GONE) from None
-    return predict(
-        classifier, data, anyway=anyway, invert=invert, method=method, read=read
-    )
+    return predict(classifier, data, read=read, **options)
 
 
 def path_of_upload(upload: FileData | None) -> str | None:
