@@ -15,12 +15,7 @@ from .classifier import (
     NOTICE,
     BundleError,
     Classifier,
-    Prediction,
-    explain,
     load_classifier,
-    percent,
-    predict,
-    verdict,
 )
 from .image import MAX_BYTES, TOO_LARGE, ImageError
 from .isolated import IsolatedReader
@@ -31,6 +26,14 @@ from .overlay import (
     encode_png,
     enlarge,
     split_evidence,
+)
+from .prediction import (
+    Prediction,
+    explain,
+    percent,
+    predict,
+    predict_batch,
+    verdict,
 )
 from .selfcheck import phantoms, selftest
 
@@ -57,6 +60,7 @@ __all__ = [
     "percent",
     "phantoms",
     "predict",
+    "predict_batch",
     "refused_row",
     "selftest",
     "split_evidence",

@@ -8,18 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from . import calibrate, data, gradcam, network, stress
-from .classifier import (
-    BUNDLE_FORMAT,
-    LABELS,
-    Classifier,
-    load_classifier,
-    predict,
-    softmax,
-)
+from .classifier import BUNDLE_FORMAT, LABELS, Classifier, load_classifier, softmax
 from .graph import build_graph, in_batches, run_graph, shift_logits
 from .image import IMAGE_SIZE
 from .int8 import quantise
 from .metrics import measure
+from .prediction import predict
 from .selfcheck import phantoms
 
 CALIBRATION_IMAGES = 128

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .classifier import BundleError, Classifier, predict
+from .classifier import BundleError, Classifier
+from .prediction import predict
 
 SELFTEST_TOLERANCE = 0.03
 """Largest difference in probability that the self-test lets pass between machines."""

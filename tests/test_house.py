@@ -10,28 +10,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pneumonia"
 SERVING = {
-    *{
-        "__init__",
-        "batch",
-        "classifier",
-        "cluster",
-        "dicom",
-        "gate",
-        "image",
-        "isolated",
-    },
-    *{"overlay", "selfcheck"},
+    *{"__init__", "batch", "classifier", "cluster", "dicom", "gate", "image"},
+    *{"isolated", "overlay", "prediction", "selfcheck"},
 }
 MAY_IMPORT = {
-    "__init__": {"batch", "classifier", "image", "isolated", "overlay", "selfcheck"},
+    "__init__": {
+        *{"batch", "classifier", "image", "isolated", "overlay", "prediction"},
+        "selfcheck",
+    },
     "dicom": set(),
     "image": {"dicom"},
     "isolated": {"image"},
     "overlay": set(),
     "gate": {"image"},
-    "classifier": {"gate", "image", "isolated", "overlay"},
-    "selfcheck": {"classifier"},
-    "batch": {"classifier", "image", "overlay"},
+    "classifier": {"gate", "image"},
+    "prediction": {"classifier", "gate", "image", "isolated", "overlay"},
+    "selfcheck": {"classifier", "prediction"},
+    "batch": {"classifier", "image", "overlay", "prediction"},
     "cluster": {"batch", "classifier"},
     "phantom": set(),
     "augment": {"tones"},
@@ -99,7 +94,7 @@ MAY_IMPORT = {
     },
     "export": {
         *{"calibrate", "classifier", "data", "gradcam", "graph", "image", "int8"},
-        *{"metrics", "network", "selfcheck", "stress"},
+        *{"metrics", "network", "prediction", "selfcheck", "stress"},
     },
     "card_words": set(),
     "card_bundle": {"card_words", "classifier"},
