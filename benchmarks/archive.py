@@ -4,8 +4,9 @@
 
 Answers the files of DIR, as links in a folder, in a process of its own. Compares with
 the rate of bare int8 runs on all cores: as many threads as cores, each running the
-graph on one image after another, and nothing else. The ways take turns, because a
-machine that is shared changes its pace within a minute. `--repeat` watches memory over
+graph on one image after another, and nothing else; and of runs on as many images at
+once as `predict DIR` takes. The ways take turns, because a machine that is shared
+changes its pace within a minute. `--repeat` watches memory over
 that many images.
 """
 
@@ -22,24 +23,31 @@ from itertools import cycle, islice
 from operator import truediv
 from pathlib import Path
 
+import numpy as np
 from measure import machine, memory, read_folder, spread, table
 
 from pneumonia import load_classifier
+from pneumonia.batch import FILES_A_RUN
 from pneumonia.image import read_picture, to_input
 
 ROOT = Path(__file__).parent.parent
 
 
-def bare_runs(files: list[bytes]) -> Callable[[int], float]:
-    """Return what runs the network alone so often, on all cores, and says seconds."""
+def bare_runs(files: list[bytes]) -> Callable[[int, int], float]:
+    """Return what runs the network alone on so many images, so many at once.
+
+    On all cores; says seconds.
+    """
     classifier = load_classifier(threads=1)
     inputs = [to_input(read_picture(data).pixels) for data in files]
 
-    def run(count: int) -> float:
+    def run(count: int, together: int) -> float:
+        starts = range(0, len(inputs) - together + 1, together)
+        groups = [np.concatenate(inputs[at : at + together]) for at in starts]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(classifier.run, inputs[: os.cpu_count()]))
+            list(pool.map(classifier.run, groups[: os.cpu_count()]))
             begun = time.perf_counter()
-            list(pool.map(classifier.run, islice(cycle(inputs), count)))
+            list(pool.map(classifier.run, islice(cycle(groups), count // together)))
             return time.perf_counter() - begun
 
     return run
@@ -93,7 +101,8 @@ def main() -> None:
         folder, csv = fill(place / "files", sources, args.images), place / "rows.csv"
         draw = ("--overlays", str(place / "overlays"))
         ways = {
-            "bare int8 runs, all cores": lambda: bare(args.images),
+            "bare int8 runs, all cores": lambda: bare(args.images, 1),
+            f"the same, {FILES_A_RUN} at once": lambda: bare(args.images, FILES_A_RUN),
             "`predict DIR`": lambda: answer(folder, csv)[0],
             "`predict DIR --overlays`": lambda: answer(folder, csv, *draw)[0],
         }
