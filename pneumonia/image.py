@@ -48,7 +48,7 @@ FORMATS = tuple(
 )
 """Pillow's names of the formats that are opened; everything else is refused."""
 
-_JPEG_SIDE = 3 * IMAGE_SIZE  # a JPEG is decoded at the smallest scale that keeps this
+_JPEG_SIDE = 512  # a JPEG is decoded at the smallest scale that keeps this much
 _risky_decoders = False
 _CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
 _READABLE = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM"
