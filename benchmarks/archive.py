@@ -6,8 +6,7 @@ Answers the files of DIR, as links in a folder, in a process of its own. Compare
 the rate of bare int8 runs on all cores: as many threads as cores, each running the
 graph on one image after another, and nothing else; and of runs on as many images at
 once as `predict DIR` takes. The ways take turns, because a machine that is shared
-changes its pace within a minute. `--repeat` watches memory over
-that many images.
+changes its pace within a minute. `--repeat` watches memory over that many images.
 """
 
 import argparse
