@@ -56,7 +56,7 @@ def _train(args: argparse.Namespace) -> None:
 def _average(args: argparse.Namespace) -> None:
     from . import soup
 
-    _say_next(soup.average(args.runs, args.out))
+    _say_next(soup.average(args.runs, args.out, args.margin))
 
 
 def _say_next(run: Path) -> None:

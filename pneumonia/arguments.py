@@ -107,6 +107,12 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         help="run folders; their start, a run or a bundle, may be among them",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="the new")
+    sub.add_argument(
+        "--margin",
+        type=int,
+        metavar="PIXELS",
+        help="cut these off at each side, of 128, in the new one (default: as they do)",
+    )
 
     sub = command("ablate", "train and measure what each step of the recipe buys")
     sub.add_argument("source", type=Path, help=source_help)

@@ -6,13 +6,14 @@ from .classifier import NOTICE
 
 def opening(facts: dict) -> str:
     """Write the title, and what this is."""
-    side = facts["image_size"]
+    side, margin = facts["image_size"], facts["network"].get("margin", 0)
+    unseen = f", without the outermost {margin} at each side" if margin else ""
     return "\n\n".join(
         [
             "# Model card: Normal or Pneumonia",
             f"**{NOTICE}**",
             f"A VGG19 network that looks at one frontal chest X-ray, {side} x {side} "
-            f"pixels, says {' or '.join(facts['labels'])}, how sure it is, and "
+            f"pixels{unseen}, says {' or '.join(facts['labels'])}, how sure it is, and "
             "draws a heat map. This card is written by `python -m pneumonia card` from "
             "files that the commands below measured. Numbers in parentheses are 95 % "
             "intervals by bootstrap over patients.",

@@ -13,9 +13,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from . import gradcam, network
+from . import gradcam, network, preprocess
 from .classifier import LABELS
 from .image import IMAGE_SIZE
+from .margin import enlarging, placing
 
 OPSET = 17
 BATCH = 16
@@ -53,7 +54,7 @@ def build_graph(source: network.Network) -> onnx.ModelProto:
     graph = _Graph()
     feature_map, side, channels = _add_features(graph, source.features)
     graph.add("ReduceMean", [feature_map], "embedding", axes=[2, 3], keepdims=0)
-    _add_head(graph, source.head, feature_map, side, channels)
+    _add_head(graph, source.head, feature_map, side, channels, source.margin)
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
         for name, shape in (
@@ -81,7 +82,9 @@ def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
     shape = graph.constant("planes", np.array([-1, 1, IMAGE_SIZE, IMAGE_SIZE]))
     x = graph.add("Reshape", ["image", shape], "grey")  # (n, 1, 128, 128)
     for layer in features.layers:
-        if isinstance(layer, network.Standardize):
+        if isinstance(layer, preprocess.CutMargin):
+            x = _multiply(graph, x, enlarging(layer.margin), "inside")
+        elif isinstance(layer, preprocess.Standardize):
             x = _add_standardize(graph, x)
         elif isinstance(layer, keras.layers.Conv2D):
             kernel, bias = (np.asarray(w, np.float32) for w in layer.get_weights())
@@ -100,6 +103,14 @@ def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
     return x, side, channels
 
 
+def _multiply(graph: _Graph, x: str, matrix: np.ndarray, name: str) -> str:
+    """Multiply by a matrix from the left and by its transpose from the right."""
+    left = graph.constant(f"{name}.matrix", matrix)
+    right = graph.constant(f"{name}.transposed", matrix.T.copy())
+    x = graph.add("MatMul", [left, x], f"{name}.rows")
+    return graph.add("MatMul", [x, right], name)
+
+
 def _add_standardize(graph: _Graph, x: str) -> str:
     axes = {"axes": [1, 2, 3], "keepdims": 1}
     mean = graph.add("ReduceMean", [x], "mean", **axes)
@@ -110,12 +121,17 @@ def _add_standardize(graph: _Graph, x: str) -> str:
     floor = graph.constant("least_spread", np.float32(1e-3))
     spread = graph.add("Max", [spread, floor], "safe_spread")
     unit = graph.add("Div", [centred, spread], "unit")
-    factor = graph.constant("pixel_spread", np.float32(network.PIXEL_SPREAD))
+    factor = graph.constant("pixel_spread", np.float32(preprocess.PIXEL_SPREAD))
     return graph.add("Mul", [unit, factor], "standardized")
 
 
 def _add_head(
-    graph: _Graph, head: keras.Model, feature_map: str, side: int, channels: int
+    graph: _Graph,
+    head: keras.Model,
+    feature_map: str,
+    side: int,
+    channels: int,
+    margin: int,
 ) -> None:
     """Add logits, maps and evidence; the arithmetic is that of `gradcam`."""
     *hidden, last = gradcam.dense_layers(head)
@@ -154,17 +170,19 @@ def _add_head(
     positions = graph.add("Reshape", [feature_map, flat], "positions")
     raw = graph.add("MatMul", [gradient, positions], "weighted")  # (n, 2, 64)
     positive = graph.add("Relu", [raw], "positive")
-    peak = graph.add("ReduceMax", [positive], "peak", axes=[2], keepdims=1)
+    grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
+    positive = graph.add("Reshape", [positive, grid], "positive.by_place")
+    if margin:
+        positive = _multiply(graph, positive, placing(margin, side), "placed")
+    peak = graph.add("ReduceMax", [positive], "peak", axes=[2, 3], keepdims=1)
     tiny = graph.constant("tiny", np.float32(keras.config.epsilon() ** 2))
     peak = graph.add("Max", [peak, tiny], "safe_peak")
-    scaled = graph.add("Div", [positive, peak], "scaled")
-    grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
-    graph.add("Reshape", [scaled, grid], "maps")
-    _add_evidence(graph, feature_map, hidden[0].name, side, channels)
+    graph.add("Div", [positive, peak], "maps")
+    _add_evidence(graph, feature_map, hidden[0].name, side, channels, margin)
 
 
 def _add_evidence(
-    graph: _Graph, feature_map: str, first: str, side: int, channels: int
+    graph: _Graph, feature_map: str, first: str, side: int, channels: int, margin: int
 ) -> None:
     """Add `evidence` to a graph that holds the head, whose first layer is `first`."""
     both = graph.constant("difference", np.array([[-1, 1]], np.float32))
@@ -189,6 +207,8 @@ def _add_evidence(
     over = graph.constant("channels", np.array([2]))
     cells = graph.add("ReduceSum", [routed, over], "cells", keepdims=0)
     cells = graph.add("DepthToSpace", [cells], "cells.in_place", blocksize=2)
+    if margin:
+        cells = _multiply(graph, cells, placing(margin, side), "placed_evidence")
     graph.add("Squeeze", [cells, axis], "evidence")
 
 

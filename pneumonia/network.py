@@ -18,58 +18,16 @@ from keras import layers, ops
 
 from .classifier import BUNDLE, LABELS
 from .image import IMAGE_SIZE
+from .preprocess import CutMargin, EvenContrast, Standardize
 
 HIDDEN_UNITS = (256, 128)
 DROPOUT = 0.3
 KERAS_WEIGHTS = "classifier.weights.h5"
 """The Keras network in a bundle's folder, float16."""
 
-# The spread of the pixels, zero mean in each channel, that VGG19 was trained on.
-PIXEL_SPREAD = 58.0
-NEIGHBOURHOOD = 41  # pixels, about a third of the side
-FLAT_SHARE = 0.1  # of the whole image's variance, added to each neighbourhood's
-
 
 class WeightsError(RuntimeError):
     """The starting weights can't be had; says what to do."""
-
-
-class Standardize(layers.Layer):
-    """Shift and scale every image to mean 0 and spread `PIXEL_SPREAD`.
-
-    (n, H, W, 1) float32 in, the same shape and dtype out. A blank image becomes zeros.
-    """
-
-    def call(self, images):
-        """Return the images, each scaled by its own mean and spread."""
-        mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
-        spread = ops.std(images, axis=(1, 2, 3), keepdims=True)
-        return (images - mean) * (PIXEL_SPREAD / ops.maximum(spread, 1e-3))
-
-
-class EvenContrast(layers.Layer):
-    """Scale every pixel by the mean and spread of its surroundings.
-
-    (n, H, W, 1) float32 in, the same shape and dtype out. The surroundings are a square
-    of `NEIGHBOURHOOD` pixels; where they are flat, the whole image's spread keeps noise
-    from being blown up.
-    """
-
-    def call(self, images):
-        """Return the images with even brightness and contrast."""
-        mean = self.around(images)
-        centred = images - mean
-        local = self.around(ops.square(centred))
-        overall = ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True)
-        spread = ops.sqrt(local + FLAT_SHARE * overall + 1e-6)
-        return centred * (PIXEL_SPREAD / spread)
-
-    @staticmethod
-    def around(values):
-        """Return the mean over each pixel's surroundings, as two one-way means."""
-        for size in ((NEIGHBOURHOOD, 1), (1, NEIGHBOURHOOD)):
-            values = ops.average_pool(values, size, strides=1, padding="same")
-        return values
 
 
 @dataclass(frozen=True)
@@ -81,11 +39,13 @@ class Network:
             block5_conv4 after its ReLU.
         head: (n, 8, 8, 512) -> (n, 2) logits in LABELS order.
         classifier: softmax(head(features(x))), (n, 2) probabilities.
+        margin: pixels at each side of the image that `features` is not shown.
     """
 
     features: keras.Model
     head: keras.Model
     classifier: keras.Model
+    margin: int = 0
 
 
 def build(
@@ -93,6 +53,7 @@ def build(
     *,
     standardize: bool = True,
     local_contrast: bool = False,
+    margin: int = 0,
     hidden_units: tuple[int, ...] = HIDDEN_UNITS,
     dropout: float = DROPOUT,
 ) -> Network:
@@ -105,6 +66,8 @@ def build(
         standardize: scale each image to the spread that VGG19 was trained on. False
             hands the pixels in [0, 1] on as they are, as the `seed` recipe does.
         local_contrast: even out brightness and contrast across the image first.
+        margin: pixels at each side of the image, of 128, that are cut off before; what
+            is left is enlarged. Weights fit any margin.
         hidden_units: width of each fully connected ReLU layer.
         dropout: fraction dropped after each of them, in [0, 1).
 
@@ -117,6 +80,8 @@ def build(
     backbone = _load_backbone(backbone_weights)
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")  # (n, 128, 128, 1)
     x = images
+    if margin:
+        x = CutMargin(margin, dtype="float32", name="cut_margin")(x)
     if local_contrast:
         x = EvenContrast(dtype="float32", name="even_contrast")(x)
     if standardize:
@@ -147,6 +112,7 @@ def build(
         features=keras.Model(images, feature_map, name="features"),
         head=keras.Model(feature_map, logits, name="head"),
         classifier=keras.Model(images, probabilities, name="classifier"),
+        margin=margin,
     )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from . import augment
+from .margin import enlarging
 
 
 class RecipeError(ValueError):
@@ -18,6 +19,7 @@ class Recipe:
         augmentation: families of changes, as in `augment.compose`.
         standardize: scale each image inside the network (see `network.build`).
         local_contrast: even out local contrast inside the network (ditto).
+        margin: pixels cut off at each side inside the network (ditto).
         hidden_units: width of each fully connected layer.
         dropout: share dropped after each of them.
         frozen_blocks: how many of VGG19's five blocks stay as they came.
@@ -67,6 +69,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     local_contrast: bool = False
+    margin: int = 0
     hidden_units: tuple[int, ...] = (256, 128)
     dropout: float = 0.3
     overlap_weights: bool = False
@@ -88,6 +91,7 @@ class Recipe:
 
     def __post_init__(self):
         augment.compose(self.augmentation)
+        enlarging(self.margin)
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))  # from JSON
         for name, expected in (
             ("optimizer", ("sgd", "adamw")),
@@ -114,7 +118,7 @@ class Recipe:
     @property
     def network(self) -> dict:
         """What `network.build` needs to build this recipe's network again."""
-        names = ("standardize", "local_contrast", "hidden_units", "dropout")
+        names = ("standardize", "local_contrast", "margin", "hidden_units", "dropout")
         return {name: getattr(self, name) for name in names}
 
 

@@ -12,26 +12,32 @@ from pathlib import Path
 import numpy as np
 
 from . import network
+from .margin import enlarging
 from .runs import RunError
 
 
-def average(runs: list[str | Path], out: str | Path) -> Path:
+def average(runs: list[str | Path], out: str | Path, margin: int | None = None) -> Path:
     """Average the networks of runs, each weight by itself.
 
     Args:
         runs: folders of at least two: runs that went on from the same network, a run or
             a bundle, and that network itself, if wanted.
         out: folder of the new run, which `export` takes like any other.
+        margin: as in `network.build`, of the new one; None: as theirs.
 
     Returns:
         `out`.
 
     Raises:
-        RunError: fewer than two runs, runs of different networks or starts, or a run in
-            `out` already.
+        RunError: fewer than two runs, runs of different networks or starts, a run in
+            `out` already, or a margin that leaves nothing.
         network.WeightsError: a folder holds no trained network.
     """
     runs, out = [Path(run) for run in runs], Path(out)
+    try:
+        enlarging(margin or 0)
+    except ValueError as error:
+        raise RunError(str(error)) from error
     if len(runs) < 2:
         raise RunError(f"an average takes at least two runs, got {len(runs)}.")
     if any((out / f"{name}.weights.h5").exists() for name in ("best", "last")):
@@ -66,10 +72,13 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
         for i in after:
             trained[i] = trained[i].replace("--from-run START", start)
     record = records[after[0]] | {
-        "command": _command(map(str, runs), str(out)),
-        "repeat": "\n".join([*trained, _command(names, "RUN")]),
+        "command": _command(map(str, runs), str(out), margin),
+        "repeat": "\n".join([*trained, _command(names, "RUN", margin)]),
         "averaged": names,
     }
+    if margin is not None:
+        for part in ("network", "settings"):
+            record[part] = record[part] | {"margin": margin}
     (out / "run.json").write_text(json.dumps(record, indent=2))
     return out
 
@@ -87,5 +96,6 @@ def _record(folder: Path) -> dict:
     return facts["training"] | {"network": facts["network"]}
 
 
-def _command(runs, out: str) -> str:
-    return shlex.join(["python", "-m", "pneumonia", "average", *runs, "--out", out])
+def _command(runs, out: str, margin: int | None) -> str:
+    words = ["python", "-m", "pneumonia", "average", *runs, "--out", out]
+    return shlex.join(words + ([] if margin is None else ["--margin", str(margin)]))

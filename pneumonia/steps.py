@@ -25,6 +25,7 @@ class Row:
         adults: trains on the extra data set too.
         leave_out: a group of `groups.GROUPS` that it must not see.
         mean_of: nothing is trained: the weights of all seeds of those rows, averaged.
+        margin: of that mean's network, as in `network.build`.
     """
 
     what: str
@@ -34,6 +35,7 @@ class Row:
     adults: bool = False
     leave_out: str | None = None
     mean_of: tuple[str, ...] = ()
+    margin: int | None = None
 
 
 ROWS = {
@@ -127,8 +129,13 @@ ROWS = {
     ),
     "settle averaged": Row("the weights of all seeds of `settle`", mean_of=("settle",)),
     "halfway": Row(
-        "the mean of the weights of `polish` and `reframe`; this one ships",
+        "the mean of the weights of `polish` and `reframe`",
         mean_of=("polish", "reframe"),
+    ),
+    "inside": Row(
+        "as halfway, without the outermost 5 of 128 pixels; this one ships",
+        mean_of=("polish", "reframe"),
+        margin=5,
     ),
 }
 """The table's rows by name."""

@@ -18,6 +18,7 @@ from pneumonia import (
     load_classifier,
     network,
     predict,
+    preprocess,
     selftest,
     stress,
     styles,
@@ -121,7 +122,7 @@ def test_seed_recipe_trains_the_head_alone(drawings, tmp_path):
     ):
         assert (before == after).all()
     assert not any(
-        isinstance(layer, network.Standardize) for layer in trained.features.layers
+        isinstance(layer, preprocess.Standardize) for layer in trained.features.layers
     )
 
 
@@ -468,6 +469,12 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
     assert averaged == "python -m pneumonia average run other --out RUN"
     with pytest.raises(SystemExit, match="holds a run already"):
         main(["average", str(run), str(other), "--out", str(mean)])
+    inside = tmp_path / "inside"
+    main(["average", str(run), str(other), "--out", str(inside), "--margin", "5"])
+    assert network.load(inside).margin == 5
+    again = json.loads((inside / "run.json").read_text())
+    assert again["repeat"].endswith("average run other --out RUN --margin 5")
+    assert again["network"]["margin"] == again["settings"]["margin"] == 5
     (other / "run.json").write_text(json.dumps(record | {"started_from": "elsewhere"}))
     with pytest.raises(SystemExit, match="differ in started_from"):
         main(["average", str(run), str(other), "--out", str(tmp_path / "no")])
