@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SHIPPED = {
-    "drawing-clear-lungs.png": {"seed": 1},
+    "drawing-clear-lungs.png": {"seed": 8},
     "drawing-opacity-in-one-lung.png": {"seed": 2, "opacities": ((0.31, 0.62, 0.11),)},
     "drawing-opacities-in-both-lungs.png": {
         "seed": 3,
