@@ -7,6 +7,9 @@ BIN := .venv/bin
 # Python compiles what it uses when it first does; all that comes along takes a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
+# where it is set, as in many containers, every start compiles TensorFlow or Gradio anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo flask serve space test lint format clean
 
 demo: .venv/apps

@@ -46,6 +46,19 @@ def test_quality_is_what_was_measured():
     assert f"from {low} % to {high} %" in README
 
 
+def test_stages_are_what_was_measured():
+    rows = json.loads((BUNDLE / "ablation.json").read_text())["rows"]
+    measured = {row["name"]: row for row in rows}
+    names = ("clean_auroc", "stress_auroc", "worst_auroc")
+    names += ("stress_accuracy", "adult_auroc")
+    table = README.partition("| stage | clean AUROC |")[2].partition("\n\n")[0]
+    shown = dict(re.findall(r"\| `([a-z]+)`.*?(\| 0\..*)", table))
+    assert {"seed", "default", "inside"} <= set(shown)
+    for stage, cells in shown.items():
+        found = (f"{measured[stage][name]['mean']:.3f}" for name in names)
+        assert cells == f"| {' | '.join(found)} |"
+
+
 def test_readme_and_apps_say_what_covering_the_maps_cost():
     audit = json.loads((BUNDLE / "audit.json").read_text())
     names = ("own", "another", "elsewhere")

@@ -31,7 +31,8 @@ from pneumonia.phantom import draw
 from pneumonia.recipe import RECIPES, RecipeError, adjust
 from pneumonia.sampling import Batches
 
-FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=16"]
+FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
+FEW += ["--set", "batch_size=4"]  # two steps an epoch
 QUICK = [*FEW, "--set", "condition=false", "--set", "stress_views=0"]
 MIX = ["--set", "style_mix=0.5"]  # so that what it draws is the same after a stop, too
 
