@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .margin import placing
+from .margin import on_both_sides, placing
 from .network import Network
 
 
@@ -95,8 +95,7 @@ def _place(maps, margin: int):
     """Lay maps (..., 8, 8) of what the network is shown over the whole image."""
     if not margin:
         return maps
-    matrix = ops.convert_to_tensor(placing(margin, maps.shape[-1]))
-    return ops.matmul(ops.matmul(matrix, maps), ops.transpose(matrix))
+    return on_both_sides(placing(margin, maps.shape[-1]), maps)
 
 
 def _passed_back(feature_map, head: keras.Model):

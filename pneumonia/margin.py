@@ -9,9 +9,24 @@ NeurIPS 2012). As products of matrices it is the same arithmetic in every engine
 import functools
 
 import numpy as np
+from keras import ops
 from PIL import Image
 
 from .image import IMAGE_SIZE
+
+
+def inner_side(margin: int) -> int:
+    """Return how many pixels of a side are left without a margin at either end.
+
+    Raises:
+        ValueError: none would be left.
+    """
+    inner = IMAGE_SIZE - 2 * margin
+    if margin < 0 or inner <= 0:
+        raise ValueError(
+            f"a margin of {margin} pixels; expected 0 to {IMAGE_SIZE // 2 - 1}"
+        )
+    return inner
 
 
 @functools.lru_cache(maxsize=8)
@@ -28,11 +43,7 @@ def enlarging(margin: int) -> np.ndarray:
     Raises:
         ValueError: nothing would be left.
     """
-    kept = IMAGE_SIZE - 2 * margin
-    if margin < 0 or kept <= 0:
-        raise ValueError(
-            f"a margin of {margin} pixels; expected 0 to {IMAGE_SIZE // 2 - 1}"
-        )
+    kept = inner_side(margin)
     each = Image.fromarray(np.eye(kept, dtype=np.float32))
     inside = np.asarray(each.resize((kept, IMAGE_SIZE), Image.Resampling.BICUBIC))
     return np.pad(inside, ((0, 0), (margin, margin)))
@@ -54,3 +65,17 @@ def placing(margin: int, cells: int) -> np.ndarray:
     first = np.maximum(whole[:-1, None], inside[None, :-1])
     last = np.minimum(whole[1:, None], inside[None, 1:])
     return (np.maximum(last - first, 0) / np.diff(inside)).astype(np.float32)
+
+
+def on_both_sides(matrix: np.ndarray, values):
+    """Multiply by a matrix from the left and by its transpose from the right.
+
+    Args:
+        matrix: float32 (m, m).
+        values: a tensor of the training framework, (..., m, m).
+
+    Returns:
+        A tensor (..., m, m).
+    """
+    matrix = ops.convert_to_tensor(matrix)
+    return ops.matmul(ops.matmul(matrix, values), ops.transpose(matrix))

@@ -2,7 +2,7 @@
 
 from keras import layers, ops
 
-from .margin import enlarging
+from .margin import enlarging, on_both_sides
 
 # The spread of the pixels, zero mean in each channel, that VGG19 was trained on.
 PIXEL_SPREAD = 58.0
@@ -23,9 +23,7 @@ class CutMargin(layers.Layer):
 
     def call(self, images):
         """Return the inside of the images."""
-        matrix = ops.convert_to_tensor(enlarging(self.margin))
-        inside = ops.matmul(matrix, images[..., 0])
-        return ops.matmul(inside, ops.transpose(matrix))[..., None]
+        return on_both_sides(enlarging(self.margin), images[..., 0])[..., None]
 
 
 class Standardize(layers.Layer):

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from . import augment
-from .margin import enlarging
+from .margin import inner_side
 
 
 class RecipeError(ValueError):
@@ -91,7 +91,7 @@ class Recipe:
 
     def __post_init__(self):
         augment.compose(self.augmentation)
-        enlarging(self.margin)
+        inner_side(self.margin)
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))  # from JSON
         for name, expected in (
             ("optimizer", ("sgd", "adamw")),

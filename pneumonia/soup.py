@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import network
-from .margin import enlarging
+from .margin import inner_side
 from .runs import RunError
 
 
@@ -35,7 +35,7 @@ def average(runs: list[str | Path], out: str | Path, margin: int | None = None) 
     """
     runs, out = [Path(run) for run in runs], Path(out)
     try:
-        enlarging(margin or 0)
+        inner_side(margin or 0)
     except ValueError as error:
         raise RunError(str(error)) from error
     if len(runs) < 2:
