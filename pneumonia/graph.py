@@ -83,7 +83,7 @@ def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
     x = graph.add("Reshape", ["image", shape], "grey")  # (n, 1, 128, 128)
     for layer in features.layers:
         if isinstance(layer, preprocess.CutMargin):
-            x = _multiply(graph, x, enlarging(layer.margin), "inside")
+            x = _cut_margin(graph, x, layer.margin)
         elif isinstance(layer, preprocess.Standardize):
             x = _add_standardize(graph, x)
         elif isinstance(layer, keras.layers.Conv2D):
@@ -103,12 +103,28 @@ def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
     return x, side, channels
 
 
-def _multiply(graph: _Graph, x: str, matrix: np.ndarray, name: str) -> str:
-    """Multiply by a matrix from the left and by its transpose from the right."""
-    left = graph.constant(f"{name}.matrix", matrix)
-    right = graph.constant(f"{name}.transposed", matrix.T.copy())
-    x = graph.add("MatMul", [left, x], f"{name}.rows")
-    return graph.add("MatMul", [x, right], name)
+def _cut_margin(graph: _Graph, x: str, margin: int) -> str:
+    matrix = enlarging(margin)
+    left = graph.constant("inside.matrix", matrix)
+    right = graph.constant("inside.transposed", matrix.T.copy())
+    x = graph.add("MatMul", [left, x], "inside.rows")
+    return graph.add("MatMul", [x, right], "inside")
+
+
+def _place(graph: _Graph, maps: str, margin: int, side: int, name: str) -> str:
+    """Lay maps (n, m, side, side) over the whole image, as `gradcam` does.
+
+    Both products are from the left: of one from the right, so small, the sums depend on
+    how many images come.
+    """
+    if not margin:
+        return maps
+    matrix = graph.constant(f"{name}.matrix", placing(margin, side))
+    turn = {"perm": [0, 1, 3, 2]}
+    x = graph.add("MatMul", [matrix, maps], f"{name}.rows")
+    x = graph.add("Transpose", [x], f"{name}.turned", **turn)
+    x = graph.add("MatMul", [matrix, x], f"{name}.columns")
+    return graph.add("Transpose", [x], name, **turn)
 
 
 def _add_standardize(graph: _Graph, x: str) -> str:
@@ -166,14 +182,18 @@ def _add_head(
         matrix = graph.constant(f"{name}.transposed", back[number].T.copy())
         gradient = graph.add("MatMul", [gradient, matrix], f"{name}.passed")
     # gradient is alpha now, (n, 2, channels)
-    flat = graph.constant("flat", np.array([0, channels, side * side]))
+    last_axis = graph.constant("last_axis", np.array([3]))
+    alpha = graph.add("Unsqueeze", [gradient, last_axis], "alpha")
+    flat = graph.constant("flat", np.array([0, 1, channels, side * side]))
     positions = graph.add("Reshape", [feature_map, flat], "positions")
-    raw = graph.add("MatMul", [gradient, positions], "weighted")  # (n, 2, 64)
+    # no MatMul: how that sums depends on how many images come
+    weighted = graph.add("Mul", [alpha, positions], "weighted")  # (n, 2, channels, 64)
+    over = graph.constant("channels", np.array([2]))
+    raw = graph.add("ReduceSum", [weighted, over], "raw", keepdims=0)
     positive = graph.add("Relu", [raw], "positive")
     grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
     positive = graph.add("Reshape", [positive, grid], "positive.by_place")
-    if margin:
-        positive = _multiply(graph, positive, placing(margin, side), "placed")
+    positive = _place(graph, positive, margin, side, "placed")
     peak = graph.add("ReduceMax", [positive], "peak", axes=[2, 3], keepdims=1)
     tiny = graph.constant("tiny", np.float32(keras.config.epsilon() ** 2))
     peak = graph.add("Max", [peak, tiny], "safe_peak")
@@ -204,11 +224,9 @@ def _add_evidence(
     equals = graph.add("ReduceSum", [came, axis], "came_from.count", keepdims=1)
     share = graph.add("Div", [added, equals], "share")
     routed = graph.add("Mul", [came, share], "routed")
-    over = graph.constant("channels", np.array([2]))
-    cells = graph.add("ReduceSum", [routed, over], "cells", keepdims=0)
+    cells = graph.add("ReduceSum", [routed, "channels"], "cells", keepdims=0)
     cells = graph.add("DepthToSpace", [cells], "cells.in_place", blocksize=2)
-    if margin:
-        cells = _multiply(graph, cells, placing(margin, side), "placed_evidence")
+    cells = _place(graph, cells, margin, side, "placed_evidence")
     graph.add("Squeeze", [cells, axis], "evidence")
 
 

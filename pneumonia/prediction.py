@@ -105,7 +105,6 @@ def predict_batch(
 
     Returns:
         For each image, in order, what `predict` returns or the error that it raises.
-        Cells of a Grad-CAM map may differ by rounding, less than 1e-5.
 
     Raises:
         ValueError: the bundle does not know the method.

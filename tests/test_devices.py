@@ -27,8 +27,8 @@ TWO = {
 }
 RUN = "from pneumonia.__main__ import main\nmain({})\n"
 SETTINGS = {
-    "images_per_epoch": "16",
-    "batch_size": "8",
+    "images_per_epoch": "8",
+    "batch_size": "4",
     "dropout": "0",  # every device would draw its own
     "standardize": "true",
     "condition": "true",

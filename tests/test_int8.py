@@ -112,5 +112,5 @@ def test_other_engines_can_read_the_shipped_graph():
     known = """
         Cast Conv DepthToSpace DequantizeLinear Div Equal Flatten Gemm Greater
         MatMul Max MaxPool Mul QuantizeLinear ReduceMax ReduceMean ReduceSum Relu
-        Reshape SpaceToDepth Sqrt Squeeze Sub Unsqueeze"""
+        Reshape SpaceToDepth Sqrt Squeeze Sub Transpose Unsqueeze"""
     assert {node.op_type for node in model.graph.node} <= set(known.split())

@@ -248,7 +248,7 @@ def test_gradio_answers_a_drawing_at_one_click(page, gradio_url, classifier):
     page.goto(gradio_url)
     page.get_by_role("button", name="Clear lungs").click()
     expect(page.get_by_role("heading", name=heading(expected))).to_be_visible()
-    expect(page.get_by_text(words.DRAWING)).to_be_visible()
+    expect(page.get_by_text(words.DRAWING, exact=True)).to_be_visible()
     page.locator("input[type=file]").first.set_input_files(phantoms()[0])
     expect(page.get_by_text(words.DRAWING)).to_have_count(0)  # who knows what it is
 
