@@ -25,7 +25,7 @@ serve: .venv/apps
 	$(BIN)/python -m web.serve
 
 test: .venv/all lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile  # more would need more memory
 
 lint: .venv/all
 	$(BIN)/ruff check .
