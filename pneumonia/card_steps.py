@@ -5,6 +5,21 @@ from .card_words import NOT_MEASURED, command, number, share, table
 NOTABLE = 0.65
 """AUROC on adults from which an order of rows is taken to mean something."""
 
+COLUMNS = {
+    "clean_auroc": "held-out images as they are",
+    "stress_auroc": "copies of them, each under a family drawn for it",
+    "against_thumbnail_auroc": "the same, weighed by how much an image's thumbnail "
+    "looks like the other class",
+    "worst_auroc": "the lowest of any one family",
+    "stress_accuracy": "each half of the patients under stress, at the threshold where "
+    "sensitivity plus specificity is greatest on the other half",
+    "blind_accuracy": "under stress, at the threshold where that sum is greatest on "
+    "the images as they are",
+    "adult_auroc": "adults of another hospital whom training did not see",
+}
+"""What the figures of a row are measured on, as `ablation.measure_run` does it. The
+specificities go with the accuracies."""
+
 
 def ablation(found: dict | None) -> str:
     """Write the ablation, its columns taken from the file."""
@@ -34,6 +49,7 @@ def ablation(found: dict | None) -> str:
             ],
         ),
         "In parentheses: largest minus smallest over the seeds.",
+        _legend(keys),
     ]
     left_out = found.get("left_out", [])
     parts += _ranking(found.get("ranking")) + _left_out(left_out)
@@ -41,7 +57,15 @@ def ablation(found: dict | None) -> str:
     commands = [part["command"] for part in described if "command" in part]
     if commands:
         parts.append(command(*dict.fromkeys(commands)))
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
+
+
+def _legend(keys: list[str]) -> str:
+    return "\n".join(
+        f"- {_title(key).replace('accuracy', 'accuracy and specificity')}: {what}."
+        for key, what in COLUMNS.items()
+        if key in keys
+    )
 
 
 def _title(key: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from pneumonia.__main__ import main
 from pneumonia.card import METRICS, write_card
+from pneumonia.card_steps import COLUMNS
 from pneumonia.classifier import BUNDLE, NOTICE
 
 ROOT = Path(__file__).parent.parent
@@ -352,6 +353,15 @@ def test_ablation_columns_come_from_the_file(folder):
     assert row in shown
     assert "| ours | what ships | 0 | 0.993 |  | blur |" in shown
     assert "python -m pneumonia train DIR --recipe seed" in shown
+    assert "- clean AUROC: held-out images as they are." in shown
+    assert "blind" not in shown  # no such column, nothing said of it
+
+
+def test_every_column_of_the_ablation_that_ships_is_explained():
+    (row, *_) = json.loads((BUNDLE / "ablation.json").read_text())["rows"]
+    measured = {key for key, value in row.items() if isinstance(value, dict)} - {"runs"}
+    known = {*COLUMNS, "stress_specificity", "blind_specificity"}
+    assert measured == known
 
 
 def test_ablation_says_what_it_teaches(folder):
