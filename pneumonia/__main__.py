@@ -43,6 +43,7 @@ def _train(args: argparse.Namespace) -> None:
             None if args.backbone_weights == "random" else args.backbone_weights
         ),
         start=args.from_run or args.from_bundle,
+        new_head=args.new_head,
         extra=args.extra,
         leave_out=args.leave_out,
         seed=args.seed,

@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from . import balance, calibrate, data, groups, network, soup, stress, train
 from .ablation_table import collect
+from .classifier import BUNDLE
 from .metrics import METRICS
 from .patients import validation_mask
-from .steps import ALL
+from .steps import ALL, SHIPPED
 
 STRESS_COPIES = 3
 WARM_UP = "warm-up"
@@ -81,6 +82,8 @@ def _train_row(name: str, seed: int, source, out: Path, adults, warm_up, options
     start = None
     if row.start == WARM_UP:
         start = warm_up or _train_row(WARM_UP, 0, source, out, adults, None, options)
+    elif row.start == SHIPPED:
+        start = BUNDLE
     elif row.start:
         start = _start(name, row.start, out, seed)
     return train.train(
@@ -89,6 +92,7 @@ def _train_row(name: str, seed: int, source, out: Path, adults, warm_up, options
         recipe=row.recipe,
         settings=row.settings,
         start=start,
+        new_head=row.new_head,
         extra=adults if row.adults else None,
         leave_out=row.leave_out,
         seed=seed,

@@ -82,6 +82,11 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         metavar="BUNDLE",
         help="go on from a bundle's network (default: the one that ships)",
     )
+    sub.add_argument(
+        "--new-head",
+        action="store_true",
+        help="go on from its convolutions alone; the fully connected layers start anew",
+    )
     sub.add_argument("--extra", type=Path, metavar="DIR", help="train on these too")
     sub.add_argument(
         "--leave-out", metavar="GROUP", help="a group that training must not see"

@@ -40,6 +40,7 @@ def describe(
     settings: dict[str, str],
     backbone_weights: str | Path | None,
     start: str | Path | None,
+    new_head: bool,
     extra: str | Path | None,
     leave_out: str | None,
     seed: int,
@@ -55,6 +56,7 @@ def describe(
     options = {
         "--recipe": recipe,
         "--from-run": start,
+        "--new-head": new_head or None,
         "--backbone-weights": None if start else backbone_weights or "random",
         "--extra": extra,
         "--leave-out": leave_out,
@@ -72,6 +74,7 @@ def describe(
         "backbone_weights": None if start else Path(str(backbone_weights)).name,
         "started_from": None if start is None else Path(start).name,
         "extra_source": None if extra is None else str(extra),
+        "new_head": new_head,
         "left_out": leave_out,
         "seed": seed,
         "precision": precision,
@@ -81,7 +84,8 @@ def describe(
 def _command(source, out, options: dict, settings: dict[str, str]) -> str:
     words = ["python", "-m", "pneumonia", "train", str(source), "--out", str(out)]
     for option, value in options.items():
-        words += [option, str(value)] if value is not None else []
+        if value is not None:
+            words += [option] if value is True else [option, str(value)]
     for name, value in settings.items():
         words += ["--set", f"{name}={value}"]
     return shlex.join(words)

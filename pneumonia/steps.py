@@ -4,12 +4,29 @@ from dataclasses import dataclass, field
 
 from . import augment, groups
 
+SHIPPED = "bundle"
+"""What a row starts from that goes on from the bundle that ships."""
+
 _FAMILIES = augment.DEFAULT.split("+")
 
 
 def _without(*names: str) -> str:
     kept = [name for name in _FAMILIES if name not in names]
     return "+".join(kept + ["mirror"] * ("geometry" in names))
+
+
+def _head(units: str, dropout: str = "0.3") -> dict[str, str]:
+    """Return the settings of a head trained anew behind frozen convolutions."""
+    return {
+        "augmentation": augment.DEFAULT + "+transfer+spectrum+sharpen+compress+reframe",
+        "margin": "5",
+        "frozen_blocks": "5",
+        "cached_views": "1",
+        "epochs": "8",
+        "learning_rate": "3e-4",
+        "hidden_units": units,
+        "dropout": dropout,
+    }
 
 
 @dataclass(frozen=True)
@@ -21,7 +38,8 @@ class Row:
         settings: settings of the recipe "row" that differ, as in `recipe.adjust`.
         recipe: where it differs from "row".
         start: the row that it goes on from, its run of the same seed or else of seed 0;
-            None: VGG19's weights.
+            `SHIPPED`; None: VGG19's weights.
+        new_head: takes that run's convolutions alone, as in `train.train`.
         adults: trains on the extra data set too.
         leave_out: a group of `groups.GROUPS` that it must not see.
         mean_of: nothing is trained: the weights of all seeds of those rows, averaged.
@@ -32,6 +50,7 @@ class Row:
     settings: dict[str, str] = field(default_factory=dict)
     recipe: str = "row"
     start: str | None = "warm-up"
+    new_head: bool = False
     adults: bool = False
     leave_out: str | None = None
     mean_of: tuple[str, ...] = ()
@@ -136,6 +155,36 @@ ROWS = {
         "as halfway, without the outermost 5 of 128 pixels; this one ships",
         mean_of=("polish", "reframe"),
         margin=5,
+    ),
+    # Heads alone, trained anew in the same way behind what ships.
+    "new head": Row(
+        "the head alone, anew, behind the frozen convolutions of what ships: one fixed "
+        "changed version of each image, 8 epochs; 256 and 128 units, as in `inside`",
+        _head("256,128"),
+        start=SHIPPED,
+        new_head=True,
+        adults=True,
+    ),
+    "narrow head": Row(
+        "as `new head`, one layer of 32 units",
+        _head("32"),
+        start=SHIPPED,
+        new_head=True,
+        adults=True,
+    ),
+    "wide head": Row(
+        "as `new head`, 1024 and 512 units",
+        _head("1024,512"),
+        start=SHIPPED,
+        new_head=True,
+        adults=True,
+    ),
+    "new head, more dropout": Row(
+        "as `new head`, 0.5 instead of 0.3",
+        _head("256,128", dropout="0.5"),
+        start=SHIPPED,
+        new_head=True,
+        adults=True,
     ),
 }
 """The table's rows by name."""

@@ -29,6 +29,7 @@ from .devices import placed
 from .recipe import RECIPES, Recipe, adjust
 from .runs import RunError
 from .sampling import Batches, one_hot
+from .starting import starting_weights
 
 EXTRA_HELD_OUT = 0.3
 """Share of the patients of an extra data set that is kept from training."""
@@ -42,6 +43,7 @@ def train(
     settings: dict[str, str] | None = None,
     backbone_weights: str | Path | None = "imagenet",
     start: str | Path | None = None,
+    new_head: bool = False,
     extra: str | Path | None = None,
     leave_out: str | None = None,
     seed: int = 0,
@@ -60,6 +62,8 @@ def train(
         settings: changes of single settings of it, as in `recipe.adjust`.
         backbone_weights: as in `network.build`.
         start: go on from this network, a run or a bundle, instead of VGG19's weights.
+        new_head: take the convolutions of `start` alone; the fully connected layers,
+            as wide as the recipe says, start anew.
         extra: a second data set that is trained on too; of its patients
             `EXTRA_HELD_OUT` are held out.
         leave_out: a group of `groups.GROUPS` that training must not see.
@@ -77,7 +81,8 @@ def train(
         data.DataError: the data set is missing, or too small to be split.
         network.WeightsError: the starting weights can't be had.
         recipe.RecipeError: no such setting, or a value that it can't take.
-        RunError: `out` holds another run already, or none to resume.
+        RunError: `out` holds another run already, or none to resume; no `start` whose
+            layers are those of the recipe.
     """
     out = Path(out)
     runs.check_folder(out, resume)
@@ -102,7 +107,9 @@ def train(
     make_deterministic(seed)
     weights = None
     if not resume:
-        weights = _start(start, backbone_weights, chosen, images.training, seed)
+        weights = starting_weights(
+            images.training, chosen, seed, backbone_weights, start, new_head
+        )
     with placed(devices, precision, chosen.batch_size):
         built = network.build(**chosen.network)
         network.freeze(built, chosen.frozen_blocks)
@@ -118,6 +125,7 @@ def train(
                     settings=settings,
                     backbone_weights=backbone_weights,
                     start=start,
+                    new_head=new_head,
                     extra=extra,
                     leave_out=leave_out,
                     seed=seed,
@@ -160,26 +168,6 @@ def _gather(source, extra, leave_out: str | None) -> _Images:
     if extra:
         extra, _ = data.split(data.load(extra), EXTRA_HELD_OUT)
     return _Images(training, validation, extra or None)
-
-
-def _start(start, backbone_weights, recipe: Recipe, training, seed: int) -> list:
-    """Return the weights that training starts from, made in float32."""
-    if start is not None:
-        weights = network.load(start).classifier.get_weights()
-        shapes = [w.shape for w in network.build(**recipe.network).classifier.weights]
-        if [w.shape for w in weights] != shapes:
-            raise RunError(
-                f"the network in {start} has other layers than the recipe asks for. "
-                "Start from a network with the same hidden_units."
-            )
-        return weights
-    built = network.build(backbone_weights, **recipe.network)
-    network.freeze(built, recipe.frozen_blocks)
-    if recipe.condition:
-        batches = Batches(training, recipe, seed)
-        some = [batches[step][0] for step in range(min(4, len(batches)))]
-        network.condition(built, np.concatenate(some))
-    return built.classifier.get_weights()
 
 
 def make_deterministic(seed: int) -> None:

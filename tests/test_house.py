@@ -68,8 +68,9 @@ MAY_IMPORT = {
             "network",
             "recipe",
         },
-        *{"runs", "sampling", "stress", "styles"},
+        *{"runs", "sampling", "starting", "stress", "styles"},
     },
+    "starting": {"data", "network", "recipe", "runs", "sampling"},
     "devices": set(),
     "runs": set(),
     "evaluate": {
@@ -79,7 +80,7 @@ MAY_IMPORT = {
     "steps": {"augment", "groups"},
     "soup": {"margin", "network", "runs"},
     "ablation": {
-        *{"ablation_table", "balance", "calibrate", "data", "groups"},
+        *{"ablation_table", "balance", "calibrate", "classifier", "data", "groups"},
         *{"metrics", "network", "patients", "soup", "steps", "stress", "train"},
     },
     "ablation_table": {"steps", "stress"},

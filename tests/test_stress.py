@@ -146,6 +146,9 @@ def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
     rows = [("mixup-0", "warm-up-0"), ("mixup-1", "warm-up-0")]
     assert trained == [first, *rows, ("after-0", "mixup-0"), ("after-1", "mixup-1")]
     assert [row["name"] for row in table["rows"]] == ["mixup"]
+    del trained[:]
+    ablation.ablate("data", tmp_path, adults="adults", rows=["wide head"])
+    assert trained == [("wide head-0", "bundle")]
     with pytest.raises(RunError, match=f"refine goes on from default.*{tmp_path}"):
         ablation.ablate("data", tmp_path, adults="adults", rows=["refine"])
     with pytest.raises(RunError, match="no row none; expected one of seed, "):

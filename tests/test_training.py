@@ -423,6 +423,40 @@ def test_training_goes_on_from_a_bundle_on_cached_features(bundle, drawings, tmp
     assert all(moved)
 
 
+def test_head_starts_anew_behind_trained_convolutions(bundle, drawings, tmp_path):
+    out = tmp_path / "narrow"
+    command = ["train", str(drawings), "--out", str(out), "--epochs", "1", *QUICK[2:]]
+    command += ["--set", "frozen_blocks=5", "--set", "hidden_units=8"]
+    on = ["--from-bundle", str(bundle)]
+    with pytest.raises(SystemExit, match="alone with --new-head"):
+        main([*command, *on])
+    with pytest.raises(SystemExit, match="--from-run RUN or --from-bundle"):
+        main([*command, "--new-head"])
+    assert not out.exists()
+    main([*command, *on, "--new-head"])
+    before, after = network.load(bundle), network.load(out)
+    for one, other in zip(
+        before.features.get_weights(), after.features.get_weights(), strict=True
+    ):
+        assert (one == other).all()
+    shapes = [w.shape for w in after.head.get_weights()]
+    assert shapes == [(8192, 8), (8,), (8, 2), (2,)]
+    repeat = json.loads((out / "run.json").read_text())["repeat"]
+    assert "--from-run START --new-head --seed" in repeat
+    as_wide = [
+        *command,
+        "--set",
+        "hidden_units=256,128",
+        "--out",
+        str(tmp_path / "new"),
+    ]
+    main([*as_wide, *on, "--new-head"])
+    kernels = [
+        network.load(f).head.get_weights()[0] for f in (bundle, tmp_path / "new")
+    ]
+    assert abs(np.corrcoef(*map(np.ravel, kernels))[0, 1]) < 0.1
+
+
 def test_cached_features_are_those_of_the_changed_images(run, drawings):
     built = network.load(run)
     front, tail = network.cut(built, 3)
