@@ -3,11 +3,11 @@
 Most rows go on from the same warm-up, which saw none of the changes that the rows
 differ in, for the same 4,800 images. So they can be compared with each other, and not
 with those from `default` on, which were trained for long, one after the other, nor with
-those from `new head` on, which go on from what ships. The
-spread is that of seeds alone: a warm-up trained anew, on another machine, moved the
-worst family's AUROC by 0.03, and the rows that went on from it by up to 0.07. A row's
-command trains the warm-up first, where RUNS has none; `--backbone-weights` gives it
-other weights than ImageNet's to start from.
+those from `new head` on, which go on from what ships. The spread is that of seeds
+alone: a warm-up trained anew, on another machine, moved the worst family's AUROC by
+0.03, and the rows that went on from it by up to 0.07. A row's command trains the
+warm-up first, where RUNS has none; `--backbone-weights` gives it other weights than
+ImageNet's to start from.
 """
 
 import json

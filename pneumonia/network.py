@@ -7,8 +7,10 @@ Source of the architecture: Simonyan and Zisserman, "Very Deep Convolutional Net
 for Large-Scale Image Recognition", ICLR 2015 (configuration E).
 """
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -262,13 +264,9 @@ def load(source: str | Path | None = None) -> Network:
         WeightsError: there is no such network, or its file is damaged.
     """
     source = Path(source or BUNDLE)
-    try:
-        if (source / "run.json").is_file():
-            facts = json.loads((source / "run.json").read_text())
-            path = source / "best.weights.h5"
-        else:
-            facts = json.loads((source / "bundle.json").read_text())
-            path = source / KERAS_WEIGHTS
+    with _explained(source):
+        facts, path = _facts(source)
+        if path.name == KERAS_WEIGHTS:  # of a bundle, so its checksum is known
             expected = facts["keras_weights"]["sha256"]
             if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
                 raise WeightsError(
@@ -277,10 +275,37 @@ def load(source: str | Path | None = None) -> Network:
                 )
         network = build(**facts["network"])
         network.classifier.load_weights(path)
+    return network
+
+
+def options(source: str | Path) -> dict:
+    """Return the options of `build` with which a trained network was built.
+
+    Args:
+        source: as in `load`.
+
+    Raises:
+        WeightsError: there is no such network.
+    """
+    with _explained(Path(source)):
+        return _facts(Path(source))[0]["network"]
+
+
+def _facts(source: Path) -> tuple[dict, Path]:
+    """Return what a run or a bundle says of itself, and the path of its weights."""
+    if (source / "run.json").is_file():
+        facts = json.loads((source / "run.json").read_text())
+        return facts, source / "best.weights.h5"
+    return json.loads((source / "bundle.json").read_text()), source / KERAS_WEIGHTS
+
+
+@contextlib.contextmanager
+def _explained(source: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, KeyError, ValueError) as error:
         raise WeightsError(
             f"{source} holds no trained network ({type(error).__name__}: {error}). "
             "Expected a bundle's folder, or the folder that "
             "`python -m pneumonia train DIR --out RUN` wrote."
         ) from error
-    return network

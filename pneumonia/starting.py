@@ -1,5 +1,6 @@
 """The weights that training starts from: VGG19's, or those of a trained network."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,28 @@ from .data import Dataset
 from .recipe import Recipe
 from .runs import RunError
 from .sampling import Batches
+
+
+def like_its_start(
+    recipe: Recipe, start: str | Path, new_head: bool, settings: dict[str, str]
+) -> Recipe:
+    """Return the recipe with what the start's weights were trained for.
+
+    That is what the network does to pixels first and the widths of its head; weights
+    that go on behind other ones would not fit, or would see other pictures.
+
+    Args:
+        recipe: what to change.
+        start: a run's or a bundle's folder.
+        new_head: the widths are the recipe's.
+        settings: what was asked for by name, and stays as asked.
+
+    Raises:
+        network.WeightsError: there is no such network.
+    """
+    kept = {"dropout", *settings, *(["hidden_units"] if new_head else [])}
+    known = network.options(start).items()
+    return dataclasses.replace(recipe, **{k: v for k, v in known if k not in kept})
 
 
 def starting_weights(

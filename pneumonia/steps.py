@@ -15,17 +15,15 @@ def _without(*names: str) -> str:
     return "+".join(kept + ["mirror"] * ("geometry" in names))
 
 
-def _head(units: str, dropout: str = "0.3") -> dict[str, str]:
+def _head(units: str) -> dict[str, str]:
     """Return the settings of a head trained anew behind frozen convolutions."""
     return {
         "augmentation": augment.DEFAULT + "+transfer+spectrum+sharpen+compress+reframe",
-        "margin": "5",
         "frozen_blocks": "5",
         "cached_views": "1",
         "epochs": "8",
         "learning_rate": "3e-4",
         "hidden_units": units,
-        "dropout": dropout,
     }
 
 
@@ -175,13 +173,6 @@ ROWS = {
     "wide head": Row(
         "as `new head`, 1024 and 512 units",
         _head("1024,512"),
-        start=SHIPPED,
-        new_head=True,
-        adults=True,
-    ),
-    "new head, more dropout": Row(
-        "as `new head`, 0.5 instead of 0.3",
-        _head("256,128", dropout="0.5"),
         start=SHIPPED,
         new_head=True,
         adults=True,

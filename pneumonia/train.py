@@ -29,7 +29,7 @@ from .devices import placed
 from .recipe import RECIPES, Recipe, adjust
 from .runs import RunError
 from .sampling import Batches, one_hot
-from .starting import starting_weights
+from .starting import like_its_start, starting_weights
 
 EXTRA_HELD_OUT = 0.3
 """Share of the patients of an extra data set that is kept from training."""
@@ -62,6 +62,8 @@ def train(
         settings: changes of single settings of it, as in `recipe.adjust`.
         backbone_weights: as in `network.build`.
         start: go on from this network, a run or a bundle, instead of VGG19's weights.
+            What it does to pixels first, and the widths of its head, stay as they are
+            where `settings` does not say otherwise.
         new_head: take the convolutions of `start` alone; the fully connected layers,
             as wide as the recipe says, start anew.
         extra: a second data set that is trained on too; of its patients
@@ -102,6 +104,8 @@ def train(
                 f"no group {leave_out}; expected one of {', '.join(groups.GROUPS)}"
             )
         chosen = adjust(RECIPES[recipe], settings)
+        if start is not None:
+            chosen = like_its_start(chosen, start, new_head, settings)
     images = _gather(source, extra, leave_out)
 
     make_deterministic(seed)

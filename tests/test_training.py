@@ -30,6 +30,7 @@ from pneumonia.data import load, split
 from pneumonia.phantom import draw
 from pneumonia.recipe import RECIPES, RecipeError, adjust
 from pneumonia.sampling import Batches
+from pneumonia.starting import like_its_start
 
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
@@ -455,6 +456,26 @@ def test_head_starts_anew_behind_trained_convolutions(bundle, drawings, tmp_path
         network.load(f).head.get_weights()[0] for f in (bundle, tmp_path / "new")
     ]
     assert abs(np.corrcoef(*map(np.ravel, kernels))[0, 1]) < 0.1
+
+
+def test_training_goes_on_with_what_its_start_was_shown(bundle, tmp_path):
+    facts = json.loads((bundle / "bundle.json").read_text())
+    facts["network"] |= {"margin": 7, "hidden_units": [9], "standardize": False}
+    (tmp_path / "bundle.json").write_text(json.dumps(facts))
+
+    def chosen(new_head=False, **settings):
+        recipe = adjust(RECIPES["reframe"], settings)
+        return like_its_start(recipe, tmp_path, new_head, settings)
+
+    kept = chosen()
+    assert (kept.margin, kept.hidden_units, kept.standardize) == (7, (9,), False)
+    assert kept.augmentation == RECIPES["reframe"].augmentation
+    assert chosen(margin="0").margin == 0
+    assert chosen(hidden_units="4,3").hidden_units == (4, 3)
+    assert chosen(new_head=True).hidden_units == RECIPES["reframe"].hidden_units
+    assert chosen(new_head=True).margin == 7
+    with pytest.raises(network.WeightsError, match="holds no trained network"):
+        like_its_start(RECIPES["reframe"], tmp_path / "none", False, {})
 
 
 def test_cached_features_are_those_of_the_changed_images(run, drawings):
