@@ -82,8 +82,6 @@ def _train_row(name: str, seed: int, source, out: Path, adults, warm_up, options
     start = None
     if row.start == WARM_UP:
         start = warm_up or _train_row(WARM_UP, 0, source, out, adults, None, options)
-    elif row.start == SHIPPED:
-        start = BUNDLE
     elif row.start:
         start = _start(name, row.start, out, seed)
     return train.train(
@@ -102,7 +100,9 @@ def _train_row(name: str, seed: int, source, out: Path, adults, warm_up, options
 
 
 def _start(name: str, before: str, out: Path, seed: int) -> Path:
-    """Return the run of the row that a row goes on from."""
+    """Return the run of the row that a row goes on from, or what ships."""
+    if before == SHIPPED:
+        return BUNDLE
     for run in (out / f"{before}-{seed}", out / f"{before}-0"):
         if run.exists():
             return run

@@ -68,8 +68,10 @@ def collect(out: str | Path, table: str | Path) -> dict:
 
 def _saw_no_adults(name: str | None) -> bool:
     """Tell whether neither a row nor what it goes on from saw adults."""
-    if name in (None, SHIPPED):
-        return name is None
+    if name is None:
+        return True
+    if name == SHIPPED:
+        return False
     row = ROWS[name]
     return not row.adults and all(map(_saw_no_adults, row.mean_of or [row.start]))
 

@@ -265,8 +265,9 @@ def load(source: str | Path | None = None) -> Network:
     """
     source = Path(source or BUNDLE)
     with _explained(source):
-        facts, path = _facts(source)
-        if path.name == KERAS_WEIGHTS:  # of a bundle, so its checksum is known
+        facts, path = describe(source), source / "best.weights.h5"
+        if not _is_run(source):
+            path = source / KERAS_WEIGHTS
             expected = facts["keras_weights"]["sha256"]
             if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
                 raise WeightsError(
@@ -278,25 +279,26 @@ def load(source: str | Path | None = None) -> Network:
     return network
 
 
-def options(source: str | Path) -> dict:
-    """Return the options of `build` with which a trained network was built.
+def describe(source: str | Path) -> dict:
+    """Return what a run's `run.json` or a bundle's `bundle.json` says.
 
     Args:
-        source: as in `load`.
+        source: the folder. `network` in either holds the options of `build`.
 
     Raises:
-        WeightsError: there is no such network.
+        WeightsError: there is neither, or it says nothing of a network.
     """
-    with _explained(Path(source)):
-        return _facts(Path(source))[0]["network"]
+    source = Path(source)
+    name = "run.json" if _is_run(source) else "bundle.json"
+    with _explained(source):
+        facts = json.loads((source / name).read_text(encoding="utf-8"))
+        if "network" not in facts:
+            raise KeyError("network")
+    return facts
 
 
-def _facts(source: Path) -> tuple[dict, Path]:
-    """Return what a run or a bundle says of itself, and the path of its weights."""
-    if (source / "run.json").is_file():
-        facts = json.loads((source / "run.json").read_text())
-        return facts, source / "best.weights.h5"
-    return json.loads((source / "bundle.json").read_text()), source / KERAS_WEIGHTS
+def _is_run(source: Path) -> bool:
+    return (source / "run.json").is_file()
 
 
 @contextlib.contextmanager

@@ -85,15 +85,10 @@ def average(runs: list[str | Path], out: str | Path, margin: int | None = None) 
 
 def _record(folder: Path) -> dict:
     """Return what a run or a bundle says of its training."""
-    if (folder / "run.json").is_file():
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    try:
-        facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise network.WeightsError(
-            f"{folder} holds no trained network. Expected a run's or a bundle's folder."
-        ) from error
-    return facts["training"] | {"network": facts["network"]}
+    facts = network.describe(folder)
+    if "training" in facts:  # a bundle
+        return facts["training"] | {"network": facts["network"]}
+    return facts
 
 
 def _command(runs, out: str, margin: int | None) -> str:

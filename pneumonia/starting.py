@@ -30,7 +30,7 @@ def like_its_start(
         network.WeightsError: there is no such network.
     """
     kept = {"dropout", *settings, *(["hidden_units"] if new_head else [])}
-    known = network.options(start).items()
+    known = network.describe(start)["network"].items()
     return dataclasses.replace(recipe, **{k: v for k, v in known if k not in kept})
 
 

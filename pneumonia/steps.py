@@ -15,18 +15,6 @@ def _without(*names: str) -> str:
     return "+".join(kept + ["mirror"] * ("geometry" in names))
 
 
-def _head(units: str) -> dict[str, str]:
-    """Return the settings of a head trained anew behind frozen convolutions."""
-    return {
-        "augmentation": augment.DEFAULT + "+transfer+spectrum+sharpen+compress+reframe",
-        "frozen_blocks": "5",
-        "cached_views": "1",
-        "epochs": "8",
-        "learning_rate": "3e-4",
-        "hidden_units": units,
-    }
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of the table.
@@ -53,6 +41,19 @@ class Row:
     leave_out: str | None = None
     mean_of: tuple[str, ...] = ()
     margin: int | None = None
+
+
+def _new_head(what: str, units: str) -> Row:
+    """Return a row that trains a head alone, anew, behind what ships."""
+    settings = {
+        "augmentation": augment.DEFAULT + "+transfer+spectrum+sharpen+compress+reframe",
+        "frozen_blocks": "5",
+        "cached_views": "1",
+        "epochs": "8",
+        "learning_rate": "3e-4",
+        "hidden_units": units,
+    }
+    return Row(what, settings, start=SHIPPED, new_head=True, adults=True)
 
 
 ROWS = {
@@ -154,29 +155,13 @@ ROWS = {
         mean_of=("polish", "reframe"),
         margin=5,
     ),
-    # Heads alone, trained anew in the same way behind what ships.
-    "new head": Row(
+    "new head": _new_head(
         "the head alone, anew, behind the frozen convolutions of what ships: one fixed "
         "changed version of each image, 8 epochs; 256 and 128 units, as in `inside`",
-        _head("256,128"),
-        start=SHIPPED,
-        new_head=True,
-        adults=True,
+        "256,128",
     ),
-    "narrow head": Row(
-        "as `new head`, one layer of 32 units",
-        _head("32"),
-        start=SHIPPED,
-        new_head=True,
-        adults=True,
-    ),
-    "wide head": Row(
-        "as `new head`, 1024 and 512 units",
-        _head("1024,512"),
-        start=SHIPPED,
-        new_head=True,
-        adults=True,
-    ),
+    "narrow head": _new_head("as `new head`, one layer of 32 units", "32"),
+    "wide head": _new_head("as `new head`, 1024 and 512 units", "1024,512"),
 }
 """The table's rows by name."""
 

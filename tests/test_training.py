@@ -444,17 +444,9 @@ def test_head_starts_anew_behind_trained_convolutions(bundle, drawings, tmp_path
     assert shapes == [(8192, 8), (8,), (8, 2), (2,)]
     repeat = json.loads((out / "run.json").read_text())["repeat"]
     assert "--from-run START --new-head --seed" in repeat
-    as_wide = [
-        *command,
-        "--set",
-        "hidden_units=256,128",
-        "--out",
-        str(tmp_path / "new"),
-    ]
-    main([*as_wide, *on, "--new-head"])
-    kernels = [
-        network.load(f).head.get_weights()[0] for f in (bundle, tmp_path / "new")
-    ]
+    new = tmp_path / "new"  # as wide as before
+    main([*command, *on, "--new-head", "--set", "hidden_units=256,128", f"--out={new}"])
+    kernels = [network.load(folder).head.get_weights()[0] for folder in (bundle, new)]
     assert abs(np.corrcoef(*map(np.ravel, kernels))[0, 1]) < 0.1
 
 
