@@ -22,7 +22,7 @@ space: .venv/apps
 	$(BIN)/python -m web.space build/space
 
 serve: .venv/apps
-	$(BIN)/python -m web.serve
+	$(BIN)/python serve.py
 
 test: .venv/all lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile  # more would need more memory

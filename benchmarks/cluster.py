@@ -17,8 +17,8 @@ import ray
 from archive import fill
 from measure import machine, table
 
-from pneumonia.batch import find_files
-from pneumonia.cluster import FILES_A_SHARD, answer_archive
+from pneumonia.serving.batch import find_files
+from pneumonia.serving.cluster import FILES_A_SHARD, answer_archive
 
 
 def main() -> None:

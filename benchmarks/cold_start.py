@@ -28,7 +28,7 @@ import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import tensorflow
 from pneumonia import network
-from pneumonia.image import read_image, to_input
+from pneumonia.serving.image import read_image, to_input
 data = open(sys.argv[1], "rb").read()
 network.load().classifier.predict(to_input(read_image(data)), verbose=0)
 """
@@ -93,8 +93,8 @@ def main() -> None:
         "`flask_app.py` serves": lambda: serve(
             [sys.executable, "flask_app.py"], "/healthz", args.port
         ),
-        "`python -m web.serve` serves": lambda: serve(
-            [sys.executable, "-m", "web.serve"], "/healthz", args.port
+        "`python serve.py` serves": lambda: serve(
+            [sys.executable, "serve.py"], "/healthz", args.port
         ),
         "`import gradio`": lambda: wait([*python, "import gradio"]),
         "`demo.py` serves": lambda: serve(

@@ -16,11 +16,12 @@ import onnxruntime
 from measure import machine, spread, table, take_turns
 from sklearn.metrics import roc_auc_score
 
-from pneumonia import data, network
-from pneumonia.classifier import load_classifier
-from pneumonia.export import calibration_images
-from pneumonia.graph import build_graph, run_graph
-from pneumonia.int8 import EVENNESS, FLOAT_LAYERS, quantise
+from pneumonia.data import folder
+from pneumonia.export.bundle import calibration_images
+from pneumonia.export.int8 import EVENNESS, FLOAT_LAYERS, quantise
+from pneumonia.network import vgg19
+from pneumonia.network.graph import build_graph, run_graph
+from pneumonia.serving.classifier import load_classifier
 
 PLAIN = {"float_layers": (), "evenness": 0, "careful": False}
 WAYS = {
@@ -64,10 +65,10 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="DIR")
     args = parser.parse_args()
     print(f"{machine()}\n")
-    training, validation = data.split(data.load(args.source, progress=False))
+    training, validation = folder.split(folder.load(args.source, progress=False))
     calibration = calibration_images(training)
     inputs, labels = validation.inputs(), validation.labels
-    full = build_graph(network.load())
+    full = build_graph(vgg19.load())
     expected = run_graph(full, inputs)
     rows, graphs = [], {"float32": full}
     for name, options in WAYS.items():

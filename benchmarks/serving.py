@@ -29,14 +29,14 @@ from matplotlib import pyplot as plt
 from measure import machine, read_folder, spread, table, take_turns
 from PIL import Image
 
-from pneumonia import classifier as serving
 from pneumonia import load_classifier, predict
-from pneumonia import network as networks
-from pneumonia.classifier import BUNDLE
-from pneumonia.gate import judge
-from pneumonia.graph import build_graph
-from pneumonia.image import read_picture, to_input
-from pneumonia.overlay import draw_overlay, encode_png, enlarge
+from pneumonia.contract import BUNDLE
+from pneumonia.network import vgg19 as networks
+from pneumonia.network.graph import build_graph
+from pneumonia.serving import classifier as serving
+from pneumonia.serving.gate import judge
+from pneumonia.serving.image import read_picture, to_input
+from pneumonia.serving.overlay import draw_overlay, encode_png, enlarge
 
 ANSWER = "**`predict`: answer, map and overlay**"
 USUAL = "Keras `predict`, gradient tape, matplotlib"

@@ -14,12 +14,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pneumonia import data, network
-from pneumonia.cache import CachedBatches, compute
-from pneumonia.image import read_image, to_input
-from pneumonia.recipe import RECIPES, adjust
-from pneumonia.sampling import Batches
-from pneumonia.train import compile_network
+from pneumonia.data import folder
+from pneumonia.network import vgg19
+from pneumonia.serving.image import read_image, to_input
+from pneumonia.training.cache import CachedBatches, compute
+from pneumonia.training.recipe import RECIPES, adjust
+from pneumonia.training.sampling import Batches
+from pneumonia.training.train import compile_network
 
 
 def rate(stage: Callable[[], object], images: int, rounds: int) -> list[float]:
@@ -41,17 +42,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     recipe = RECIPES["default"]
-    files = [path for path, _ in data.find_images(args.source)][:: 5000 // 64][:64]
+    files = [path for path, _ in folder.find_images(args.source)][:: 5000 // 64][:64]
     contents = [path.read_bytes() for path in files]
-    dataset = data.load(args.source).subset(np.arange(0, 4000, 60))
+    dataset = folder.load(args.source).subset(np.arange(0, 4000, 60))
     batches = Batches(dataset, adjust(recipe, {"images_per_epoch": "64"}))
     batch, labels = batches[0]
     size = len(batch)
 
     keras.config.set_dtype_policy(args.precision)
-    built = network.build(**recipe.network)
-    network.freeze(built, recipe.frozen_blocks)
-    front, tail = network.cut(built, recipe.frozen_blocks)
+    built = vgg19.build(**recipe.network)
+    vgg19.freeze(built, recipe.frozen_blocks)
+    front, tail = vgg19.cut(built, recipe.frozen_blocks)
     for model in (built.classifier, tail):
         compile_network(model, recipe, steps=1000)
     features = compute(front, batch)

@@ -8,18 +8,12 @@ Research demonstration, not a medical device.
     prediction = predict(classifier, open("xray.jpeg", "rb").read())
 """
 
-from .batch import Row, answered_row, refused_row, write_rows
-from .classifier import (
-    LABELS,
-    METHODS,
-    NOTICE,
-    BundleError,
-    Classifier,
-    load_classifier,
-)
-from .image import MAX_BYTES, TOO_LARGE, ImageError
-from .isolated import IsolatedReader
-from .overlay import (
+from .contract import LABELS, METHODS, NOTICE
+from .serving.batch import Row, answered_row, refused_row, write_rows
+from .serving.classifier import BundleError, Classifier, load_classifier
+from .serving.image import MAX_BYTES, TOO_LARGE, ImageError
+from .serving.isolated import IsolatedReader
+from .serving.overlay import (
     COLOUR_MAPS,
     STRENGTH,
     draw_overlay,
@@ -27,7 +21,7 @@ from .overlay import (
     enlarge,
     split_evidence,
 )
-from .prediction import (
+from .serving.prediction import (
     Prediction,
     explain,
     percent,
@@ -35,7 +29,7 @@ from .prediction import (
     predict_batch,
     verdict,
 )
-from .selfcheck import phantoms, selftest
+from .serving.selfcheck import phantoms, selftest
 
 __all__ = [
     "COLOUR_MAPS",

@@ -5,31 +5,32 @@ import sys
 from pathlib import Path
 
 from .arguments import build as parser
-from .classifier import NOTICE, BundleError, load_classifier
-from .selfcheck import selftest
+from .contract import NOTICE
+from .serving.classifier import BundleError, load_classifier
+from .serving.selfcheck import selftest
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
 
 
 def _data(args: argparse.Namespace) -> None:
-    from . import data
+    from .data import folder
 
-    dataset = data.load(args.source)
-    print(data.describe(dataset))
+    dataset = folder.load(args.source)
+    print(folder.describe(dataset))
     if args.arrays:
-        data.save(dataset, args.arrays)
+        folder.save(dataset, args.arrays)
         print(f"arrays written to {args.arrays}")
 
 
 def _download(args: argparse.Namespace) -> None:
-    from . import data
+    from .data import folder
 
-    folder = data.download(args.out)
-    print(f"training images: {folder / 'train'}\ntest images: {folder / 'test'}")
+    root = folder.download(args.out)
+    print(f"training images: {root / 'train'}\ntest images: {root / 'test'}")
 
 
 def _train(args: argparse.Namespace) -> None:
-    from . import train
+    from .training import train
 
     out = train.train(
         args.source,
@@ -55,7 +56,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _average(args: argparse.Namespace) -> None:
-    from . import soup
+    from .training import soup
 
     _say_next(soup.average(args.runs, args.out, args.margin))
 
@@ -65,7 +66,7 @@ def _say_next(run: Path) -> None:
 
 
 def _ablate(args: argparse.Namespace) -> None:
-    from . import ablation, ablation_table
+    from .study import ablation, ablation_table
 
     table = ablation.ablate(
         args.source,
@@ -82,7 +83,7 @@ def _ablate(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from . import evaluate
+    from .evaluation import evaluate
 
     report = evaluate.evaluate(
         args.source,
@@ -102,7 +103,7 @@ def _options(args: argparse.Namespace) -> dict:
 
 
 def _audit(args: argparse.Namespace) -> None:
-    from . import audit
+    from .study import audit
 
     report = audit.audit(**_options(args))
     print(audit.summarise(report))
@@ -110,7 +111,7 @@ def _audit(args: argparse.Namespace) -> None:
 
 
 def _card(args: argparse.Namespace) -> None:
-    from . import card
+    from .study import card
 
     options = _options(args)
     options.pop("out").write_text(card.write_card(**options), encoding="utf-8")
@@ -118,7 +119,7 @@ def _card(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from . import export
+    from .export import export
 
     classifier = export.export(args.run_folder, args.out, args.data)
     fidelity = classifier.facts["int8_against_keras"]
@@ -135,7 +136,7 @@ def _predict(args: argparse.Namespace) -> None:
 
     from tqdm import tqdm
 
-    from . import batch
+    from .serving import batch
 
     files = batch.find_files(args.paths)
     if not files:
@@ -160,7 +161,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 
 def _predict_on_cluster(args: argparse.Namespace, files: list) -> None:
-    from . import cluster
+    from .serving import cluster
 
     if not args.shards or args.csv:
         raise SystemExit("error: --engine ray writes --shards DIR instead of --csv.")
@@ -181,12 +182,13 @@ def _predict_on_cluster(args: argparse.Namespace, files: list) -> None:
 
 
 def _gate(args: argparse.Namespace) -> None:
-    from . import data, gate_fit
+    from .data import folder
+    from .export import gate_fit
 
     measured = gate_fit.refit(
         args.bundle,
-        data.load(args.source),
-        data.load(args.adults) if args.adults else None,
+        folder.load(args.source),
+        folder.load(args.adults) if args.adults else None,
     )
     for name, value in measured.items():
         print(f"{name}: {value}")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .classifier import BUNDLE, METHODS, NOTICE
+from .contract import BUNDLE, METHODS, NOTICE
 
 
 def _setting(text: str) -> tuple[str, str]:

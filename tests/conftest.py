@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pneumonia import load_classifier, phantoms
-from pneumonia.data import load, split
+from pneumonia.data.folder import load, split
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -68,7 +68,9 @@ def held_out(all_xrays):
 @pytest.fixture(scope="session")
 def answers(classifier, held_out):
     """What the shipped graph gives for each of them."""
-    from pneumonia.evaluate import run_all  # a second that most tests need not wait
+    from pneumonia.evaluation.evaluate import (
+        run_all,  # a second that most tests need not wait
+    )
 
     return run_all(classifier, held_out.images, progress=False)
 

@@ -25,8 +25,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from dicoms import SYNTAXES, make, shipped  # noqa: E402
 from test_image import encode  # noqa: E402
 
-from pneumonia import IsolatedReader, phantom  # noqa: E402
-from pneumonia.image import DISPLAY_SIDE, ImageError, read_picture  # noqa: E402
+from pneumonia import IsolatedReader  # noqa: E402
+from pneumonia.data import phantom  # noqa: E402
+from pneumonia.serving.image import DISPLAY_SIDE, ImageError, read_picture  # noqa: E402
 
 SLOW_SECONDS = 2.0
 """Processor time from which a file is reported."""

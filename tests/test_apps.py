@@ -20,8 +20,9 @@ from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
 import flask_app
-from pneumonia import MAX_BYTES, NOTICE, others, phantoms, predict
-from pneumonia.image import read_picture
+from pneumonia import MAX_BYTES, NOTICE, phantoms, predict
+from pneumonia.export import not_chests
+from pneumonia.serving.image import read_picture
 from web import door
 
 ROOT = Path(__file__).parent.parent
@@ -155,7 +156,7 @@ def test_gradio_refuses_bad_files_with_the_same_sentence(gradio, web, kind, tmp_
 
 def test_gradio_refuses_what_is_no_chest_and_answers_anyway(gradio, tmp_path):
     path = tmp_path / "x.png"
-    text = others.KINDS["text"](np.random.default_rng(5))
+    text = not_chests.KINDS["text"](np.random.default_rng(5))
     Image.fromarray(text).save(path)
     picture = gradio_client.handle_file(path)
     with pytest.raises(gradio_client.exceptions.AppError, match="does not look like"):

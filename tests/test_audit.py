@@ -9,26 +9,19 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
-from pneumonia import (
-    covering,
-    data,
-    graph,
-    interventions,
-    mapcheck,
-    network,
-    regions,
-    shortcuts,
-)
 from pneumonia.__main__ import main
-from pneumonia.card_words import map_verdict
-from pneumonia.classifier import METHODS
-from pneumonia.phantom import draw
+from pneumonia.contract import METHODS
+from pneumonia.data import folder, regions
+from pneumonia.data.phantom import draw
+from pneumonia.network import graph, vgg19
+from pneumonia.study import covering, interventions, mapcheck, shortcuts
+from pneumonia.study.card_words import map_verdict
 
 EVEN = {"least": 0.3, "most": 0.7}
 """Where the AUROC of guessing lies for the numbers of images drawn here."""
 
 
-def noise(count: int = 120) -> data.Dataset:
+def noise(count: int = 120) -> folder.Dataset:
     """Images of noise, two for each patient, every second patient with pneumonia."""
     rng = np.random.default_rng(0)
     patients = np.arange(count) // 2
@@ -37,10 +30,10 @@ def noise(count: int = 120) -> data.Dataset:
     names = [kind.format(p) for kind, p in zip(kinds, patients, strict=True)]
     groups = patients.astype(str)
     images = rng.integers(60, 190, (count, 128, 128, 1)).astype(np.uint8)
-    return data.Dataset(images, labels, np.array(names), groups, groups)
+    return folder.Dataset(images, labels, np.array(names), groups, groups)
 
 
-def found(dataset: data.Dataset, *names: str) -> dict[str, float]:
+def found(dataset: folder.Dataset, *names: str) -> dict[str, float]:
     measured = {}
     for name in names:
         features = shortcuts.FEATURES[name][1](dataset.images)
@@ -64,7 +57,7 @@ def test_name_families_are_told_apart_where_there_are_two():
         sick & odd, np.char.replace(dataset.names, "virus", "bacteria"), dataset.names
     )
     dataset.images[sick & odd] = 80
-    dataset = data.Dataset(
+    dataset = folder.Dataset(
         *(dataset.images, dataset.labels, names, dataset.patients, dataset.groups)
     )
     rows = [r for r in shortcuts.from_pixels(dataset) if r["task"].startswith("bact")]
@@ -105,7 +98,7 @@ def test_brightness_and_sharpness_are_told_apart():
     assert EVEN["least"] < measured["sharpness"] < EVEN["most"]
     smooth = np.repeat(np.repeat(blurred.images[:, ::2, ::2], 2, axis=1), 2, axis=2)
     sick = (blurred.labels == 1)[:, None, None, None]
-    blurred = data.Dataset(
+    blurred = folder.Dataset(
         np.where(sick, smooth, blurred.images),
         *(blurred.labels, blurred.names, blurred.patients, blurred.groups),
     )
@@ -220,7 +213,7 @@ class Corner:
         return np.stack([1 - p, p], axis=1)
 
 
-def corner_data() -> data.Dataset:
+def corner_data() -> folder.Dataset:
     dataset = noise(40)
     dataset.images[dataset.labels == 0, :24, :24] = 50
     return dataset
@@ -271,7 +264,7 @@ class Texture(Corner):
 PLACES = (0, 0), (0, 96), (96, 96), (96, 0)  # the opposite one is two further on
 
 
-def textured() -> data.Dataset:
+def textured() -> folder.Dataset:
     dataset = noise(60)
     dataset.images[:] = 100
     rng = np.random.default_rng(0)
@@ -324,10 +317,10 @@ def test_rank_correlations_are_spearmans():
 @pytest.fixture(scope="module")
 def untrained():
     keras.utils.set_random_seed(3)
-    built = network.build(None)
+    built = vgg19.build(None)
     images = np.stack([draw(number, size=128) for number in range(6)])[..., None]
-    network.condition(built, data.as_input(images))
-    return built, data.as_input(images)
+    vgg19.condition(built, folder.as_input(images))
+    return built, folder.as_input(images)
 
 
 def test_random_head_is_the_same_network_in_logits_and_maps(untrained):
@@ -357,13 +350,13 @@ def test_random_head_is_the_same_network_in_logits_and_maps(untrained):
 
 
 def test_halves_of_a_graph_make_the_whole(classifier):
-    from pneumonia.audit import load_graph
+    from pneumonia.study.audit import load_graph
 
     model = load_graph()
     images = np.stack([draw(number, size=128) for number in range(2)])[..., None]
     features, head = mapcheck.split_graph(model)
-    logits, maps, _, evidence = classifier.run(data.as_input(images))
-    (feature_map,) = mapcheck._run(features, data.as_input(images))
+    logits, maps, _, evidence = classifier.run(folder.as_input(images))
+    (feature_map,) = mapcheck._run(features, folder.as_input(images))
     again = mapcheck._run(head, feature_map)
     for one, other in zip(again, (logits, maps, evidence), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
@@ -373,7 +366,7 @@ def test_halves_of_a_graph_make_the_whole(classifier):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_of_a_random_head_fall_apart(classifier, monkeypatch, method):
-    from pneumonia.audit import load_graph
+    from pneumonia.study.audit import load_graph
 
     images = np.stack([draw(number, size=128) for number in range(12)])[..., None]
     measured = mapcheck.randomised_heads(classifier, load_graph(), images, method)
@@ -400,7 +393,7 @@ def drawings(tmp_path_factory):
 
 
 def test_command_writes_report_and_figures(drawings, tmp_path, capsys):
-    from pneumonia.classifier import BUNDLE
+    from pneumonia.contract import BUNDLE
 
     out = tmp_path / "audit"
     main(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pneumonia.__main__ import main
-from pneumonia.card import METRICS, write_card
-from pneumonia.card_steps import COLUMNS
-from pneumonia.classifier import BUNDLE, NOTICE
+from pneumonia.contract import BUNDLE, NOTICE
+from pneumonia.study.card import METRICS, write_card
+from pneumonia.study.card_steps import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 FACTS = json.loads((BUNDLE / "bundle.json").read_text())

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,10 +19,8 @@ from pneumonia import (
     Prediction,
     encode_png,
     enlarge,
-    evaluate,
     explain,
     load_classifier,
-    others,
     phantoms,
     predict,
     selftest,
@@ -31,10 +28,12 @@ from pneumonia import (
     verdict,
 )
 from pneumonia.__main__ import main
-from pneumonia.classifier import softmax
+from pneumonia.contract import BUNDLE
+from pneumonia.export import not_chests
+from pneumonia.serving.classifier import softmax
 from web.answer import describe
 
-SHIPPED = Path(evaluate.__file__).parent / "bundle"
+SHIPPED = BUNDLE
 
 
 def test_an_answer_leaves_no_file_behind(tmp_path):
@@ -167,7 +166,7 @@ def test_a_changed_bundle_stops_with_the_command_that_mends_it(
 
 
 def test_command_line_refuses_and_answers_anyway(tmp_path, capsys):
-    text = others.KINDS["text"](np.random.default_rng(5))
+    text = not_chests.KINDS["text"](np.random.default_rng(5))
     (tmp_path / "page.png").write_bytes(encode_png(text))
     main(["predict", str(tmp_path)])
     assert ",refused,,,,not_chest_xray" in capsys.readouterr().out

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pneumonia import cluster, phantoms
+from pneumonia import phantoms
 from pneumonia.__main__ import main
-from pneumonia.batch import find_files
+from pneumonia.serving import cluster
+from pneumonia.serving.batch import find_files
 
 FILES = 48
 

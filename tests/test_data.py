@@ -8,10 +8,10 @@ import pytest
 from dicoms import make as make_dicom
 from PIL import Image
 
-from pneumonia import data
-from pneumonia.image import read_image, to_input
-from pneumonia.patients import link_duplicates, patient_of, validation_mask
-from pneumonia.phantom import draw
+from pneumonia.data import folder as data
+from pneumonia.data.patients import link_duplicates, patient_of, validation_mask
+from pneumonia.data.phantom import draw
+from pneumonia.serving.image import read_image, to_input
 
 
 def write(path, seed: int) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumonia.phantom import draw
-from pneumonia.runs import read_history
+from pneumonia.data.phantom import draw
+from pneumonia.training.runs import read_history
 
 ROOT = Path(__file__).parent.parent
 TWO = {

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from test_image import GREY
 
 from pneumonia import ImageError
-from pneumonia.image import read_picture
-from pneumonia.isolated import read_anywhere
+from pneumonia.serving.image import read_picture
+from pneumonia.serving.isolated import read_anywhere
 
 LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax

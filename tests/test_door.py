@@ -25,7 +25,7 @@ import pytest
 
 import flask_app
 from pneumonia import ImageError, phantoms, predict
-from pneumonia.image import read_picture
+from pneumonia.serving.image import read_picture
 from web import asgi, door, server, uploads
 
 KEY = door.Credentials("ann", "säcret")

@@ -4,7 +4,6 @@ import io
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,20 +15,20 @@ from pneumonia import (
     BundleError,
     ImageError,
     explain,
-    gate_fit,
     load_classifier,
-    others,
-    phantom,
     phantoms,
     predict,
 )
-from pneumonia import gate as gates
 from pneumonia.__main__ import main
-from pneumonia.data import Dataset, save
-from pneumonia.image import Picture, read_picture, to_input
-from pneumonia.patients import validation_mask
+from pneumonia.contract import BUNDLE
+from pneumonia.data import phantom
+from pneumonia.data.folder import Dataset, save
+from pneumonia.data.patients import validation_mask
+from pneumonia.export import gate_fit, not_chests
+from pneumonia.serving import gate as gates
+from pneumonia.serving.image import Picture, read_picture, to_input
 
-SHIPPED = Path(gates.__file__).parent / "bundle"
+SHIPPED = BUNDLE
 
 
 def dataset(images: list[np.ndarray]) -> Dataset:
@@ -96,10 +95,10 @@ def test_chests_come_in_and_changed_ones_are_named(judge):
         assert "outside_population" in judge(adult(seed))
 
 
-@pytest.mark.parametrize("kind", others.KINDS)
+@pytest.mark.parametrize("kind", not_chests.KINDS)
 def test_other_things_are_refused(judge, kind):
     rng = np.random.default_rng(99)
-    codes = [judge(others.KINDS[kind](rng)) for _ in range(10)]
+    codes = [judge(not_chests.KINDS[kind](rng)) for _ in range(10)]
     assert sum(bool(set(found) & gates.REFUSALS.keys()) for found in codes) >= 9
 
 
@@ -163,7 +162,7 @@ def coloured() -> bytes:
 
 
 def other() -> bytes:
-    return encode(others.KINDS["text"](np.random.default_rng(5)))
+    return encode(not_chests.KINDS["text"](np.random.default_rng(5)))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,7 @@ def test_the_shipped_gate_knows_drawings_from_chests(classifier):
     for path in phantoms():
         found = predict(classifier, path.read_bytes()).warnings
         assert set(found) <= {"empty_heat_map"}
-    pictures, _ = others.draw(40, seed=77)
+    pictures, _ = not_chests.draw(40, seed=77)
     refused = 0
     for picture in pictures:
         inputs = to_input(picture)

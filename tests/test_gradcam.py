@@ -4,19 +4,19 @@ import keras
 import numpy as np
 import pytest
 
-from pneumonia import gradcam, graph, network
-from pneumonia.image import to_input
-from pneumonia.phantom import draw
+from pneumonia.data.phantom import draw
+from pneumonia.network import graph, heatmaps, vgg19
+from pneumonia.serving.image import to_input
 
 
 @pytest.fixture(scope="module", params=["one hidden layer", "two hidden layers"])
 def some_network(request):
     keras.utils.set_random_seed(3)
     units = (32,) if request.param.startswith("one") else (32, 16)
-    built = network.build(hidden_units=units)
+    built = vgg19.build(hidden_units=units)
     images = inputs()
-    network.freeze(built, 0)
-    network.condition(built, images)  # so that maps are not all zero
+    vgg19.freeze(built, 0)
+    vgg19.condition(built, images)  # so that maps are not all zero
     return built
 
 
@@ -29,7 +29,7 @@ def test_maps_equal_automatic_differentiation(some_network):
     import tensorflow as tf
 
     feature_map = tf.convert_to_tensor(some_network.features(inputs()))
-    _, maps, _ = gradcam.explain(some_network, inputs())
+    _, maps, _ = heatmaps.explain(some_network, inputs())
     for label in range(2):
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
@@ -46,7 +46,7 @@ def test_evidence_equals_automatic_differentiation(some_network):
     import tensorflow as tf
 
     feature_map = tf.convert_to_tensor(some_network.features(inputs()))
-    logits, _, evidence = gradcam.explain(some_network, inputs())
+    logits, _, evidence = heatmaps.explain(some_network, inputs())
     with tf.GradientTape() as tape:
         tape.watch(feature_map)
         both = some_network.head(feature_map, training=False)
@@ -59,11 +59,11 @@ def test_evidence_equals_automatic_differentiation(some_network):
 
 def test_evidence_adds_up_to_the_answer(some_network):
     """Without biases a ReLU network is linear where it stands."""
-    biases = [layer.bias for layer in gradcam.dense_layers(some_network.head)]
+    biases = [layer.bias for layer in heatmaps.dense_layers(some_network.head)]
     before = [keras.ops.convert_to_numpy(bias) for bias in biases]
     for bias in biases:
         bias.assign(0 * bias)
-    logits, _, evidence = gradcam.explain(some_network, inputs())
+    logits, _, evidence = heatmaps.explain(some_network, inputs())
     for bias, values in zip(biases, before, strict=True):
         bias.assign(values)
     difference = logits[:, 1] - logits[:, 0]
@@ -72,7 +72,7 @@ def test_evidence_adds_up_to_the_answer(some_network):
 
 
 def test_graph_equals_keras(some_network):
-    logits, maps, evidence = gradcam.explain(some_network, inputs())
+    logits, maps, evidence = heatmaps.explain(some_network, inputs())
     model = graph.build_graph(some_network)
     found = graph.run_graph(model, inputs())
     graph_logits, graph_maps, embedding, graph_evidence = found
@@ -87,10 +87,12 @@ def test_graph_equals_keras(some_network):
 
 def test_map_is_zero_where_nothing_speaks_for_the_label(some_network):
     feature_map = np.zeros((1, 8, 8, 512), np.float32)
-    maps = keras.ops.convert_to_numpy(gradcam.heat_maps(feature_map, some_network.head))
+    maps = keras.ops.convert_to_numpy(
+        heatmaps.heat_maps(feature_map, some_network.head)
+    )
     assert maps.shape == (1, 2, 8, 8)
     assert not maps.any()
-    added = gradcam.evidence(feature_map, some_network.head)
+    added = heatmaps.evidence(feature_map, some_network.head)
     assert not keras.ops.convert_to_numpy(added).any()
 
 
@@ -100,7 +102,7 @@ def test_equal_maxima_share_what_their_cell_adds(some_network):
     tied = feature_map.copy()
     tied[:, 2:4, 6:] = tied[:, 2:4, 6:].max(axis=(1, 2), keepdims=True)
     apart, shared = (
-        keras.ops.convert_to_numpy(gradcam.evidence(found, some_network.head))[0]
+        keras.ops.convert_to_numpy(heatmaps.evidence(found, some_network.head))[0]
         for found in (feature_map, tied)
     )
     cell = shared[2:4, 6:]

@@ -9,142 +9,108 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pneumonia"
-SERVING = {
-    *{"__init__", "batch", "classifier", "cluster", "dicom", "gate", "image"},
-    *{"isolated", "overlay", "prediction", "selfcheck"},
-}
+LOWER = {"contract", "serving"}
 MAY_IMPORT = {
-    "__init__": {
-        *{"batch", "classifier", "image", "isolated", "overlay", "prediction"},
-        "selfcheck",
-    },
-    "dicom": set(),
-    "image": {"dicom"},
-    "isolated": {"image"},
-    "overlay": set(),
-    "gate": {"image"},
-    "classifier": {"gate", "image"},
-    "prediction": {"classifier", "gate", "image", "isolated", "overlay"},
-    "selfcheck": {"classifier", "prediction"},
-    "batch": {"classifier", "image", "overlay", "prediction"},
-    "cluster": {"batch", "classifier"},
-    "phantom": set(),
-    "augment": {"tones"},
-    "patients": set(),
-    "others": {"image"},
-    "rules": {"gate"},
-    "gate_fit": {
-        *{"classifier", "data", "gate", "image", "others", "patients", "phantom"},
-        "rules",
-    },
-    "recipe": {"augment", "margin"},
-    "margin": {"image"},
-    "preprocess": {"margin"},
-    "network": {"classifier", "image", "preprocess"},
-    "gradcam": {"margin", "network"},
-    "graph": {*{"classifier", "gradcam", "image", "margin", "network"}, "preprocess"},
-    "int8": set(),
-    "calibrate": {"classifier"},
-    "metrics": {"classifier"},
-    "plots": {"classifier", "metrics"},
-    "stress": set(),
-    "groups": {"data"},
-    "balance": {"shortcuts"},
-    "cache": {"data", "sampling"},
-    "data": {"classifier", "image", "patients"},
-    "sampling": {"augment", "classifier", "data", "recipe"},
-    "callbacks": {"recipe"},
-    "styles": {"network"},
-    "tones": set(),
-    "train": {
-        *{
-            "balance",
-            "cache",
-            "callbacks",
-            "classifier",
-            "data",
-            "devices",
-            "groups",
-            "network",
-            "recipe",
-        },
-        *{"runs", "sampling", "starting", "stress", "styles"},
-    },
-    "starting": {"data", "network", "recipe", "runs", "sampling"},
-    "devices": set(),
-    "runs": set(),
-    "evaluate": {
-        *{"calibrate", "classifier", "data", "groups", "metrics", "network", "plots"},
-        *{"patients", "stress"},
-    },
-    "steps": {"augment", "groups"},
-    "soup": {"margin", "network", "runs"},
-    "ablation": {
-        *{"ablation_table", "balance", "calibrate", "classifier", "data", "groups"},
-        *{"metrics", "network", "patients", "soup", "steps", "stress", "train"},
-    },
-    "ablation_table": {"steps", "stress"},
-    "regions": set(),
-    "shortcuts": {"classifier", "data", "metrics", "regions"},
-    "interventions": {"classifier", "data", "evaluate", "metrics", "regions"},
-    "mapcheck": {
-        *{"classifier", "data", "evaluate", "graph", "metrics", "overlay", "regions"},
-    },
-    "covering": {"classifier", "data", "evaluate", "mapcheck", "metrics", "overlay"},
-    "audit": {
-        *{"classifier", "covering", "data", "interventions", "mapcheck", "regions"},
-        "shortcuts",
-    },
-    "export": {
-        *{"calibrate", "classifier", "data", "gradcam", "graph", "image", "int8"},
-        *{"metrics", "network", "prediction", "selfcheck", "stress"},
-    },
-    "card_words": set(),
-    "card_bundle": {"card_words", "classifier"},
-    "card_findings": {"card_words", "classifier"},
-    "card_audit": {"card_words", "classifier"},
-    "card_steps": {"card_words"},
-    "card": {
-        *{"card_audit", "card_bundle", "card_findings", "card_steps", "card_words"},
-        "classifier",
-    },
-    "arguments": {"classifier"},
-    "__main__": {
-        "ablation",
-        "ablation_table",
-        "arguments",
-        *{"audit", "batch", "card", "classifier", "cluster", "data", "evaluate"},
-        "export",
-        *{"gate_fit", "selfcheck", "soup", "train"},
-    },
+    "contract": set(),
+    "serving": {"contract"},
+    "data": LOWER,
+    "network": LOWER,
+    "training": LOWER | {"data", "network"},
+    "evaluation": LOWER | {"data", "network"},
+    "export": LOWER | {"data", "network", "evaluation"},
+    "study": LOWER | {"data", "network", "training", "evaluation"},
 }
+"""Which rooms a room may import from, besides itself."""
+
+OPEN = {
+    "__init__": LOWER,
+    "arguments": {"contract", "training"},
+    "__main__": {"arguments", *MAY_IMPORT},
+}
+"""The same for the files that stand beside the rooms."""
+
+LIGHT = {"contract", "serving", "__init__", "arguments"}
+HEAVY = {
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "onnx",
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
-    """Return what a file imports of the package, and of everything else."""
-    ours, others = set(), set()
+    """Return the rooms that a file imports from, and the packages that are not ours.
+
+    Imports inside of functions count. A relative import is followed from where the file
+    stands: `..data` in `training/train.py` is the room `data`.
+    """
+    here = ["pneumonia", *path.relative_to(PACKAGE).parent.parts]
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            others |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            names = [node.module] if node.module else [a.name for a in node.names]
-            ours |= set(names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            others.add(node.module)
-    return ours, {name.partition(".")[0] for name in others}
+            start = here[: len(here) - node.level + 1] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            # of `from . import x` and `from .. import x` it is x that is imported
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    ours = {name.split(".")[1] for name in found if name.startswith("pneumonia.")}
+    others = {name.partition(".")[0] for name in found} - {"pneumonia"}
+    return ours, others
 
 
-def test_every_module_has_its_rule():
-    assert {path.stem for path in PACKAGE.glob("*.py")} == MAY_IMPORT.keys()
+def test_every_room_has_its_rule():
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    beside = {path.stem for path in PACKAGE.glob("*.py")}
+    assert rooms | beside == MAY_IMPORT.keys() | OPEN.keys()
 
 
-@pytest.mark.parametrize("module", MAY_IMPORT)
-def test_module_imports_only_what_it_may(module):
-    ours, others = imports(PACKAGE / f"{module}.py")
-    assert ours <= MAY_IMPORT[module]
-    assert not others & {"flask", "gradio", "pneumonia"}
-    if module in SERVING:
-        assert not others & {"keras", "tensorflow", "matplotlib", "scipy", "sklearn"}
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_room_imports_only_from_where_it_may(path):
+    ours, others = imports(path)
+    room = name_of(path).partition("/")[0]
+    allowed = MAY_IMPORT.get(room, set()) | OPEN.get(room, set())
+    assert ours - {room} <= allowed
+    assert not others & {"flask", "gradio", "web"}
+    if room in LIGHT:
+        assert not others & HEAVY
+
+
+def test_the_rule_sees_through_relative_imports(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    (tmp_path / "serving").mkdir()
+    path = tmp_path / "serving" / "evil.py"
+    for line, room in (
+        ("from ..training.train import train", "training"),
+        ("from .. import study", "study"),
+        ("from . import image", "serving"),
+        ("from pneumonia.data import folder", "data"),
+        ("import pneumonia.export.int8", "export"),
+        ("def f():\n    from ..network import vgg19", "network"),
+    ):
+        path.write_text(line)
+        assert imports(path) == ({room}, set()), line
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_init_of_a_room_is_a_docstring(room):
+    path = PACKAGE / room / "__init__.py"
+    if path.parent.is_dir():
+        code = [n for n in ast.parse(path.read_text()).body if not _is_text(n)]
+        assert len(code) == (1 if room == "network" else 0)  # it hands on `load`
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 APPS = [*ROOT.glob("*.py"), *(ROOT / "web").glob("*.py")]
@@ -182,7 +148,7 @@ def test_answering_loads_no_training_framework(phantom_bytes, tmp_path):
 
 
 def test_files_stay_small():
-    for path in [*PACKAGE.glob("*.py"), *APPS]:
+    for path in [*MODULES, *APPS]:
         assert len(path.read_text().splitlines()) <= 320, path.name
 
 
@@ -190,7 +156,8 @@ def test_shipped_phantoms_are_what_the_code_draws():
     import numpy as np
     from PIL import Image
 
-    from pneumonia import phantom, phantoms
+    from pneumonia import phantoms
+    from pneumonia.data import phantom
 
     assert {path.name for path in phantoms()} == phantom.SHIPPED.keys()
     for path in phantoms():

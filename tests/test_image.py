@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 
 from pneumonia import ImageError
-from pneumonia.image import (
+from pneumonia.data.phantom import draw
+from pneumonia.serving.image import (
     DISPLAY_SIDE,
     MAX_BYTES,
     read_image,
     read_picture,
     to_input,
 )
-from pneumonia.overlay import draw_overlay, encode_png, enlarge
-from pneumonia.phantom import draw
+from pneumonia.serving.overlay import draw_overlay, encode_png, enlarge
 
 GREY = draw(1, size=256)[:, :200]  # upright, so that a rotation shows
 

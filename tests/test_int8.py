@@ -5,9 +5,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pneumonia import int8
-from pneumonia.classifier import BUNDLE
-from pneumonia.graph import run_graph
+from pneumonia.contract import BUNDLE
+from pneumonia.export import int8
+from pneumonia.network.graph import run_graph
 
 SIZE = 16
 

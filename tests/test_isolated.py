@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from test_image import BAD, GREY, encode
 
-from pneumonia import ImageError, isolated
-from pneumonia.image import read_picture
+from pneumonia import ImageError
+from pneumonia.serving import isolated
+from pneumonia.serving.image import read_picture
 
 PICTURE = encode(GREY)
 EVIL = """
 def evil(data):
     import ctypes, os, time
-    from pneumonia.image import read_picture
+    from pneumonia.serving.image import read_picture
     if data == b"crash":
         ctypes.string_at(0)
     if data == b"loop":
@@ -48,7 +49,7 @@ def reader():
 
 @pytest.fixture
 def evil(monkeypatch):
-    limited = "import pneumonia.isolated as i\ni.CPU_SECONDS = 1\n"
+    limited = "import pneumonia.serving.isolated as i\ni.CPU_SECONDS = 1\n"
     served = isolated._START.replace("serve()", f"{limited}{EVIL}\nserve(evil)")
     monkeypatch.setattr(isolated, "_START", served)
     reader = isolated.IsolatedReader(workers=1)

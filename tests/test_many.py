@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from pneumonia import ImageError, phantoms
-from pneumonia.image import MAX_BYTES, read_picture
+from pneumonia.serving.image import MAX_BYTES, read_picture
 from web import many, words
 
 PICTURE = phantoms()[0].read_bytes()

@@ -4,13 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from pneumonia import gradcam, graph, network
-from pneumonia.image import IMAGE_SIZE, to_input
-from pneumonia.margin import enlarging, placing
-from pneumonia.phantom import draw
-from pneumonia.recipe import RECIPES, RecipeError, adjust
-from pneumonia.runs import RunError
-from pneumonia.soup import average
+from pneumonia.contract import IMAGE_SIZE
+from pneumonia.data.phantom import draw
+from pneumonia.network import graph, heatmaps, vgg19
+from pneumonia.network.framing import enlarging, placing
+from pneumonia.serving.image import to_input
+from pneumonia.training.recipe import RECIPES, RecipeError, adjust
+from pneumonia.training.runs import RunError
+from pneumonia.training.soup import average
 
 MARGIN = 5
 
@@ -19,10 +20,10 @@ MARGIN = 5
 def pair():
     """The same weights, shown the whole image and its inside alone."""
     keras.utils.set_random_seed(3)
-    whole = network.build(hidden_units=(32, 16))
-    network.freeze(whole, 0)
-    network.condition(whole, inputs())
-    inside = network.build(hidden_units=(32, 16), margin=MARGIN)
+    whole = vgg19.build(hidden_units=(32, 16))
+    vgg19.freeze(whole, 0)
+    vgg19.condition(whole, inputs())
+    inside = vgg19.build(hidden_units=(32, 16), margin=MARGIN)
     inside.classifier.set_weights(whole.classifier.get_weights())
     return whole, inside
 
@@ -65,11 +66,11 @@ def test_placing_keeps_the_sum_and_the_place():
 def test_the_answer_is_that_of_the_inside(pair):
     whole, inside = pair
     images = inputs()
-    logits, _, _ = gradcam.explain(inside, images)
+    logits, _, _ = heatmaps.explain(inside, images)
     matrix = enlarging(MARGIN)
     cut = (matrix @ images[..., 0] @ matrix.T)[..., None]
-    expected, _, _ = gradcam.explain(whole, cut)
-    assert np.abs(expected - gradcam.explain(whole, images)[0]).max() > 1e-3
+    expected, _, _ = heatmaps.explain(whole, cut)
+    assert np.abs(expected - heatmaps.explain(whole, images)[0]).max() > 1e-3
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
@@ -87,7 +88,7 @@ def test_what_stands_in_the_margin_changes_nothing(pair):
 
 
 def test_graph_equals_keras_with_a_margin(pair):
-    logits, maps, evidence = gradcam.explain(pair[1], inputs())
+    logits, maps, evidence = heatmaps.explain(pair[1], inputs())
     found = graph.run_graph(graph.build_graph(pair[1]), inputs())
     np.testing.assert_allclose(found[0], logits, atol=1e-4)
     np.testing.assert_allclose(found[1], maps, atol=1e-3)
@@ -99,7 +100,7 @@ def test_maps_are_of_the_whole_image(pair):
     inside = pair[1]
     feature_map = inside.features(inputs())
     coarse, placed = (
-        keras.ops.convert_to_numpy(gradcam.evidence(feature_map, inside.head, margin))
+        keras.ops.convert_to_numpy(heatmaps.evidence(feature_map, inside.head, margin))
         for margin in (0, MARGIN)
     )
     sums = coarse.sum(axis=(1, 2))

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pneumonia.calibrate import (
+from pneumonia.evaluation.calibrate import (
     choose_threshold,
     choose_uncertain_band,
     fit_temperature,
     measure_band,
     threshold_at_sensitivity,
 )
-from pneumonia.classifier import softmax
-from pneumonia.metrics import METRICS, confusion_counts, measure
+from pneumonia.evaluation.metrics import METRICS, confusion_counts, measure
+from pneumonia.serving.classifier import softmax
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 1])
 P = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9, 0.95])

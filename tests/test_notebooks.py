@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-from pneumonia.phantom import draw
+from pneumonia.data.phantom import draw
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -88,7 +88,7 @@ def test_from_a_folder_to_a_bundle(drawings, tmp_path):
         "BACKBONE, FULL = None, False\n"
         "SMALL = {'epochs': '1', 'images_per_epoch': '16', 'stress_views': '1'}\n"
         # takes minutes, and test_int8.py tests it
-        "from pneumonia import int8\n"
+        "from pneumonia.export import int8\n"
         "int8.round_weights = lambda *_: None\n",
     )
     printed = execute(notebook, tmp_path)

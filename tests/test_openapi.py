@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 import flask_app
 from pneumonia import phantoms
-from pneumonia.image import read_picture
+from pneumonia.serving.image import read_picture
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pneumonia import ImageError, Prediction, phantoms, predict, predict_batch
-from pneumonia.batch import FILES_A_RUN, answer_files, find_files
+from pneumonia.serving.batch import FILES_A_RUN, answer_files, find_files
 
 BAD = b"no picture"
 

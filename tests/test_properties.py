@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pneumonia import LABELS, predict
-from pneumonia.image import read_image, read_picture
+from pneumonia.serving.image import read_image, read_picture
 
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000")
 TURNS = {  # EXIF orientation: what brings it upright again

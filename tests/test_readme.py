@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pneumonia import LABELS, gate
-from pneumonia.classifier import BUNDLE
+from pneumonia import LABELS
+from pneumonia.contract import BUNDLE
+from pneumonia.serving import gate
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

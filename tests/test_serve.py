@@ -24,8 +24,8 @@ from mcp.client.streamable_http import streamablehttp_client
 
 import demo
 from pneumonia import phantoms, predict, verdict
-from pneumonia.classifier import BUNDLE
-from pneumonia.image import read_picture
+from pneumonia.contract import BUNDLE
+from pneumonia.serving.image import read_picture
 from web import ready, space, start, tab_meaning
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +53,7 @@ def test_one_command_serves_either_app(arguments, expected, tmp_path):
     assert expected in re.sub(r"\s+", " ", done.stdout + done.stderr)
 
 
-@pytest.mark.parametrize("command", ["demo.py", "flask_app.py", "-m web.serve"])
+@pytest.mark.parametrize("command", ["demo.py", "flask_app.py", "serve.py"])
 def test_a_bundle_that_is_not_there_is_said(command, tmp_path):
     wanted = ["--bundle", str(tmp_path / "none"), "--port", "0"]
     done = subprocess.run(

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumonia.classifier import BUNDLE
-from pneumonia.phantom import draw
+from pneumonia.contract import BUNDLE
+from pneumonia.data.phantom import draw
 
 ROOT = Path(__file__).parent.parent
 MULTIPLE = 3
@@ -67,7 +67,7 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "web.serve", "--port", str(port), "--bundle", mine],
+        [sys.executable, "serve.py", "--port", str(port), "--bundle", mine],
         cwd=ROOT,
     )
     address = f"http://127.0.0.1:{port}"
@@ -100,7 +100,7 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
 
 def test_production_server_lets_strangers_in_only_when_told():
     done = subprocess.run(
-        [sys.executable, "-m", "web.serve", "--host", "0.0.0.0"],
+        [sys.executable, "serve.py", "--host", "0.0.0.0"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pneumonia import ablation, ablation_table, balance, groups, steps, stress
-from pneumonia.augment import DEFAULT
-from pneumonia.data import Dataset
-from pneumonia.phantom import draw
-from pneumonia.recipe import RECIPES, adjust
-from pneumonia.runs import RunError
+from pneumonia.data import groups, stress
+from pneumonia.data.folder import Dataset
+from pneumonia.data.phantom import draw
+from pneumonia.study import ablation, ablation_rows, ablation_table
+from pneumonia.training import balance
+from pneumonia.training.augment import DEFAULT
+from pneumonia.training.recipe import RECIPES, adjust
+from pneumonia.training.runs import RunError
 
 LABELS = np.arange(16) % 2
 
@@ -118,11 +120,13 @@ def test_overlap_weights_leave_the_thumbnail_at_chance():
 
 
 def test_rows_of_the_ablation_are_recipes():
-    for row in steps.ALL.values():
+    for row in ablation_rows.ALL.values():
         changed = adjust(RECIPES[row.recipe], row.settings)
         assert (changed != RECIPES[row.recipe]) == bool(row.settings)
-        assert set(row.mean_of) <= steps.ROWS.keys()
-    assert len({str(row) for row in steps.ALL.values()}) == len(steps.ALL)
+        assert set(row.mean_of) <= ablation_rows.ROWS.keys()
+    assert len({str(row) for row in ablation_rows.ALL.values()}) == len(
+        ablation_rows.ALL
+    )
 
 
 def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
@@ -136,9 +140,11 @@ def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ablation.train, "train", train_one)
     monkeypatch.setattr(ablation, "measure_run", lambda *_: measured(0.9))
-    monkeypatch.setattr(ablation.data, "load", lambda _: None)
-    monkeypatch.setattr(ablation.data, "split", lambda _: (None, None))
-    monkeypatch.setitem(steps.ALL, "after", steps.Row("", start="mixup"))
+    monkeypatch.setattr(ablation.folder, "load", lambda _: None)
+    monkeypatch.setattr(ablation.folder, "split", lambda _: (None, None))
+    monkeypatch.setitem(
+        ablation_rows.ALL, "after", ablation_rows.Row("", start="mixup")
+    )
     given = {"adults": "adults", "rows": ["mixup", "after"], "seeds": (0, 1)}
     for _ in range(2):  # the second time nothing is left to do
         table = ablation.ablate("data", tmp_path, **given)

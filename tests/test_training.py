@@ -9,28 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumonia import (
-    BundleError,
-    augment,
-    export,
-    gradcam,
-    int8,
-    load_classifier,
-    network,
-    predict,
-    preprocess,
-    selftest,
-    stress,
-    styles,
-    tones,
-)
+from pneumonia import BundleError, load_classifier, predict, selftest
 from pneumonia.__main__ import main
-from pneumonia.cache import CachedBatches
-from pneumonia.data import load, split
-from pneumonia.phantom import draw
-from pneumonia.recipe import RECIPES, RecipeError, adjust
-from pneumonia.sampling import Batches
-from pneumonia.starting import like_its_start
+from pneumonia.data import stress
+from pneumonia.data.folder import load, split
+from pneumonia.data.phantom import draw
+from pneumonia.export import export, int8
+from pneumonia.network import heatmaps, layers, vgg19
+from pneumonia.training import augment, styles, tones
+from pneumonia.training.cache import CachedBatches
+from pneumonia.training.recipe import RECIPES, RecipeError, adjust
+from pneumonia.training.sampling import Batches
+from pneumonia.training.starting import like_its_start
 
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
@@ -91,9 +81,7 @@ def test_stopped_and_resumed_training_ends_where_it_would_have(
         main([*command, "--epochs", "2"])
     main(["train", str(drawings), "--out", str(out), "--epochs", "2", "--resume"])
     assert (out / "history.csv").read_text() == (run / "history.csv").read_text()
-    one, other = (
-        network.load(folder).classifier.get_weights() for folder in (run, out)
-    )
+    one, other = (vgg19.load(folder).classifier.get_weights() for folder in (run, out))
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
@@ -117,24 +105,24 @@ def test_seed_recipe_trains_the_head_alone(drawings, tmp_path):
     command = ["train", str(drawings), "--out", str(out), "--recipe", "seed"]
     main([*command, "--epochs", "1", *FEW, "--precision", "mixed_bfloat16"])
     keras.utils.set_random_seed(0)
-    start = network.build(None, standardize=False)
-    trained = network.load(out)
+    start = vgg19.build(None, standardize=False)
+    trained = vgg19.load(out)
     for before, after in zip(
         start.features.get_weights(), trained.features.get_weights(), strict=True
     ):
         assert (before == after).all()
     assert not any(
-        isinstance(layer, preprocess.Standardize) for layer in trained.features.layers
+        isinstance(layer, layers.Standardize) for layer in trained.features.layers
     )
 
 
 def test_maps_of_a_trained_network_equal_automatic_differentiation(run, drawings):
     import tensorflow as tf
 
-    trained = network.load(run)
+    trained = vgg19.load(run)
     images = load(drawings, progress=False).inputs()[::6]
     feature_map = tf.convert_to_tensor(trained.features(images))
-    _, maps, _ = gradcam.explain(trained, images)
+    _, maps, _ = heatmaps.explain(trained, images)
     for label in range(2):
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
@@ -150,7 +138,7 @@ def test_exported_bundle_is_whole_and_answers(bundle, drawings):
     assert {path.name for path in bundle.iterdir()} == {
         "bundle.json",
         "classifier.onnx",
-        network.KERAS_WEIGHTS,
+        vgg19.KERAS_WEIGHTS,
     }
     facts = classifier.facts
     assert facts["labels"] == ["Normal", "Pneumonia"]
@@ -167,9 +155,9 @@ def test_exported_bundle_is_whole_and_answers(bundle, drawings):
 
 
 def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
-    trained = network.load(run)
+    trained = vgg19.load(run)
     _, validation = split(load(drawings, progress=False))
-    logits, _, _ = gradcam.explain(trained, validation.inputs())
+    logits, _, _ = heatmaps.explain(trained, validation.inputs())
     classifier = load_classifier(bundle)
     small_logits, *_ = classifier.run(validation.inputs())
     small_logits -= np.array(classifier.facts["logit_shift"])
@@ -360,7 +348,7 @@ def test_mixed_styles_exchange_mean_and_spread_alone():
 
 
 def test_network_answers_alike_with_and_without_mixed_styles(run, drawings):
-    built = network.load(run)
+    built = vgg19.load(run)
     images = load(drawings, progress=False).inputs()[:4]
     mixing = styles.mixing(built, 1.0)
     np.testing.assert_array_equal(mixing(images), built.classifier(images))
@@ -410,7 +398,7 @@ def test_training_goes_on_from_a_bundle_on_cached_features(bundle, drawings, tmp
     for setting in [*settings, "frozen_blocks=5", "stress_views=0"]:
         command += ["--set", setting]
     main([*command, "--from-bundle", str(bundle), "--extra", str(drawings)])
-    before, after = network.load(bundle), network.load(out)
+    before, after = vgg19.load(bundle), vgg19.load(out)
     for one, other in zip(
         before.features.get_weights(), after.features.get_weights(), strict=True
     ):
@@ -435,7 +423,7 @@ def test_head_starts_anew_behind_trained_convolutions(bundle, drawings, tmp_path
         main([*command, "--new-head"])
     assert not out.exists()
     main([*command, *on, "--new-head"])
-    before, after = network.load(bundle), network.load(out)
+    before, after = vgg19.load(bundle), vgg19.load(out)
     for one, other in zip(
         before.features.get_weights(), after.features.get_weights(), strict=True
     ):
@@ -446,7 +434,7 @@ def test_head_starts_anew_behind_trained_convolutions(bundle, drawings, tmp_path
     assert "--from-run START --new-head --seed" in repeat
     new = tmp_path / "new"  # as wide as before
     main([*command, *on, "--new-head", "--set", "hidden_units=256,128", f"--out={new}"])
-    kernels = [network.load(folder).head.get_weights()[0] for folder in (bundle, new)]
+    kernels = [vgg19.load(folder).head.get_weights()[0] for folder in (bundle, new)]
     assert abs(np.corrcoef(*map(np.ravel, kernels))[0, 1]) < 0.1
 
 
@@ -466,13 +454,13 @@ def test_training_goes_on_with_what_its_start_was_shown(bundle, tmp_path):
     assert chosen(hidden_units="4,3").hidden_units == (4, 3)
     assert chosen(new_head=True).hidden_units == RECIPES["reframe"].hidden_units
     assert chosen(new_head=True).margin == 7
-    with pytest.raises(network.WeightsError, match="holds no trained network"):
+    with pytest.raises(vgg19.WeightsError, match="holds no trained network"):
         like_its_start(RECIPES["reframe"], tmp_path / "none", False, {})
 
 
 def test_cached_features_are_those_of_the_changed_images(run, drawings):
-    built = network.load(run)
-    front, tail = network.cut(built, 3)
+    built = vgg19.load(run)
+    front, tail = vgg19.cut(built, 3)
     dataset = load(drawings, progress=False).subset(np.arange(0, 60, 8))
     recipe = adjust(RECIPES["default"], {"cached_views": "1", "augmentation": ""})
     batches = CachedBatches(front, dataset, recipe)
@@ -498,15 +486,15 @@ def test_group_left_out_is_not_trained_on(drawings, tmp_path):
 def test_runs_of_one_start_are_averaged(run, tmp_path):
     other, mean = tmp_path / "other", tmp_path / "mean"
     shutil.copytree(run, other)
-    changed = network.load(run)
+    changed = vgg19.load(run)
     changed.classifier.set_weights([w + 1 for w in changed.classifier.get_weights()])
     changed.classifier.save_weights(other / "best.weights.h5")
     with pytest.raises(SystemExit, match="at least two runs"):
         main(["average", str(run), "--out", str(mean)])
     main(["average", str(run), str(other), "--out", str(mean)])
     for one, half in zip(
-        network.load(run).classifier.get_weights(),
-        network.load(mean).classifier.get_weights(),
+        vgg19.load(run).classifier.get_weights(),
+        vgg19.load(mean).classifier.get_weights(),
         strict=True,
     ):
         np.testing.assert_allclose(half, one + 0.5, atol=1e-5)
@@ -519,7 +507,7 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
         main(["average", str(run), str(other), "--out", str(mean)])
     inside = tmp_path / "inside"
     main(["average", str(run), str(other), "--out", str(inside), "--margin", "5"])
-    assert network.load(inside).margin == 5
+    assert vgg19.load(inside).margin == 5
     again = json.loads((inside / "run.json").read_text())
     assert again["repeat"].endswith("average run other --out RUN --margin 5")
     assert again["network"]["margin"] == again["settings"]["margin"] == 5
@@ -531,7 +519,7 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
 def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
     other, mean = tmp_path / "other", tmp_path / "mean"
     shutil.copytree(run, other)
-    changed = network.load(bundle)
+    changed = vgg19.load(bundle)
     before = changed.classifier.get_weights()
     changed.classifier.set_weights([w + 1 for w in before])
     changed.classifier.save_weights(other / "best.weights.h5")
@@ -548,7 +536,7 @@ def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
         main(["average", str(tmp_path), str(other), "--out", str(tmp_path / "none")])
     assert not (tmp_path / "none").exists()
     for one, half in zip(
-        before, network.load(mean).classifier.get_weights(), strict=True
+        before, vgg19.load(mean).classifier.get_weights(), strict=True
     ):
         np.testing.assert_allclose(half, one + 0.5, atol=1e-2)
     trained = json.loads((mean / "run.json").read_text())["repeat"].splitlines()
@@ -560,7 +548,7 @@ def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
 def test_keras_network_of_the_bundle_answers_as_the_graph_does(
     bundle, drawings, tmp_path
 ):
-    assert (bundle / network.KERAS_WEIGHTS).stat().st_size < 50e6
+    assert (bundle / vgg19.KERAS_WEIGHTS).stat().st_size < 50e6
     reports = []
     for engine in ("onnx", "keras"):
         out = tmp_path / engine
@@ -574,7 +562,7 @@ def test_keras_network_of_the_bundle_answers_as_the_graph_does(
 
 def test_shipped_keras_network_answers_as_the_shipped_graph_does(all_xrays, classifier):
     chosen = all_xrays.subset(np.arange(0, 5200, 80))
-    logits = network.run_logits(network.load(), chosen.inputs())
+    logits = vgg19.run_logits(vgg19.load(), chosen.inputs())
     small_logits, *_ = classifier.run(chosen.inputs())
     one, other = (classifier.probabilities(x)[:, 1] for x in (logits, small_logits))
     assert np.abs(one - other).mean() < 0.01
@@ -584,10 +572,10 @@ def test_shipped_keras_network_answers_as_the_shipped_graph_does(all_xrays, clas
 def test_changed_keras_weights_are_noticed(bundle, tmp_path):
     for path in bundle.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    with (tmp_path / network.KERAS_WEIGHTS).open("ab") as file:
+    with (tmp_path / vgg19.KERAS_WEIGHTS).open("ab") as file:
         file.write(b"more")
-    with pytest.raises(network.WeightsError, match="checksum"):
-        network.load(tmp_path)
+    with pytest.raises(vgg19.WeightsError, match="checksum"):
+        vgg19.load(tmp_path)
 
 
 def test_evaluation_under_stress(bundle, drawings, tmp_path):

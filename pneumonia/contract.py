@@ -1,0 +1,27 @@
+"""Facts that all rooms share, each written once, here."""
+
+from pathlib import Path
+
+LABELS = ("Normal", "Pneumonia")
+"""What the network tells apart, in the order of its outputs."""
+
+METHODS = ("Grad-CAM", "HiResCAM")
+"""How a heat map is drawn; an early bundle may know the first alone."""
+
+NOTICE = (
+    "Research demonstration, not a medical device. It learned from children of one "
+    "hospital and knows only two answers; it must not guide the care of anyone."
+)
+"""What every page and every answer says where people look."""
+
+IMAGE_SIZE = 128
+"""Height and width of the network's input, in pixels."""
+
+BUNDLE_FORMAT = 1
+"""Which layout of `bundle.json` is read and written."""
+
+BUNDLE = Path(__file__).parent / "bundle"
+"""Folder of the bundle that ships."""
+
+PHANTOMS = Path(__file__).parent / "phantoms"
+"""Folder of the drawn chests that ship. They are no X-rays."""

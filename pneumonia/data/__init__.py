@@ -1,0 +1,1 @@
+"""A folder of labelled images to arrays: patients, splits, stress."""

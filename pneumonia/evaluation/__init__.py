@@ -1,0 +1,1 @@
+"""Answers to figures: metrics, calibration, reports and plots."""

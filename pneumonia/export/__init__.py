@@ -1,0 +1,1 @@
+"""A run to a bundle: int8, and which pictures the bundle refuses."""

@@ -1,0 +1,312 @@
+"""What the network is: VGG19's convolutions and a fully connected head.
+
+Backend-neutral Keras 3. The graph is flat; its two halves, `features` and `head`, are
+its interface, so nobody has to dig a layer out of a finished model.
+
+Source of the architecture: Simonyan and Zisserman, "Very Deep Convolutional Networks
+for Large-Scale Image Recognition", ICLR 2015 (configuration E).
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from ..contract import BUNDLE, IMAGE_SIZE, LABELS
+from .layers import CutMargin, EvenContrast, Standardize
+
+HIDDEN_UNITS = (256, 128)
+DROPOUT = 0.3
+KERAS_WEIGHTS = "classifier.weights.h5"
+"""The Keras network in a bundle's folder, float16."""
+
+
+class WeightsError(RuntimeError):
+    """The starting weights can't be had; says what to do."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network and its two halves; all three share the same layers.
+
+    Attributes:
+        features: (n, 128, 128, 1) float32 in [0, 1] -> (n, 8, 8, 512), VGG19's
+            block5_conv4 after its ReLU.
+        head: (n, 8, 8, 512) -> (n, 2) logits in LABELS order.
+        classifier: softmax(head(features(x))), (n, 2) probabilities.
+        margin: pixels at each side of the image that `features` is not shown.
+    """
+
+    features: keras.Model
+    head: keras.Model
+    classifier: keras.Model
+    margin: int = 0
+
+
+def build(
+    backbone_weights: str | Path | None = None,
+    *,
+    standardize: bool = True,
+    local_contrast: bool = False,
+    margin: int = 0,
+    hidden_units: tuple[int, ...] = HIDDEN_UNITS,
+    dropout: float = DROPOUT,
+) -> Network:
+    """Build the network.
+
+    Args:
+        backbone_weights: "imagenet" (downloaded by Keras on first use), the path of a
+            weights file for `keras.applications.VGG19(include_top=False)`, or None for
+            random weights.
+        standardize: scale each image to the spread that VGG19 was trained on. False
+            hands the pixels in [0, 1] on as they are, as the `seed` recipe does.
+        local_contrast: even out brightness and contrast across the image first.
+        margin: pixels at each side of the image, of 128, that are cut off before; what
+            is left is enlarged. Weights fit any margin.
+        hidden_units: width of each fully connected ReLU layer.
+        dropout: fraction dropped after each of them, in [0, 1).
+
+    Returns:
+        The two halves and the whole, in the global dtype policy, logits in float32.
+
+    Raises:
+        WeightsError: the weights can't be downloaded, or the file doesn't fit.
+    """
+    backbone = _load_backbone(backbone_weights)
+    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")  # (n, 128, 128, 1)
+    x = images
+    if margin:
+        x = CutMargin(margin, dtype="float32", name="cut_margin")(x)
+    if local_contrast:
+        x = EvenContrast(dtype="float32", name="even_contrast")(x)
+    if standardize:
+        x = Standardize(dtype="float32", name="standardize")(x)
+    x = layers.Concatenate(name="grey_to_rgb")([x, x, x])  # (n, 128, 128, 3)
+    for layer in backbone.layers[1:-1]:  # without its input and its last max-pool
+        x = layer(x)
+    feature_map = x  # (n, 8, 8, 512)
+
+    x = layers.MaxPooling2D(name="pool")(feature_map)  # (n, 4, 4, 512)
+    x = layers.Flatten(name="flatten")(x)  # (n, 8192)
+    for number, units in enumerate(hidden_units, 1):
+        x = layers.Dense(
+            units,
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=f"hidden{number}",
+        )(x)
+        x = layers.Dropout(dropout, name=f"dropout{number}")(x)
+    logits = layers.Dense(
+        len(LABELS),
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+        dtype="float32",
+        name="logits",
+    )(x)  # (n, 2)
+    probabilities = layers.Softmax(dtype="float32", name="softmax")(logits)
+    return Network(
+        features=keras.Model(images, feature_map, name="features"),
+        head=keras.Model(feature_map, logits, name="head"),
+        classifier=keras.Model(images, probabilities, name="classifier"),
+        margin=margin,
+    )
+
+
+def _load_backbone(weights: str | Path | None) -> keras.Model:
+    """Return VGG19 without its top, its weights loaded."""
+    shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
+    name = None if weights is None else str(weights)
+    if name not in (None, "imagenet") and not Path(name).is_file():
+        raise WeightsError(
+            f"No weights file at {name}. Expected a file for "
+            'keras.applications.VGG19(include_top=False), or "imagenet".'
+        )
+    try:
+        return keras.applications.VGG19(
+            include_top=False, weights=name, input_shape=shape
+        )
+    except Exception as error:  # Keras raises what its client, h5py or it itself raises
+        what = (
+            "VGG19's ImageNet weights can't be downloaded here. Connect to the "
+            "network, or give a file with --backbone-weights PATH."
+            if name == "imagenet"
+            else f"{name} holds no weights that fit VGG19 without its top."
+        )
+        raise WeightsError(f"{what} ({type(error).__name__}: {error})") from error
+
+
+def freeze(network: Network, blocks: int) -> None:
+    """Freeze the first `blocks` (0 to 5) of VGG19's blocks, and unfreeze the rest."""
+    for layer in network.features.layers:
+        if layer.name.startswith("block"):
+            layer.trainable = int(layer.name[len("block")]) > blocks
+
+
+def condition(network: Network, images: np.ndarray) -> None:
+    """Bring the activations of every layer to unit spread over some images.
+
+    A frozen convolution is multiplied by one factor, which changes nothing but the
+    scale of what follows. In layers that will be trained each channel is also centred,
+    so that what differs between images is not drowned by what they have in common
+    (Kraehenbuehl et al., "Data-dependent Initializations of Convolutional Neural
+    Networks", ICLR 2016). Call it after `freeze`, in float32.
+
+    Args:
+        network: changed in place.
+        images: float32 (n, 128, 128, 1) in [0, 1], about a hundred training images.
+    """
+    signal = images
+    scale = 1.0  # by how much a layer's input was multiplied on its way here
+    for layer in network.classifier.layers[1:]:
+        if isinstance(layer, (layers.Conv2D, layers.Dense)) and layer.name != "logits":
+            kernel, bias = layer.get_weights()
+            bias = bias * scale
+            layer.set_weights([kernel, np.zeros_like(bias)])
+            activation, layer.activation = layer.activation, keras.activations.linear
+            sums = ops.convert_to_numpy(layer(signal)) + bias
+            layer.activation = activation
+            axes = tuple(range(sums.ndim - 1))
+            if layer.trainable:
+                spread = sums.std(axis=axes)
+                factor = 1 / np.maximum(spread, 0.3 * np.sqrt(np.mean(spread**2)))
+                bias, scale = bias - sums.mean(axis=axes), 1.0
+            else:
+                factor = 1 / np.sqrt(np.mean(np.maximum(sums, 0) ** 2))
+                scale *= factor
+            layer.set_weights([kernel * factor, bias * factor])
+        signal = follow(layer, signal)
+
+
+def follow(layer: layers.Layer, values):
+    """Call a layer of the flat graph; `grey_to_rgb` takes what comes three times."""
+    return layer([values] * 3 if isinstance(layer, layers.Concatenate) else values)
+
+
+def cut(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
+    """Cut the classifier behind the first `blocks` of VGG19's blocks.
+
+    Both parts share the network's layers. What stands in front of the cut can be
+    computed once where the images stay the same.
+
+    Returns:
+        front: (n, 128, 128, 1) -> features of the last of those blocks, and
+        tail: those features -> probabilities (n, 2).
+    """
+    inside = network.classifier.layers[1:]
+    ends = [
+        number
+        for number, layer in enumerate(inside, 1)
+        if layer.name.startswith("block") and int(layer.name[len("block")]) <= blocks
+    ]
+
+    def chain(start, part):
+        x = start
+        for layer in part:
+            x = follow(layer, x)
+        return keras.Model(start, x)
+
+    front = chain(
+        keras.Input(network.classifier.input_shape[1:]), inside[: max(ends, default=0)]
+    )
+    tail = chain(keras.Input(front.output_shape[1:]), inside[max(ends, default=0) :])
+    return front, tail
+
+
+def run_logits(network: Network, images: np.ndarray, batch: int = 32) -> np.ndarray:
+    """Run the network on images.
+
+    Args:
+        network: from `build` or `load`.
+        images: float32 (n, 128, 128, 1) in [0, 1].
+        batch: images at a time.
+
+    Returns:
+        logits float32 (n, 2).
+    """
+    starts = range(0, len(images), batch)
+    maps = (network.features.predict_on_batch(images[i : i + batch]) for i in starts)
+    parts = [network.head.predict_on_batch(feature_map) for feature_map in maps]
+    return np.concatenate([np.asarray(part, np.float32) for part in parts])
+
+
+def save(network: Network, path: str | Path, **options) -> None:
+    """Write the weights of the whole network as float16, half the size.
+
+    Args:
+        network: any precision; the logits' layer stays float32.
+        path: ends in .weights.h5.
+        **options: of `build`, as it was built with.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float16")
+    try:
+        copy = build(**options).classifier
+    finally:
+        keras.config.set_dtype_policy(policy)
+    copy.set_weights(network.classifier.get_weights())
+    copy.save_weights(path)
+
+
+def load(source: str | Path | None = None) -> Network:
+    """Build a network that was trained, and load its weights.
+
+    Args:
+        source: a bundle's folder, or the folder of a run of `train.train` (its best
+            weights); None: the bundle that ships.
+
+    Raises:
+        WeightsError: there is no such network, or its file is damaged.
+    """
+    source = Path(source or BUNDLE)
+    with _explained(source):
+        facts, path = describe(source), source / "best.weights.h5"
+        if not _is_run(source):
+            path = source / KERAS_WEIGHTS
+            expected = facts["keras_weights"]["sha256"]
+            if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                raise WeightsError(
+                    f"{path} does not match its checksum in bundle.json: it was "
+                    "changed or cut short. Get it again: git checkout -- pneumonia"
+                )
+        network = build(**facts["network"])
+        network.classifier.load_weights(path)
+    return network
+
+
+def describe(source: str | Path) -> dict:
+    """Return what a run's `run.json` or a bundle's `bundle.json` says.
+
+    Args:
+        source: the folder. `network` in either holds the options of `build`.
+
+    Raises:
+        WeightsError: there is neither, or it says nothing of a network.
+    """
+    source = Path(source)
+    name = "run.json" if _is_run(source) else "bundle.json"
+    with _explained(source):
+        facts = json.loads((source / name).read_text(encoding="utf-8"))
+        if "network" not in facts:
+            raise KeyError("network")
+    return facts
+
+
+def _is_run(source: Path) -> bool:
+    return (source / "run.json").is_file()
+
+
+@contextlib.contextmanager
+def _explained(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{source} holds no trained network ({type(error).__name__}: {error}). "
+            "Expected a bundle's folder, or the folder that "
+            "`python -m pneumonia train DIR --out RUN` wrote."
+        ) from error

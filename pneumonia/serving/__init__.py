@@ -1,0 +1,1 @@
+"""Bytes to answer. NumPy, Pillow, pydicom and ONNX Runtime; never Keras."""

@@ -1,0 +1,169 @@
+"""The loaded bundle: checked, opened, and run.
+
+Needs NumPy, Pillow and ONNX Runtime alone: a prediction must not wait for a training
+framework.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..contract import BUNDLE, BUNDLE_FORMAT, IMAGE_SIZE, LABELS, METHODS
+from . import gate as gates
+
+# Read when it is imported: without it, ONNX Runtime reports to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # noqa: E402
+
+_PNEUMONIA = LABELS.index("Pneumonia")
+
+
+class BundleError(RuntimeError):
+    """The installation is at fault, not the image; says the command that mends it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A loaded bundle. Make one with `load_classifier`; threads may share it.
+
+    Attributes:
+        temperature: logits are divided by it before the softmax (Guo et al. 2017).
+        threshold: probability of pneumonia from which the label is Pneumonia.
+        uncertain_band: lowest and highest probability of pneumonia that is reported as
+            uncertain.
+        sha256: checksum of the weights, in hexadecimal.
+        facts: everything that bundle.json holds.
+        folder: of the bundle.
+        gate: what decides which pictures get no answer; None in a bundle without one.
+    """
+
+    temperature: float
+    threshold: float
+    uncertain_band: tuple[float, float]
+    sha256: str
+    facts: dict = field(repr=False)
+    folder: Path
+    _session: onnxruntime.InferenceSession = field(repr=False)
+    gate: gates.Gate | None = field(default=None, repr=False)
+
+    def run(self, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the graph once.
+
+        Args:
+            inputs: float32 (n, 128, 128, 1) in [0, 1], from `to_input`.
+
+        Returns:
+            logits float32 (n, 2); Grad-CAM maps float32 (n, 2, 8, 8) in [0, 1], one for
+            each label; embedding float32 (n, 512), the mean of the feature map; and
+            evidence float32 (n, 8, 8), what each cell adds to the logit of pneumonia
+            less that of normal (HiResCAM), (n, 0, 0) from a bundle that lacks it.
+        """
+        found = self._session.run(None, {"image": inputs})
+        if METHODS[1] not in self.methods:
+            found.append(np.empty((len(inputs), 0, 0), np.float32))
+        return tuple(found)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those of METHODS whose maps `run` gives."""
+        names = {output.name for output in self._session.get_outputs()}
+        return METHODS if "evidence" in names else METHODS[:1]
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
+        return softmax(logits, self.temperature)
+
+    def decide(self, p_pneumonia: float) -> tuple[int, bool]:
+        """Return the label's index and whether the answer is certain."""
+        low, high = self.uncertain_band
+        is_pneumonia = p_pneumonia >= self.threshold
+        label = _PNEUMONIA if is_pneumonia else 1 - _PNEUMONIA
+        return label, not low <= p_pneumonia <= high
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return float64 (n, 2) for logits (n, 2) divided by the temperature."""
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def load_classifier(
+    bundle: str | Path | None = None, threads: int | None = None
+) -> Classifier:
+    """Load a bundle and verify it.
+
+    Args:
+        bundle: folder that `python -m pneumonia export` wrote; None: what ships.
+        threads: how many work on one run; None: one a core, the quickest answer. One is
+            best where as many pictures as cores are under way at once.
+
+    Returns:
+        The classifier, ready for `predict`.
+
+    Raises:
+        BundleError: a file is missing, damaged, of another format or not the one whose
+            checksum is recorded.
+    """
+    folder = BUNDLE if bundle is None else Path(bundle)
+    mend = (
+        "Restore it with `git checkout -- pneumonia/bundle`, or install it again."
+        if bundle is None
+        else f"Write it again with `python -m pneumonia export RUN --out {folder}`."
+    )
+    try:
+        facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        if facts["format"] != BUNDLE_FORMAT:
+            raise BundleError(
+                f"The bundle in {folder} has format {facts['format']}, expected "
+                f"{BUNDLE_FORMAT}. {mend}"
+            )
+        if (facts["labels"], facts["image_size"]) != (list(LABELS), IMAGE_SIZE):
+            raise BundleError(
+                f"The bundle in {folder} answers {facts['labels']} at "
+                f"{facts['image_size']} pixels; expected {list(LABELS)} at "
+                f"{IMAGE_SIZE}. {mend}"
+            )
+        weights = (folder / facts["weights"]["file"]).read_bytes()
+        sha256 = hashlib.sha256(weights).hexdigest()
+        if sha256 != facts["weights"]["sha256"]:
+            raise BundleError(
+                f"The weights in {folder} do not match their checksum: they are "
+                f"damaged or were changed. {mend}"
+            )
+        low, high = facts["uncertain_band"]
+        return Classifier(
+            temperature=float(facts["temperature"]),
+            threshold=float(facts["threshold"]),
+            uncertain_band=(float(low), float(high)),
+            sha256=sha256,
+            facts=facts,
+            folder=folder,
+            _session=_open_session(weights, threads),
+            gate=gates.from_facts(facts.get("gate")),
+        )
+    except OSError as error:
+        raise BundleError(
+            f"The bundle in {folder} can't be read: {error.strerror} "
+            f"({error.filename}). {mend}"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"The file {folder / 'bundle.json'} is damaged "
+            f"({type(error).__name__}: {error}). {mend}"
+        ) from error
+
+
+def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    # a thread that waits for its part leaves its core to whoever decodes a picture
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(
+        weights, options, providers=["CPUExecutionProvider"]
+    )

@@ -1,0 +1,320 @@
+"""Decode in worker processes, so that a hostile file costs one request at most.
+
+A codec that crashes, loops or eats memory takes its worker along and nothing else. The
+apps read every upload so. `predict` by itself decodes where it stands: who asks about
+own files needs no second process. Only DICOM in lossless JPEG and JPEG-LS, whose
+decoder was seen to abort on damaged files, is read in a worker in any case.
+
+A worker answers one file at a time over its pipes: a length and the file in; two
+lengths, a JSON header and pixels out. It never sends a pickle, so that a worker taken
+over by a file can't run anything in the server.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .image import (
+    DISPLAY_SIDE,
+    READER_WARNINGS,
+    ImageError,
+    Picture,
+    allow_risky_decoders,
+    read_picture,
+)
+
+CPU_SECONDS = 10
+"""Processor time that one file may take; ends a loop on a busy machine, too."""
+
+WALL_SECONDS = 60
+"""Time after which a worker is killed, whatever it does."""
+
+MEMORY = 3 * 2**30
+"""Address space of a worker, in bytes."""
+
+_RETIRE_PEAK = 600 * 2**20  # a worker that once held more than this is replaced
+_RETIRE_AFTER = 1000  # files, whatever it held
+_START = """
+import sys, types
+sys.path[:] = sys.argv[2:]
+package = types.ModuleType("pneumonia")  # without its face: no ONNX Runtime in here
+package.__path__ = [sys.argv[1]]
+sys.modules["pneumonia"] = package
+from pneumonia.serving.isolated import serve
+serve()
+"""
+_log = logging.getLogger(__name__)
+
+
+class IsolatedReader:
+    """Reads pictures in worker processes. Threads may share it.
+
+    Workers start when they are needed and end with this process at the latest.
+    """
+
+    def __init__(self, workers: int = 2, wall_seconds: float = WALL_SECONDS):
+        self._wall_seconds = wall_seconds
+        self._slots = threading.BoundedSemaphore(workers)
+        self._idle: deque[_Worker] = deque()
+        self._owner = os.getpid()
+
+    def read(self, data: bytes) -> Picture:
+        """Decode a file as `read_picture` does, somewhere else.
+
+        Raises:
+            ImageError: as there; `too_slow` and `damaged`, too, where a worker broke.
+        """
+        if self._owner != os.getpid():  # forked: the workers belong to the parent
+            self._idle, self._owner = deque(), os.getpid()
+        with self._slots:
+            for fresh in (False, True):  # workers may have been killed from outside
+                try:
+                    return self._read_once(data, fresh)
+                except _WorkerDiedError as error:
+                    if error.overran:
+                        raise _too_slow() from None
+        _log.warning("a reader broke down twice on one file")
+        raise _broken()
+
+    def _read_once(self, data: bytes, fresh: bool) -> Picture:
+        try:
+            worker = _Worker() if fresh else self._idle.pop()
+        except IndexError:
+            worker = _Worker()
+        try:
+            picture = worker.read(data, self._wall_seconds)
+        except ImageError:
+            self._put_back(worker)
+            raise
+        except BaseException:
+            worker.end()
+            raise
+        self._put_back(worker)
+        return picture
+
+    def _put_back(self, worker: "_Worker") -> None:
+        if worker.worn:
+            worker.end()
+        else:
+            self._idle.append(worker)
+
+    def close(self) -> None:
+        """End the idle workers."""
+        while self._idle and self._owner == os.getpid():
+            self._idle.pop().end()
+
+
+def read_anywhere(data: bytes) -> Picture:
+    """Decode a file here, as `read_picture` does, or in a worker where that is safer.
+
+    Raises:
+        ImageError: as there, or as `IsolatedReader.read`.
+    """
+    try:
+        return read_picture(data)
+    except ImageError as error:
+        if error.reason != "needs_worker":
+            raise
+    return _shared_reader().read(data)
+
+
+@functools.cache
+def _shared_reader() -> IsolatedReader:
+    return IsolatedReader(1)
+
+
+class _WorkerDiedError(RuntimeError):
+    """A worker ended in the middle of a file.
+
+    Attributes:
+        overran: it took too long, and was ended for it.
+    """
+
+    def __init__(self, overran: bool):
+        super().__init__("a reader died")
+        self.overran = overran
+
+
+class _Worker:
+    """One process that runs `serve`."""
+
+    def __init__(self):
+        package = Path(__file__).parent.parent
+        single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+        single["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # glibc: give pictures back
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, package, package.parent, *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | single,
+        )
+        self._answered = 0
+        self.worn = False
+
+    def read(self, data: bytes, seconds: float) -> Picture:
+        """Ask for one file.
+
+        Raises:
+            ImageError: what the worker found.
+            _WorkerDiedError: it gave no answer, or none that makes sense.
+        """
+        overran = threading.Event()
+
+        def overrun() -> None:
+            overran.set()
+            self._process.kill()
+
+        timer = threading.Timer(seconds, overrun)
+        timer.daemon = True
+        timer.start()
+        try:
+            self._process.stdin.write(struct.pack("<Q", len(data)))
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+            lengths = struct.unpack("<II", self._receive(8))
+            if lengths[0] > 2**16 or lengths[1] > DISPLAY_SIDE**2:
+                raise EOFError
+            header = json.loads(self._receive(lengths[0]))
+            return self._understand(header, self._receive(lengths[1]))
+        except ImageError:
+            raise
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
+            self.end()
+            out_of_time = -getattr(signal, "SIGXCPU", 0)
+            slow = overran.is_set() or self._process.returncode == out_of_time != 0
+            raise _WorkerDiedError(slow) from None
+        finally:
+            timer.cancel()
+
+    def _receive(self, count: int) -> bytes:
+        data = self._process.stdout.read(count)
+        if len(data) < count:
+            raise EOFError
+        return data
+
+    def _understand(self, header: dict, body: bytes) -> Picture:
+        """Return or raise what a worker answered, trusting nothing in it."""
+        self._answered += 1
+        self.worn = header["peak"] > _RETIRE_PEAK or self._answered >= _RETIRE_AFTER
+        if header.get("bug") == "MemoryError":
+            raise EOFError  # perhaps not the file's fault: once more, in a new one
+        if "bug" in header:
+            _log.error("the reader met an unforeseen %s", str(header["bug"])[:50])
+            raise _broken()
+        if "reason" in header:
+            raise ImageError(str(header["reason"]), str(header["message"]))
+        height, width = header["shape"]
+        pixels = np.frombuffer(body, np.uint8).reshape(height, width)
+        warnings = tuple(code for code in header["warnings"] if code in READER_WARNINGS)
+        return Picture(pixels, float(header["chroma"]), warnings)
+
+    def end(self) -> None:
+        """End the process and forget it."""
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)  # it ends by itself when nobody can ask any more
+        self._process.kill()  # does nothing to a process that has ended
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def _too_slow() -> ImageError:
+    return ImageError(
+        "too_slow",
+        "This picture takes too long to read. Save it once more, smaller or in "
+        "another format, and try again.",
+    )
+
+
+def _broken() -> ImageError:
+    return ImageError(
+        "damaged",
+        "This picture is damaged in a way that stops its reader. "
+        "Save or download it once more and try again.",
+    )
+
+
+def serve(read: Callable[[bytes], Picture] = read_picture) -> None:
+    """Answer files from standard input on standard output until it closes."""
+    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # what a codec prints may quote the file
+        os.dup2(nowhere, stream)
+    allow_risky_decoders()
+    sys.dont_write_bytecode = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
+    usage = _limit()
+    while head := asked.read(8):
+        data = asked.read(*struct.unpack("<Q", head))
+        usage.start()
+        body = b""
+        try:
+            picture = read(data)
+        except ImageError as error:
+            header = {"reason": error.reason, "message": str(error)}
+        except Exception as error:  # told to the server by its kind alone
+            header = {"bug": type(error).__name__}
+        else:
+            header = {
+                "shape": picture.pixels.shape,
+                "chroma": picture.chroma,
+                "warnings": picture.warnings,
+            }
+            body = picture.pixels.tobytes()
+        text = json.dumps(header | {"peak": usage.peak()}).encode()
+        answers.write(struct.pack("<II", len(text), len(body)) + text + body)
+        answers.flush()
+
+
+class _Unlimited:
+    """Where the system knows no limits, the time on the wall is the only one."""
+
+    def start(self) -> None:
+        """Begin a file."""
+
+    def peak(self) -> int:
+        """Return the most memory held so far, in bytes; 0 where unknown."""
+        return 0
+
+
+def _limit() -> _Unlimited:
+    """Limit memory, open files and writing to disk for this process."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _Unlimited()
+
+    class Limited(_Unlimited):
+        def start(self) -> None:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+
+        def peak(self) -> int:
+            with contextlib.suppress(OSError, IndexError):  # rusage counts the parent
+                status = Path("/proc/self/status").read_text()
+                return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+            return 0
+
+    limits = {"AS": MEMORY, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
+    for name, value in limits.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        with contextlib.suppress(ValueError, OSError):  # macOS: no limit on memory
+            resource.setrlimit(kind, (allowed, hard))
+    return Limited()

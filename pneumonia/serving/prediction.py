@@ -1,0 +1,215 @@
+"""The one predict function that both apps call, and what it answers, in words too."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..contract import LABELS, METHODS
+from . import gate as gates
+from .classifier import Classifier
+from .image import ImageError, Picture, to_input
+from .isolated import read_anywhere
+from .overlay import draw_overlay, enlarge, split_evidence
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to one image.
+
+    Attributes:
+        label: one of LABELS, by the calibrated threshold and not by the larger bar.
+        probabilities: calibrated, in LABELS order, each in [0, 1], sum 1.
+        certain: False inside the published uncertain band.
+        heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM, unless
+            another method was asked for).
+        overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray.
+        pixels: uint8 (H, W), the X-ray as it was looked at, upright, perhaps inverted.
+        maps: float32 (2, 8, 8) in [0, 1], evidence for each of LABELS (Grad-CAM);
+            `enlarge` fits one to the picture.
+        warnings: codes of what is wrong with the image and does not refuse it;
+            `explain` gives the sentence of each.
+        evidence: float32 (8, 8), what each cell adds to the calibrated log-odds of
+            pneumonia (HiResCAM); (0, 0) from a bundle that lacks it.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    certain: bool
+    heatmap: np.ndarray
+    overlay: np.ndarray
+    pixels: np.ndarray
+    maps: np.ndarray
+    warnings: tuple[str, ...] = ()
+    evidence: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+
+def predict(
+    classifier: Classifier,
+    image: bytes,
+    *,
+    anyway: bool = False,
+    invert: bool = False,
+    draw: bool = True,
+    method: str = METHODS[0],
+    read: Callable[[bytes], Picture] = read_anywhere,
+) -> Prediction:
+    """Answer one image.
+
+    Args:
+        classifier: from `load_classifier`.
+        image: the content of an image file, as in `read_picture`.
+        anyway: answer what the gate refuses, with the reason among the warnings.
+        invert: exchange black and white first.
+        draw: False leaves the overlay empty and the heat map at 8 x 8.
+        method: one of METHODS, of the heat map that is drawn.
+        read: what decodes it.
+
+    Returns:
+        Label, probabilities, heat map and overlay, all from one run of the network.
+
+    Raises:
+        ImageError: the bytes are no picture that can be answered; says why, and in
+            `offers` with which arguments it would be answered all the same.
+        ValueError: the bundle does not know the method.
+    """
+    asked = {"anyway": anyway, "invert": invert, "draw": draw}
+    (found,) = predict_batch(classifier, [image], method=method, read=read, **asked)
+    try:
+        if isinstance(found, ImageError):
+            raise found
+        return found
+    finally:
+        del found  # its traceback would hold this frame, and the frame it
+
+
+def predict_batch(
+    classifier: Classifier,
+    images: Sequence[bytes],
+    *,
+    anyway: bool = False,
+    invert: bool = False,
+    draw: bool = True,
+    method: str = METHODS[0],
+    read: Callable[[bytes], Picture] = read_anywhere,
+) -> list[Prediction | ImageError]:
+    """Answer several images in one run of the network, which is quicker for an archive.
+
+    Args:
+        classifier: from `load_classifier`.
+        images: contents of image files; all are in memory, decoded, at once.
+        anyway: as in `predict`.
+        invert: as in `predict`.
+        draw: as in `predict`.
+        method: as in `predict`.
+        read: as in `predict`.
+
+    Returns:
+        For each image, in order, what `predict` returns or the error that it raises.
+
+    Raises:
+        ValueError: the bundle does not know the method.
+    """
+    if method not in classifier.methods:
+        known = " and ".join(classifier.methods)
+        raise ValueError(f"This bundle draws {known}; {method} was asked for.")
+    found = []
+    for image in images:
+        try:
+            found.append(read(image))
+        except ImageError as error:
+            found.append(_without_traceback(error))
+    places = [at for at, item in enumerate(found) if isinstance(item, Picture)]
+    if not places:
+        return found
+    if invert:
+        for at in places:
+            found[at] = replace(found[at], pixels=255 - found[at].pixels)
+    inputs = np.concatenate([to_input(found[at].pixels) for at in places])
+    outputs = classifier.run(inputs)
+    for number, at in enumerate(places):
+        one = slice(number, number + 1)
+        asked = {"anyway": anyway, "draw": draw, "method": method}
+        parts = inputs[one], *(output[one] for output in outputs)
+        try:
+            found[at] = _answer(classifier, found[at], *parts, **asked)
+        except ImageError as error:
+            found[at] = _without_traceback(error)
+    return found
+
+
+def _without_traceback(error: ImageError) -> ImageError:
+    """Free an error, and what it came from, of frames that hold the images."""
+    link = error
+    while link:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def _answer(
+    classifier: Classifier,
+    picture: Picture,
+    inputs: np.ndarray,
+    logits: np.ndarray,
+    maps: np.ndarray,
+    embedding: np.ndarray,
+    evidence: np.ndarray,
+    *,
+    anyway: bool,
+    draw: bool,
+    method: str,
+) -> Prediction:
+    """Judge and draw one picture that the network has run on; arrays are (1, ...)."""
+    pixels = picture.pixels
+    found = gates.judge(classifier.gate, picture, inputs, embedding)
+    if found and found[0] in gates.REFUSALS and not anyway:
+        raise gates.refuse(found[0])
+    probabilities = classifier.probabilities(logits)[0]
+    label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
+    drawn = maps if method == METHODS[0] else split_evidence(evidence)
+    heatmap, overlay = drawn[0, label], np.empty((0, 0, 3), np.uint8)
+    if not heatmap.any():
+        found = (*found, "empty_heat_map")
+    if draw:
+        heatmap = enlarge(heatmap, pixels.shape)
+        overlay = draw_overlay(pixels, heatmap)
+    return Prediction(
+        label=LABELS[label],
+        probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
+        certain=certain,
+        heatmap=heatmap,
+        overlay=overlay,
+        pixels=pixels,
+        maps=maps[0],
+        warnings=found,
+        evidence=evidence[0] / np.float32(classifier.temperature),
+    )
+
+
+def explain(warning: str) -> str:
+    """Say in a layman's sentence what the code of a warning means."""
+    return gates.SENTENCES[warning]
+
+
+def verdict(classifier: Classifier, prediction: Prediction) -> str:
+    """Say a prediction in one plain sentence, with the operating point it rests on."""
+    p = percent(prediction.probabilities["Pneumonia"])
+    threshold = classifier.threshold
+    if prediction.certain:
+        return (
+            f"{prediction.label}. Probability of pneumonia {p}; "
+            f"the network says Pneumonia from {threshold:.0%} on."
+        )
+    return (
+        f"Uncertain, needs a reader. Probability of pneumonia {p} leans to "
+        f"{prediction.label}, but lies too close to {threshold:.0%}, from where on the "
+        "network says Pneumonia."
+    )
+
+
+def percent(p: float) -> str:
+    """Write a probability; what is not certain is never called 0 or 100 %."""
+    if p < 0.01:
+        return "under 1%"
+    return "over 99%" if p > 0.99 else f"{p:.0%}"

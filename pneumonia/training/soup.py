@@ -1,0 +1,96 @@
+"""Several networks of one line, averaged into one.
+
+The mean of weights that were trained on from the same start, the start itself among
+them or not, often generalises better than each of them, at no cost in use (model soups,
+Wortsman et al., ICML 2022; with the start, WiSE-FT, Wortsman et al., CVPR 2022).
+"""
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from ..network import vgg19
+from ..network.framing import inner_side
+from .runs import RunError
+
+
+def average(runs: list[str | Path], out: str | Path, margin: int | None = None) -> Path:
+    """Average the networks of runs, each weight by itself.
+
+    Args:
+        runs: folders of at least two: runs that went on from the same network, a run or
+            a bundle, and that network itself, if wanted.
+        out: folder of the new run, which `export` takes like any other.
+        margin: as in `vgg19.build`, of the new one; None: as theirs.
+
+    Returns:
+        `out`.
+
+    Raises:
+        RunError: fewer than two runs, runs of different networks or starts, a run in
+            `out` already, or a margin that leaves nothing.
+        vgg19.WeightsError: a folder holds no trained network.
+    """
+    runs, out = [Path(run) for run in runs], Path(out)
+    try:
+        inner_side(margin or 0)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    if len(runs) < 2:
+        raise RunError(f"an average takes at least two runs, got {len(runs)}.")
+    if any((out / f"{name}.weights.h5").exists() for name in ("best", "last")):
+        raise RunError(f"{out} holds a run already. Choose another --out.")
+    records = [_record(run) for run in runs]
+    starts = {record["started_from"] for record in records}
+    after = [i for i, run in enumerate(runs) if run.name not in starts]
+    after = after or list(range(len(runs)))  # names alone can mislead
+    for name, those in (("network", range(len(runs))), ("started_from", after)):
+        if any(records[i][name] != records[those[0]][name] for i in those):
+            raise RunError(
+                f"these runs differ in {name}; only weights of one network, trained on "
+                "from one start, have a mean that means something."
+            )
+    mixed = vgg19.load(runs[0])
+    weights = [w.astype(np.float32) for w in mixed.classifier.get_weights()]
+    for run in runs[1:]:
+        for total, more in zip(
+            weights, vgg19.load(run).classifier.get_weights(), strict=True
+        ):
+            total += more
+    mixed.classifier.set_weights([total / len(runs) for total in weights])
+    out.mkdir(parents=True, exist_ok=True)
+    mixed.classifier.save_weights(out / "best.weights.h5")
+    names = [run.name for run in runs]
+    trained = [
+        record["repeat"].replace("--out RUN", f"--out {shlex.quote(name)}")
+        for record, name in zip(records, names, strict=True)
+    ]
+    if len(after) < len(runs):  # the others start from the start's own folder
+        start = f"--from-run {shlex.quote(records[after[0]]['started_from'])}"
+        for i in after:
+            trained[i] = trained[i].replace("--from-run START", start)
+    record = records[after[0]] | {
+        "command": _command(map(str, runs), str(out), margin),
+        "repeat": "\n".join([*trained, _command(names, "RUN", margin)]),
+        "averaged": names,
+    }
+    if margin is not None:
+        for part in ("network", "settings"):
+            record[part] = record[part] | {"margin": margin}
+    (out / "run.json").write_text(json.dumps(record, indent=2))
+    return out
+
+
+def _record(folder: Path) -> dict:
+    """Return what a run or a bundle says of its training."""
+    facts = vgg19.describe(folder)
+    if "training" in facts:  # a bundle
+        return facts["training"] | {"network": facts["network"]}
+    return facts
+
+
+def _command(runs, out: str, margin: int | None) -> str:
+    words = ["python", "-m", "pneumonia", "average", *runs, "--out", out]
+    return shlex.join(words + ([] if margin is None else ["--margin", str(margin)]))
