@@ -14,7 +14,7 @@ from pneumonia.contract import METHODS
 from pneumonia.data import folder, regions
 from pneumonia.data.phantom import draw
 from pneumonia.network import graph, vgg19
-from pneumonia.study import covering, interventions, mapcheck, shortcuts
+from pneumonia.study import covering, interventions, map_checks, shortcuts
 from pneumonia.study.card_words import map_verdict
 
 EVEN = {"least": 0.3, "most": 0.7}
@@ -236,7 +236,7 @@ def test_a_network_that_looks_at_a_corner_is_caught():
 
 
 def test_maps_outside_the_lungs_and_empty_maps_are_counted():
-    measured, mean_maps = mapcheck.look(Corner(), corner_data())
+    measured, mean_maps = map_checks.look(Corner(), corner_data())
     assert measured["Pneumonia"]["share"]["value"] == 0
     assert measured["Pneumonia"]["empty"] == 0
     assert measured["Normal"] == {"n": 20, "empty": 20, "share": None}
@@ -295,7 +295,7 @@ def test_share_inside_the_lung_box():
     maps[0, 3, 3] = 0.5  # inside
     maps[1, 0, 0] = 1  # outside
     maps[2] = 1  # everywhere
-    shares = mapcheck.inside_lung_box(maps)
+    shares = map_checks.inside_lung_box(maps)
     expected = [1, 0, regions.lung_box_area(), np.nan]
     np.testing.assert_allclose(shares, expected)
 
@@ -305,13 +305,13 @@ def test_rank_correlations_are_spearmans():
 
     rng = np.random.default_rng(0)
     one, other = np.maximum(rng.normal(size=(2, 5, 8, 8)), 0)  # many ties
-    measured = mapcheck.rank_correlations(one, other)
+    measured = map_checks.rank_correlations(one, other)
     expected = [
         spearmanr(a.ravel(), b.ravel()).statistic
         for a, b in zip(one, other, strict=True)
     ]
     np.testing.assert_allclose(measured, expected)
-    assert np.isnan(mapcheck.rank_correlations(one[:1], 0 * one[:1])).all()
+    assert np.isnan(map_checks.rank_correlations(one[:1], 0 * one[:1])).all()
 
 
 @pytest.fixture(scope="module")
@@ -327,9 +327,9 @@ def test_random_head_is_the_same_network_in_logits_and_maps(untrained):
     """A shuffled graph equals the graph of a Keras network with the same matrices."""
     built, images = untrained
     model = graph.build_graph(built)
-    layers = mapcheck.head_layers(model)
+    layers = map_checks.head_layers(model)
     assert layers == ["hidden1", "hidden2", "logits"]
-    shuffled = mapcheck.randomise_head(model, layers, np.random.default_rng(0))
+    shuffled = map_checks.randomise_head(model, layers, np.random.default_rng(0))
     constants = {c.name: numpy_helper.to_array(c) for c in shuffled.graph.initializer}
 
     before = built.head.get_weights()
@@ -354,14 +354,14 @@ def test_halves_of_a_graph_make_the_whole(classifier):
 
     model = load_graph()
     images = np.stack([draw(number, size=128) for number in range(2)])[..., None]
-    features, head = mapcheck.split_graph(model)
+    features, head = map_checks.split_graph(model)
     logits, maps, _, evidence = classifier.run(folder.as_input(images))
-    (feature_map,) = mapcheck._run(features, folder.as_input(images))
-    again = mapcheck._run(head, feature_map)
+    (feature_map,) = map_checks._run(features, folder.as_input(images))
+    again = map_checks._run(head, feature_map)
     for one, other in zip(again, (logits, maps, evidence), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
     with pytest.raises(StopIteration):
-        mapcheck.split_graph(onnx.ModelProto())
+        map_checks.split_graph(onnx.ModelProto())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -369,15 +369,15 @@ def test_maps_of_a_random_head_fall_apart(classifier, monkeypatch, method):
     from pneumonia.study.audit import load_graph
 
     images = np.stack([draw(number, size=128) for number in range(12)])[..., None]
-    measured = mapcheck.randomised_heads(classifier, load_graph(), images, method)
+    measured = map_checks.randomised_heads(classifier, load_graph(), images, method)
     assert [len(level["layers"]) for level in measured["levels"]] == [1, 2, 3]
     for level in measured["levels"]:
-        assert len(level["draws"]) == mapcheck.DRAWS
+        assert len(level["draws"]) == map_checks.DRAWS
         assert level["correlation"] < 0.4
         assert len(set(level["draws"])) > 1
     # the same comparison does see when nothing was changed
-    monkeypatch.setattr(mapcheck, "randomise_head", lambda head, layers, rng: head)
-    unchanged = mapcheck.randomised_heads(classifier, load_graph(), images, method)
+    monkeypatch.setattr(map_checks, "randomise_head", lambda head, layers, rng: head)
+    unchanged = map_checks.randomised_heads(classifier, load_graph(), images, method)
     assert all(level["correlation"] > 0.999 for level in unchanged["levels"])
 
 

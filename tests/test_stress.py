@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pneumonia.data import groups, stress
+from pneumonia.data import stress, subgroups
 from pneumonia.data.folder import Dataset
 from pneumonia.data.phantom import draw
 from pneumonia.study import ablation, ablation_rows, ablation_table
@@ -91,7 +91,9 @@ def test_groups_are_chosen_by_name_and_brightness():
     images = np.zeros((4, 128, 128, 1), np.uint8)
     images[[0, 2]] = 100
     dataset = _dataset(images, [0, 0, 1, 1], names)
-    found = {name: groups.mask(dataset, name).tolist() for name in groups.GROUPS}
+    found = {
+        name: subgroups.mask(dataset, name).tolist() for name in subgroups.SUBGROUPS
+    }
     assert found == {
         "normal IM": [True, False, False, False],
         "normal NORMAL2": [False, True, False, False],
@@ -100,7 +102,7 @@ def test_groups_are_chosen_by_name_and_brightness():
         "darkest quarter": [False, True, False, True],
         "brightest quarter": [True, False, True, False],
     }
-    chosen = groups.with_other_class(dataset, "virus")
+    chosen = subgroups.with_other_class(dataset, "virus")
     assert chosen.tolist() == [True, True, True, False]
 
 
@@ -167,7 +169,7 @@ def measured(auroc: float, adults: float = 0.5, right: float = 0.9) -> dict:
         **dict.fromkeys(ablation_table.RANKED, auroc),
         "adult_auroc": adults,
         "families": dict.fromkeys(stress.FAMILIES, auroc),
-        "groups": dict.fromkeys(groups.GROUPS, of_group),
+        "groups": dict.fromkeys(subgroups.SUBGROUPS, of_group),
     }
 
 

@@ -1,4 +1,4 @@
-"""Groups of images in which a shortcut speaks otherwise than in training."""
+"""Subgroups of images in which a shortcut speaks otherwise than in training."""
 
 from collections.abc import Callable
 
@@ -36,7 +36,7 @@ def _brightness(low: float, high: float) -> Callable[[Dataset], np.ndarray]:
     return choose
 
 
-GROUPS: dict[str, Callable[[Dataset], np.ndarray]] = {
+SUBGROUPS: dict[str, Callable[[Dataset], np.ndarray]] = {
     "normal IM": _named("IM-", _NORMAL),
     "normal NORMAL2": _named("NORMAL2-", _NORMAL),
     "bacteria": _cause("bacteria"),
@@ -44,20 +44,20 @@ GROUPS: dict[str, Callable[[Dataset], np.ndarray]] = {
     "darkest quarter": _brightness(0, 0.25),
     "brightest quarter": _brightness(0.75, 1),
 }
-"""Groups by name: data set -> bool (n,). The first four are of one class."""
+"""Subgroups by name: data set -> bool (n,). The first four are of one class."""
 
 
 def mask(dataset: Dataset, name: str) -> np.ndarray:
-    """Return which images belong to a group, bool (n,).
+    """Return which images belong to a subgroup, bool (n,).
 
     Raises:
-        KeyError: no such group.
+        KeyError: no such subgroup.
     """
-    return GROUPS[name](dataset)
+    return SUBGROUPS[name](dataset)
 
 
 def with_other_class(dataset: Dataset, name: str) -> np.ndarray:
-    """Return a group's images and, where it has one class only, all of the other."""
+    """Return a subgroup's images and, where it has one class only, all of the other."""
     chosen = mask(dataset, name)
     labels = set(dataset.labels[chosen])
     if len(labels) == 1:

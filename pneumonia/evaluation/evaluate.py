@@ -11,7 +11,7 @@ from sklearn.metrics import roc_curve
 from tqdm import tqdm
 
 from ..contract import LABELS
-from ..data import folder, groups, stress
+from ..data import folder, stress, subgroups
 from ..data.patients import VALIDATION_SHARE
 from ..serving.classifier import Classifier, load_classifier
 from . import calibrate
@@ -67,7 +67,7 @@ def evaluate(
         share: of the patients that training holds out: 0.3 for the extra data set that
             `train --extra` was given.
         under_stress: measure the same images changed in each of `stress.FAMILIES`, and
-            the groups of `groups.GROUPS`.
+            each of `subgroups.SUBGROUPS`.
         engine: "onnx", what is served, or "keras", the network beside it as it was
             trained, on the training framework.
 
@@ -143,7 +143,7 @@ def _answer(classifier: Classifier, bundle, engine: str) -> Answer:
 def measure_stress(
     dataset: folder.Dataset, answer: Answer, clean: np.ndarray, classifier: Classifier
 ) -> dict:
-    """Measure a bundle on a data set under every family of changes, and in groups.
+    """Measure a bundle on a data set under every family of changes, and in subgroups.
 
     Args:
         dataset: images that training did not see.
@@ -171,7 +171,7 @@ def measure_stress(
     everything = np.concatenate(answers)
     return {
         "families": families,
-        "groups": _measure_groups(dataset, clean, at),
+        "groups": _measure_subgroups(dataset, clean, at),
         "all": measure(labels, everything, patients, at),
         "band": calibrate.measure_band(
             labels, everything, at, classifier.uncertain_band
@@ -185,14 +185,14 @@ def measure_stress(
     }
 
 
-def _measure_groups(dataset: folder.Dataset, p: np.ndarray, at: float) -> dict:
-    """Measure each group that the data set has, against all of the other class."""
+def _measure_subgroups(dataset: folder.Dataset, p: np.ndarray, at: float) -> dict:
+    """Measure each subgroup that the data set has, against all of the other class."""
     measured = {}
-    for name in groups.GROUPS:
-        chosen = groups.with_other_class(dataset, name)
+    for name in subgroups.SUBGROUPS:
+        chosen = subgroups.with_other_class(dataset, name)
         if len(set(dataset.labels[chosen])) == len(LABELS):
             measured[name] = {
-                "n": int(groups.mask(dataset, name).sum()),
+                "n": int(subgroups.mask(dataset, name).sum()),
                 **measure(
                     dataset.labels[chosen],
                     p[chosen],

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ..contract import BUNDLE
-from ..data import folder, groups, stress
+from ..data import folder, stress, subgroups
 from ..data.patients import validation_mask
 from ..evaluation import calibrate
 from ..evaluation.metrics import METRICS
@@ -188,7 +188,8 @@ def measure_run(
         "precision": precision,
         "families": by_family,
         "groups": {
-            name: _measure_group(validation, clean, name) for name in groups.GROUPS
+            name: _measure_group(validation, clean, name)
+            for name in subgroups.SUBGROUPS
         },
     }
 
@@ -197,8 +198,8 @@ def _measure_group(
     validation: folder.Dataset, margins: np.ndarray, name: str
 ) -> dict[str, float]:
     """Return a group's AUROC, and how much of it is right at the others' threshold."""
-    inside, labels = groups.mask(validation, name), validation.labels
-    chosen = groups.with_other_class(validation, name)
+    inside, labels = subgroups.mask(validation, name), validation.labels
+    chosen = subgroups.with_other_class(validation, name)
     threshold = calibrate.choose_threshold(labels[~inside], margins[~inside])
     right = (margins[inside] >= threshold) == labels[inside]
     return {

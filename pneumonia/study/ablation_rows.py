@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..data import groups
+from ..data import subgroups
 from ..training import augment
 
 SHIPPED = "bundle"
@@ -28,7 +28,7 @@ class Row:
             `SHIPPED`; None: VGG19's weights.
         new_head: takes that run's convolutions alone, as in `train.train`.
         adults: trains on the extra data set too.
-        leave_out: a group of `groups.GROUPS` that it must not see.
+        leave_out: one of `subgroups.SUBGROUPS`, that it must not see.
         mean_of: nothing is trained: the weights of all seeds of those rows, averaged.
         margin: of that mean's network, as in `vgg19.build`.
     """
@@ -170,7 +170,7 @@ LEFT_OUT = {
     f"without {name}": Row(
         f"the warm-up without {name}", recipe="warm-up", start=None, leave_out=name
     )
-    for name in groups.GROUPS
+    for name in subgroups.SUBGROUPS
 }
 """Rows that leave one group out of the warm-up, by name: what an unseen one costs."""
 

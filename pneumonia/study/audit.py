@@ -3,7 +3,7 @@
 Three questions, each measured: how much of the label shows in places that hold no
 disease (`shortcuts`), how far the answers move when those places change
 (`interventions`), and whether the heat maps follow the network, lie on the lungs
-(`mapcheck`) and show what the answers rest on (`covering`).
+(`map_checks`) and show what the answers rest on (`covering`).
 """
 
 import json
@@ -16,7 +16,7 @@ import onnx
 from ..contract import BUNDLE, LABELS, METHODS
 from ..data import folder, regions
 from ..serving.classifier import Classifier, load_classifier
-from . import covering, interventions, mapcheck, shortcuts
+from . import covering, interventions, map_checks, shortcuts
 
 RANDOM_HEAD_IMAGES = 256
 """On how many images at most heat maps of random heads are compared."""
@@ -57,7 +57,7 @@ def audit(
     asked = folder.split(dataset)[1] if validation_only else dataset
     originally = shortcuts.from_originals(originals) if originals else None
 
-    heat_maps, mean_maps = mapcheck.look(classifier, asked)
+    heat_maps, mean_maps = map_checks.look(classifier, asked)
     report = {
         "bundle_sha256": classifier.sha256,
         "data": {
@@ -82,7 +82,7 @@ def audit(
             "against": _look_at_other(other, asked) if other else None,
         },
         "hottest_covered": covering.cover_hottest(classifier, asked),
-        "randomised_head": mapcheck.randomised_heads(
+        "randomised_head": map_checks.randomised_heads(
             classifier, load_graph(bundle), _some(asked.images)
         ),
         "hirescam": _look_at_evidence(classifier, bundle, asked),
@@ -111,7 +111,7 @@ def _some(images: np.ndarray) -> np.ndarray:
 
 
 def _look_at_other(other: Classifier, asked: folder.Dataset) -> dict:
-    return {"bundle_sha256": other.sha256, **mapcheck.look(other, asked)[0]}
+    return {"bundle_sha256": other.sha256, **map_checks.look(other, asked)[0]}
 
 
 def _look_at_evidence(
@@ -122,9 +122,9 @@ def _look_at_evidence(
     if method not in classifier.methods:
         return None
     return {
-        "heat_map": mapcheck.look(classifier, asked, method)[0],
+        "heat_map": map_checks.look(classifier, asked, method)[0],
         "hottest_covered": covering.cover_hottest(classifier, asked, method),
-        "randomised_head": mapcheck.randomised_heads(
+        "randomised_head": map_checks.randomised_heads(
             classifier, load_graph(bundle), _some(asked.images), method
         ),
     }

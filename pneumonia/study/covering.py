@@ -15,7 +15,7 @@ from ..evaluation import evaluate
 from ..evaluation.metrics import mean_with_interval
 from ..serving.classifier import Classifier
 from ..serving.overlay import enlarge
-from .mapcheck import answers, run_with_maps, shown_maps
+from .map_checks import answers, run_with_maps, shown_maps
 
 AREA = 0.2
 """Share of the picture that is covered; less where the map is warm in less."""

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from ..contract import LABELS
-from ..data import folder, groups, stress
+from ..data import folder, stress, subgroups
 from ..network import vgg19
 from . import balance, runs, styles
 from .cache import CachedBatches, compute
@@ -70,7 +70,7 @@ def train(
             as wide as the recipe says, start anew.
         extra: a second data set that is trained on too; of its patients
             `EXTRA_HELD_OUT` are held out.
-        leave_out: a group of `groups.GROUPS` that training must not see.
+        leave_out: one of `subgroups.SUBGROUPS`, that training must not see.
         seed: of everything that is drawn.
         precision: "float32", or "mixed_bfloat16" / "mixed_float16" where the machine
             computes those faster.
@@ -101,9 +101,10 @@ def train(
     else:
         if recipe not in RECIPES:
             raise RunError(f"no recipe {recipe}; expected one of {', '.join(RECIPES)}")
-        if leave_out and leave_out not in groups.GROUPS:
+        if leave_out and leave_out not in subgroups.SUBGROUPS:
             raise RunError(
-                f"no group {leave_out}; expected one of {', '.join(groups.GROUPS)}"
+                f"no group {leave_out}; expected one of "
+                f"{', '.join(subgroups.SUBGROUPS)}"
             )
         chosen = adjust(RECIPES[recipe], settings)
         if start is not None:
@@ -170,7 +171,7 @@ class _Images:
 def _gather(source, extra, leave_out: str | None) -> _Images:
     training, validation = folder.split(folder.load(source))
     if leave_out:
-        training = training.subset(~groups.mask(training, leave_out))
+        training = training.subset(~subgroups.mask(training, leave_out))
     if extra:
         extra, _ = folder.split(folder.load(extra), EXTRA_HELD_OUT)
     return _Images(training, validation, extra or None)
