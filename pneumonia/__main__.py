@@ -56,9 +56,9 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _average(args: argparse.Namespace) -> None:
-    from .training import soup
+    from .training import weights
 
-    _say_next(soup.average(args.runs, args.out, args.margin))
+    _say_next(weights.average(args.runs, args.out, args.margin))
 
 
 def _say_next(run: Path) -> None:

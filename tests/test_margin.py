@@ -11,7 +11,7 @@ from pneumonia.network.framing import enlarging, placing
 from pneumonia.serving.image import to_input
 from pneumonia.training.recipe import RECIPES, RecipeError, adjust
 from pneumonia.training.runs import RunError
-from pneumonia.training.soup import average
+from pneumonia.training.weights import average
 
 MARGIN = 5
 

@@ -13,7 +13,7 @@ from ..data.patients import validation_mask
 from ..evaluation import calibrate
 from ..evaluation.metrics import METRICS
 from ..network import vgg19
-from ..training import balance, soup, train
+from ..training import balance, train, weights
 from .ablation_rows import ALL, SHIPPED
 from .ablation_table import collect
 
@@ -79,7 +79,7 @@ def _train_row(name: str, seed: int, source, out: Path, adults, warm_up, options
     row, run = ALL[name], out / f"{name}-{seed}"
     if row.mean_of and not (run / "best.weights.h5").exists():
         parts = [sorted(out.glob(f"{part}-[0-9]*")) for part in row.mean_of]
-        soup.average(sum(parts, []), run, row.margin)
+        weights.average(sum(parts, []), run, row.margin)
     if row.mean_of or (run / "curves.png").exists():
         return run
     start = None
