@@ -24,8 +24,7 @@ from pneumonia import NOTICE, Classifier, IsolatedReader
 from web import (
     door,
     many,
-    ready,
-    start,
+    startup,
     tab_batch,
     tab_meaning,
     tab_one,
@@ -156,9 +155,9 @@ def main() -> None:
             "--mcp can't ask for a password: start it without --auth and without "
             "$PNEUMONIA_AUTH, and put a proxy that asks before it."
         )
-    start.check(parser, args, shared=args.share)
+    startup.check(parser, args, shared=args.share)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uploads go at any exit
-    classifier = start.load(args)
+    classifier = startup.load(args)
     reader = IsolatedReader(_WORKING)
     demo = build_demo(classifier, reader.read)
     try:
@@ -183,7 +182,7 @@ def main() -> None:
             "error: no public link could be opened. Connect to the network and try "
             "again, or start without --share."
         )
-    ready.warm_up(classifier, reader.read)
+    startup.warm_up(classifier, reader.read)
     print(f"demo at {local}")
     if public:
         print(f"public link {public}")

@@ -26,18 +26,17 @@ from werkzeug.exceptions import (
 from pneumonia import (
     MAX_BYTES,
     NOTICE,
+    SUFFIXES,
     TOO_LARGE,
     Classifier,
     ImageError,
     IsolatedReader,
     Prediction,
-    encode_png,
-    explain,
     load_classifier,
     predict,
 )
-from web import answer, door, openapi, report, start, words
-from web.server import Server
+from web import answer, api, door, report, startup, words
+from web.bounded_server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
 _WORKING = max(2, min(4, os.cpu_count() or 2))
@@ -84,6 +83,7 @@ def create_app(
         notice=NOTICE,
         words=words,
         max_bytes=MAX_BYTES,
+        suffixes=SUFFIXES,
         too_large=TOO_LARGE,
     )
     _guard(app, auth, door.RateLimit(rate))
@@ -109,7 +109,7 @@ def create_app(
             overlay=answer.data_uri(
                 "image/jpeg", answer.encode_jpeg(prediction.overlay)
             ),
-            **answer.describe(
+            **answer.context(
                 classifier, prediction, report.links(classifier, prediction)
             ),
         )
@@ -119,29 +119,16 @@ def create_app(
         with_overlay = _asked("overlay")
         method = _chosen("method", classifier.methods)
         prediction = ask(draw=with_overlay, method=method)
-        answered = {
-            "label": prediction.label,
-            "probabilities": prediction.probabilities,
-            "certain": prediction.certain,
-            "threshold": classifier.threshold,
-            "warnings": list(prediction.warnings),
-            "explanations": {code: explain(code) for code in prediction.warnings},
-            "notice": NOTICE,
-            "request_id": g.request_id,
-        }
-        if with_overlay:
-            png = encode_png(prediction.overlay)
-            answered["overlay"] = answer.data_uri("image/png", png)
-        return jsonify(answered)
+        return jsonify(api.answered(classifier, prediction, g.request_id))
 
-    document = openapi.describe(version("pneumonia"))
+    document = api.document(version("pneumonia"))
 
     @app.get("/openapi.json")
     def openapi_json() -> Response:
         return jsonify(document)
 
     @app.get("/api")
-    def api() -> str:
+    def api_page() -> str:
         return render_template("api.html", document=document)
 
     @app.get("/healthz")
@@ -267,8 +254,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     door.add_arguments(parser, port=5000)
     args = parser.parse_args()
-    start.check(parser, args)
-    classifier = start.load(args)
+    startup.check(parser, args)
+    classifier = startup.load(args)
     reader = IsolatedReader(_WORKING)
     app = create_app(
         classifier, read=reader.read, auth=args.auth, rate=args.rate, embed=args.embed

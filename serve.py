@@ -14,7 +14,7 @@ from gunicorn.errors import AppImportError
 
 from flask_app import create_app
 from pneumonia import NOTICE
-from web import door, start
+from web import door, startup
 
 THREADS = 64
 """The form lets a few requests work at once and some thirty wait; the other threads are
@@ -51,7 +51,7 @@ class Application(BaseApplication):
         """Build the app inside the worker, where its threads will live."""
         args = self._args
         try:
-            classifier = start.load(args)
+            classifier = startup.load(args)
         except SystemExit as end:  # at any other end gunicorn begins again, for ever
             raise AppImportError(end.code) from end
         return create_app(classifier, auth=args.auth, rate=args.rate, embed=args.embed)
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     door.add_arguments(parser, port=5000)
     args = parser.parse_args()
-    start.check(parser, args)
+    startup.check(parser, args)
     print(f"form at http://{args.host}:{args.port}\n{NOTICE}", flush=True)
     Application(args).run()
 

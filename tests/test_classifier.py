@@ -31,7 +31,7 @@ from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE
 from pneumonia.export import not_chests
 from pneumonia.serving.classifier import softmax
-from web.answer import describe
+from web.answer import context
 
 SHIPPED = BUNDLE
 
@@ -256,7 +256,7 @@ def test_a_bundle_of_before_is_served_without_evidence(
         picture, bundle = str(tmp_path / "none.png"), str(tmp_path)
         main(["predict", picture, "--bundle", bundle, "--method", "HiResCAM"])
     for bundle, prediction in ((before, found), (classifier, expected)):
-        shown = describe(bundle, prediction)
+        shown = context(bundle, prediction)
         assert tuple(json.loads(shown["look"])["maps"]) == bundle.methods
         assert len(shown["captions"]) == len(bundle.methods)
 

@@ -26,7 +26,7 @@ import pytest
 import flask_app
 from pneumonia import ImageError, phantoms, predict
 from pneumonia.serving.image import read_picture
-from web import asgi, door, server, uploads
+from web import asgi, bounded_server, door, uploads
 
 KEY = door.Credentials("ann", "säcret")
 PICTURE = phantoms()[0].read_bytes()
@@ -238,11 +238,11 @@ def test_file_names_are_neither_shown_nor_logged(make_web, caplog, capfd):
 
 @pytest.fixture
 def live(make_web, monkeypatch):
-    monkeypatch.setattr(server, "IDLE_SECONDS", 1)
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 1)
-    monkeypatch.setattr(server.Handler, "timeout", 1)
-    monkeypatch.setattr(server, "CONNECTIONS", 2)
-    live = server.Server("127.0.0.1", 0, make_web().application)
+    monkeypatch.setattr(bounded_server, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(bounded_server, "REQUEST_SECONDS", 1)
+    monkeypatch.setattr(bounded_server.Handler, "timeout", 1)
+    monkeypatch.setattr(bounded_server, "CONNECTIONS", 2)
+    live = bounded_server.Server("127.0.0.1", 0, make_web().application)
     thread = threading.Thread(target=live.serve_forever)
     thread.start()
     yield live
@@ -307,7 +307,7 @@ def out_of_memory(*args):
 
 
 def test_who_stands_in_line_when_it_ends_is_answered(make_web):
-    ending = server.Server("127.0.0.1", 0, make_web().application)
+    ending = bounded_server.Server("127.0.0.1", 0, make_web().application)
     with socket.create_connection(("127.0.0.1", ending.server_port), 60) as client:
         client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         ending.server_close()

@@ -24,7 +24,7 @@ from pneumonia import (
     phantoms,
     predict,
 )
-from web import many, report, tab_meaning, words
+from web import many, measured, report, words
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 if PHOTOGRAPHS:
@@ -421,7 +421,7 @@ def test_the_report_prints_on_one_page(browser, classifier, phantom_bytes, tmp_p
         warnings=("outside_population", "first_frame", "empty_heat_map"),
     )
     path = tmp_path / "report.html"
-    path.write_bytes(report.write_html(report.describe(classifier, prediction)))
+    path.write_bytes(report.write_html(report.gather(classifier, prediction)))
     page = browser.new_page()
     page.goto(path.as_uri())
     printed = page.pdf(prefer_css_page_size=True)
@@ -430,13 +430,13 @@ def test_the_report_prints_on_one_page(browser, classifier, phantom_bytes, tmp_p
 
 
 def test_gradio_counts_people(page, gradio_url, classifier):
-    measured = tab_meaning.load_report(classifier)
+    shipped = measured.load(classifier, "report.json")
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_MEANING).click()
     meaning = page.locator("number-meaning")
     page.get_by_label(words.MEANING["prevalence"]).fill("200")
-    found = round(200 * measured["sensitivity"]["value"])
-    alarms = 800 - round(800 * measured["specificity"]["value"])
+    found = round(200 * shipped["sensitivity"]["value"])
+    alarms = 800 - round(800 * shipped["specificity"]["value"])
     told = f"{found + alarms} are told Pneumonia, {found} of them have it"
     expect(meaning).to_contain_text(told)
     ppv = found / (found + alarms)
@@ -451,5 +451,5 @@ def test_gradio_counts_people(page, gradio_url, classifier):
 
 def test_another_bundles_report_is_not_shown(classifier):
     other = dataclasses.replace(classifier, sha256="0" * 64)
-    assert tab_meaning.load_report(classifier)
-    assert tab_meaning.load_report(other) is None
+    assert measured.load(classifier, "report.json")
+    assert measured.load(other, "report.json") is None

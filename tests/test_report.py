@@ -2,12 +2,13 @@
 
 import base64
 import dataclasses
+import json
 import re
 
 import pytest
 
-from pneumonia import NOTICE, predict
-from web import report, words
+from pneumonia import METHODS, NOTICE, predict
+from web import measured, report, words
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def prediction(classifier, phantom_bytes):
 
 
 def test_report_says_what_the_answer_rests_on(classifier, prediction):
-    page = report.write_html(report.describe(classifier, prediction)).decode()
+    page = report.write_html(report.gather(classifier, prediction)).decode()
     for text in (NOTICE, classifier.sha256, f"{classifier.threshold:.3f}"):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 2
@@ -29,7 +30,7 @@ def test_report_fits_on_one_page_of_pdf_with_every_warning(classifier, predictio
         prediction, warnings=("outside_population", "first_frame", "empty_heat_map")
     )
     for one in (prediction, worst):
-        pdf = report.write_pdf(report.describe(classifier, one))
+        pdf = report.write_pdf(report.gather(classifier, one))
         assert pdf.startswith(b"%PDF-")
         assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
 
@@ -40,3 +41,19 @@ def test_both_reports_are_offered_as_files(classifier, prediction):
     html, pdf = (base64.b64decode(x["address"].partition(",")[2]) for x in offered)
     assert words.REPORT_TITLE.encode() in html
     assert pdf.startswith(b"%PDF-")
+
+
+def test_captions_say_what_was_measured_of_these_weights(classifier, tmp_path):
+    audit = measured.load(classifier, "audit.json")
+    covered = audit["hirescam"]["hottest_covered"]["Pneumonia"]
+    covered["own"]["value"] = 7.3 * covered["elsewhere"]["value"]
+    moved = dataclasses.replace(classifier, folder=tmp_path)
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    ours, changed = measured.captions(classifier), measured.captions(moved)
+    assert ours[0] == changed[0]
+    assert "Pneumonia 7.3 times" in changed[1]
+    assert "Pneumonia 7.3 times" not in ours[1]
+
+    other = dataclasses.replace(moved, sha256="0" * 64)
+    for method, caption in zip(METHODS, measured.captions(other), strict=True):
+        assert words.MAP_NOT_TESTED.format(method=method) in caption

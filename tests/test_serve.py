@@ -15,6 +15,7 @@ import sys
 import tempfile
 import urllib.request
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,10 @@ import demo
 from pneumonia import phantoms, predict, verdict
 from pneumonia.contract import BUNDLE
 from pneumonia.serving.image import read_picture
-from web import ready, space, start, tab_meaning
+from web import measured, space, startup
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "pneumonia"
 
 
 @pytest.mark.parametrize(
@@ -75,11 +77,11 @@ def test_a_bundle_of_ones_own_shows_what_was_measured_of_it(tmp_path, caplog):
     del facts["gate"]
     (mine / "bundle.json").write_text(json.dumps(facts))
     args = argparse.Namespace(bundle=mine)
-    classifier = start.load(args)
+    classifier = startup.load(args)
     assert "has no gate" in caplog.text
-    assert tab_meaning.load_report(classifier) is None
+    assert measured.load(classifier, "report.json") is None
     shutil.copy(BUNDLE / "report.json", mine)
-    assert tab_meaning.load_report(classifier)["n"] > 400
+    assert measured.load(classifier, "report.json")["n"] > 400
 
 
 @pytest.fixture
@@ -97,11 +99,11 @@ def share(monkeypatch, classifier):
             """Nothing to close."""
 
     def run(public):
-        monkeypatch.setattr(demo.start, "load", lambda args: classifier)
+        monkeypatch.setattr(demo.startup, "load", lambda args: classifier)
         monkeypatch.setattr(demo, "build_demo", lambda *args: Page())
         monkeypatch.setattr(demo, "launch", lambda *a, **k: ("http://here", public))
         monkeypatch.setattr(demo.signal, "signal", lambda *args: None)
-        monkeypatch.setattr(demo.ready, "warm_up", lambda *args: None)
+        monkeypatch.setattr(demo.startup, "warm_up", lambda *args: None)
         monkeypatch.setattr(sys, "argv", ["demo.py", "--share", "--public"])
         demo.main()
 
@@ -115,7 +117,7 @@ def test_a_drawing_is_answered_before_anybody_asks(classifier):
         seen.append(data)
         return read_picture(data)
 
-    ready.warm_up(classifier, read).join(60)
+    startup.warm_up(classifier, read).join(60)
     assert seen == [phantoms()[0].read_bytes()]
 
 
@@ -247,6 +249,24 @@ def test_the_images_steps_run_in_an_empty_environment(empty, tmp_path, phantom_b
         assert "robability of pneumonia" in ask(port, phantom_bytes)
         probe = [part.replace("7860", str(port)) for part in health[1:]]
         subprocess.run([empty, *probe], check=True)
+
+
+def test_the_wheel_holds_what_serving_reads_and_no_keras_weights(empty, tmp_path):
+    source = tmp_path / "source"  # setuptools leaves its build beside it
+    for name in ("pneumonia", "web"):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [empty, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, source]
+    subprocess.run(pip, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in ("bundle", "phantoms"):
+        shipped = {f"pneumonia/{folder}/{p.name}" for p in (PACKAGE / folder).iterdir()}
+        left_out = {name for name in shipped if name.endswith(".h5")}
+        assert shipped - names == left_out
+    code = {str(p.relative_to(ROOT)) for p in PACKAGE.rglob("*.py")}
+    assert code <= names
 
 
 def test_a_space_runs_as_it_is(tmp_path):

@@ -30,14 +30,14 @@ from pneumonia import (
     split_evidence,
 )
 
-from . import words
+from . import measured, words
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 _QUALITY = 92  # of the plain X-ray, which is there to be looked at
 _MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
 
 
-def describe_words(classifier: Classifier, prediction: Prediction) -> dict:
+def in_words(classifier: Classifier, prediction: Prediction) -> dict:
     """Return what is said of a prediction: heading, sentence, warnings, bars."""
     certain = prediction.certain
     sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
@@ -57,7 +57,7 @@ def describe_words(classifier: Classifier, prediction: Prediction) -> dict:
     }
 
 
-def describe(
+def context(
     classifier: Classifier, prediction: Prediction, links: Sequence[dict] = ()
 ) -> dict:
     """Return what the template `answer.html` shows of a prediction.
@@ -67,24 +67,24 @@ def describe(
         prediction: the answer.
         links: what it offers to save, from `report.links`.
     """
-    return describe_words(classifier, prediction) | {
+    return in_words(classifier, prediction) | {
         "words": words,
         "links": links,
         "method": METHODS[0],
-        "captions": words.CAPTIONS[: len(classifier.methods)],
+        "captions": measured.captions(classifier),
         "look": json.dumps(_look(prediction)),
     }
 
 
 def render(classifier: Classifier, prediction: Prediction, caution: str = "") -> str:
-    """Return what `describe` says as one line of HTML.
+    """Return what `context` returns as one line of HTML.
 
     Args:
         classifier: what answered.
         prediction: the answer.
         caution: what else is to be known of the picture.
     """
-    shown = describe(classifier, prediction)
+    shown = context(classifier, prediction)
     return one_line("answer.html", caution=caution, **shown)
 
 
@@ -136,12 +136,14 @@ def _bars(classifier: Classifier, prediction: Prediction) -> list[dict]:
 
 def _note(classifier: Classifier) -> str:
     low, high = classifier.uncertain_band
-    measured = classifier.facts["uncertain_band_measured"]
+    band = classifier.facts["uncertain_band_measured"]
+    stressed = classifier.facts["validation"]["clean_and_stressed"]
     return words.BAND.format(
         low=percent(low),
         high=percent(high),
-        inside=percent(measured["error_inside"]),
-        outside=percent(measured["error_outside"]),
+        inside=percent(band["error_inside"]),
+        outside=percent(band["error_outside"]),
+        ece=stressed["ece"]["value"],
     )
 
 

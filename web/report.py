@@ -15,7 +15,7 @@ from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Tabl
 
 from pneumonia import METHODS, NOTICE, Classifier, Prediction
 
-from . import answer, words
+from . import answer, measured, words
 
 rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast
 _SIDE = 82 * mm  # of a picture on paper
@@ -25,14 +25,14 @@ _FLUSH = [
 ]
 
 
-def describe(classifier: Classifier, prediction: Prediction) -> dict:
+def gather(classifier: Classifier, prediction: Prediction) -> dict:
     """Return what both kinds of report show.
 
     Returns:
         heading, sentence, warnings, rows (pairs of texts), notes, and the pictures'
         JPEG files with their captions.
     """
-    shown = answer.describe_words(classifier, prediction)
+    shown = answer.in_words(classifier, prediction)
     low, high = classifier.uncertain_band
     today = datetime.datetime.now(datetime.UTC)
     numbers = [
@@ -47,7 +47,11 @@ def describe(classifier: Classifier, prediction: Prediction) -> dict:
         "sentence": shown["sentence"],
         "warnings": shown["warnings"],
         "rows": numbers,
-        "notes": [shown["note"], words.CAPTIONS[0], words.REPORT_CAVEATS],
+        "notes": [
+            shown["note"],
+            measured.captions(classifier)[0],
+            words.REPORT_CAVEATS,
+        ],
         "pictures": [
             (answer.encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
@@ -59,7 +63,7 @@ def describe(classifier: Classifier, prediction: Prediction) -> dict:
 
 
 def write_html(content: dict) -> bytes:
-    """Return the report of `describe` as a page that needs no other file."""
+    """Return a report, from `gather`, as a page that needs no other file."""
     pictures = [
         (answer.data_uri("image/jpeg", jpeg), caption)
         for jpeg, caption in content["pictures"]
@@ -71,7 +75,7 @@ def write_html(content: dict) -> bytes:
 
 
 def write_pdf(content: dict) -> bytes:
-    """Return the report of `describe` as one page of PDF."""
+    """Return a report, from `gather`, as one page of PDF."""
     styles = getSampleStyleSheet()
 
     def text(words: str, style: str = "BodyText") -> Paragraph:
@@ -122,7 +126,7 @@ def write_pdf(content: dict) -> bytes:
 
 def links(classifier: Classifier, prediction: Prediction) -> list[dict]:
     """Return what an answer offers to save: name, text and address of each report."""
-    content = describe(classifier, prediction)
+    content = gather(classifier, prediction)
     return [
         {
             "name": "report.html",

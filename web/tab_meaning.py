@@ -7,7 +7,7 @@ import gradio as gr
 
 from pneumonia import Classifier, percent
 
-from . import answer, words
+from . import answer, measured, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
@@ -17,23 +17,9 @@ def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
         classifier: from `load_classifier`.
         read: not needed here.
     """
-    report = load_report(classifier)
+    report = measured.load(classifier, "report.json")
     html = render(classifier, report) if report else words.NO_REPORT
     gr.Markdown(html, sanitize_html=False, latex_delimiters=[])
-
-
-def load_report(classifier: Classifier) -> dict | None:
-    """Return what `evaluate` measured of exactly these weights; None: nothing did.
-
-    It stands in `report.json` beside the bundle.
-    """
-    try:
-        report = json.loads(
-            (classifier.folder / "report.json").read_text(encoding="utf-8")
-        )
-    except FileNotFoundError:
-        return None
-    return report if report["bundle_sha256"] == classifier.sha256 else None
 
 
 def render(classifier: Classifier, report: dict) -> str:

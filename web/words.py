@@ -1,12 +1,13 @@
 """What both apps say, in one place, so that it can be said in another language.
 
-What is said of a picture, in a refusal or a warning, stands beside what finds it, in
-`pneumonia/`, because the package says it without any app, too. Each such sentence has a
-code that stays: `ImageError.reason`, or one of `Prediction.warnings`, all in the
-README's table. A translation replaces what stands here and says by code what
-`explain(code)` and `str(error)` say. The API's description is for programmers and stays
-English: `web/openapi.py`, `templates/api.html`.
+A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because the
+package says it without any app. Each has a code that stays: `ImageError.reason`, or one
+of `Prediction.warnings`. docs/using.md lists them. A translation replaces this file, and
+says by code what `explain(code)` and `str(error)` say. The description of the API is for
+programmers and stays English: `web/api.py`, `templates/api.html`.
 """
+
+from pneumonia import READABLE
 
 TITLE = "Chest X-ray: Normal or Pneumonia?"
 UNCERTAIN = "Uncertain: needs a reader"
@@ -14,7 +15,7 @@ NO_ANSWER = "No answer"
 AGAIN = "Try another X-ray"
 
 CHOOSE = "Chest X-ray, seen from the front"
-FORMATS = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM, up to {mib} MiB"
+FORMATS = READABLE + ", up to {mib} MiB"
 DROP = (
     "Drop it, paste it or choose it. " + FORMATS + ". Kept for minutes, then deleted."
 )
@@ -35,20 +36,22 @@ UNCERTAIN_SENTENCE = (
     "Probability of pneumonia {p}. It leans to {label}, but in this range "
     "answers are too often wrong to stand alone."
 )
-PROBABILITIES = "Calibrated probability"
+PROBABILITIES = "Probability"
 LEGEND = "Line: operating point, {threshold}. Hatched: reported as uncertain."
 BAND = (
     "From {low} to {high} an answer is reported as uncertain. On held-out patients, as "
     "they are and under stress, {inside} of the answers in there were wrong, {outside} "
-    "of the others."
+    "of the others. There, the stated probabilities differed from the share that had "
+    "pneumonia by {ece:.1%} on average."
 )
-CAPTIONS = (
-    "The heat map (Grad-CAM, 8 x 8 cells) is a rough hint and no outline of disease: "
-    "with its warm places covered, the answer Pneumonia lost hardly more than with "
-    "others covered, Normal half as much again, on held-out X-rays.",
-    "With those of HiResCAM covered, both lost clearly more.",
+MAP_HINT = "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease."
+MAP_TESTED = (
+    "{method} was tested on held-out X-rays. With its hottest places blurred, the "
+    "answer Normal weakened {Normal:.1f} times and Pneumonia {Pneumonia:.1f} times as "
+    "much as with the same shape blurred elsewhere. 1.0 would mean that the map shows "
+    "nothing."
 )
-"""What was measured of each of `pneumonia.METHODS`, on the bundle that ships."""
+MAP_NOT_TESTED = "Whether {method} shows the evidence was not tested on these weights."
 
 VIEWER = {
     "picture": "The X-ray",
@@ -92,10 +95,11 @@ COLUMNS = {
     "file": "File",
     "kind": "Answer",
     "probability": "Probability of pneumonia",
-    "certain": "Certain",
+    "certain": "Needs a reader",
     "reason": "Reason",
 }
-CERTAIN = {"true": "yes", "false": "no", "": ""}
+NEEDS_READER = {"true": "no", "false": "yes", "": ""}
+"""What the column says, by the `certain` of a row."""
 PREVIOUS = "Previous"
 NEXT = "Next"
 CLOSE = "Close"
@@ -122,9 +126,9 @@ PATIENTS = "Held-out patients"
 AS_THEY_ARE = "as they are"
 UNDER_STRESS = "under stress"
 BAND_COLUMNS = {
-    "coverage": "Answers called certain",
+    "coverage": "Answers outside of the band",
     "error_outside": "Wrong among those",
-    "error_inside": "Wrong among the uncertain",
+    "error_inside": "Wrong inside of it",
 }
 MEANING = {
     "people": "Of 1000 people",

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..contract import LABELS
-from ..serving.image import ImageError, read_image, to_input
+from ..serving.image import SUFFIXES, ImageError, read_image, to_input
 from .patients import (
     VALIDATION_SHARE,
     digests,
@@ -24,11 +24,6 @@ from .patients import (
 
 KAGGLE_DATASET = "paultimothymooney/chest-xray-pneumonia"
 """Kermany et al. 2018 as published on Kaggle, CC BY 4.0."""
-
-SUFFIXES = {
-    *(".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"),
-    *(".jp2", ".j2k", ".dcm"),
-}
 
 
 class DataError(ValueError):

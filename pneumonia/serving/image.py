@@ -38,19 +38,30 @@ MIN_SIDE = 64
 DISPLAY_SIDE = 1024
 """Longest side of what `read_image` returns, in pixels: enough to look at."""
 
-FORMATS = tuple(
-    kind.format
-    for kind in (
-        *(PngImageFile, JpegImageFile, BmpImageFile),
-        *(TiffImageFile, WebPImageFile, GifImageFile, Jpeg2KImageFile),
-    )
-)
+_FILE_TYPES = {
+    "PNG": (PngImageFile, (".png",)),
+    "JPEG": (JpegImageFile, (".jpeg", ".jpg")),
+    "BMP": (BmpImageFile, (".bmp",)),
+    "TIFF": (TiffImageFile, (".tif", ".tiff")),
+    "WebP": (WebPImageFile, (".webp",)),
+    "GIF": (GifImageFile, (".gif",)),
+    "JPEG 2000": (Jpeg2KImageFile, (".jp2", ".j2k")),
+}
+FORMATS = tuple(plugin.format for plugin, _ in _FILE_TYPES.values())
 """Pillow's names of the formats that are opened; everything else is refused."""
+
+SUFFIXES = (
+    *(suffix for _, suffixes in _FILE_TYPES.values() for suffix in suffixes),
+    *(".dcm", ".dicom"),
+)
+"""What the names of such files end in. What a file is, its content says."""
+
+READABLE = f"{', '.join(_FILE_TYPES)} or DICOM"
+"""The formats that are read, in words."""
 
 _JPEG_SIDE = 512  # a JPEG is decoded at the smallest scale that keeps this much
 _risky_decoders = False
 _CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
-_READABLE = "PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or DICOM"
 
 # What Pillow's decoders raise on damaged or hostile files, besides OSError.
 _DECODE_ERRORS = (
@@ -159,7 +170,7 @@ def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
     except Image.UnidentifiedImageError as error:
         raise ImageError(
             "not_image",
-            f"This file is not a picture that can be read here. Expected {_READABLE}.",
+            f"This file is not a picture that can be read here. Expected {READABLE}.",
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels("far more") from error

@@ -1,16 +1,53 @@
-"""What the form's JSON API takes and gives, as an OpenAPI document."""
+"""The JSON API of the form: what an answer holds, and the document that says so.
 
-from pneumonia import LABELS, MAX_BYTES, METHODS, NOTICE
+A field of the answer stands twice here and nowhere else: with its value in `answered`,
+with its type in `_answer`.
+"""
 
-from . import words
+from pneumonia import (
+    LABELS,
+    MAX_BYTES,
+    METHODS,
+    NOTICE,
+    Classifier,
+    Prediction,
+    encode_png,
+    explain,
+)
+
+from . import answer, words
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def describe(version: str) -> dict:
-    """Return the document.
+def answered(classifier: Classifier, prediction: Prediction, request_id: str) -> dict:
+    """Return what the API answers; `overlay` is among it where one was drawn.
+
+    Args:
+        classifier: what answered.
+        prediction: the answer.
+        request_id: of the request, for the log.
+    """
+    found = {
+        "label": prediction.label,
+        "probabilities": prediction.probabilities,
+        "certain": prediction.certain,
+        "threshold": classifier.threshold,
+        "warnings": list(prediction.warnings),
+        "explanations": {code: explain(code) for code in prediction.warnings},
+        "notice": NOTICE,
+        "request_id": request_id,
+    }
+    if prediction.overlay.size:
+        png = encode_png(prediction.overlay)
+        found["overlay"] = answer.data_uri("image/png", png)
+    return found
+
+
+def document(version: str) -> dict:
+    """Return the OpenAPI document.
 
     Args:
         version: of this software.
@@ -90,7 +127,7 @@ def _healthz() -> dict:
 
 def _answer() -> dict:
     probabilities = _object(dict.fromkeys(LABELS, _SHARE))
-    answer = _object(
+    schema = _object(
         {
             "label": {"enum": list(LABELS)},
             "probabilities": probabilities,
@@ -102,8 +139,8 @@ def _answer() -> dict:
             "request_id": _TEXT,
         }
     )
-    answer["properties"]["overlay"] = _TEXT  # where it was asked for
-    return answer
+    schema["properties"]["overlay"] = _TEXT  # where it was asked for
+    return schema
 
 
 def _error() -> dict:

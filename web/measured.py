@@ -1,0 +1,46 @@
+"""What was measured of exactly the weights that answer, for the pages to say."""
+
+import functools
+import json
+
+from pneumonia import LABELS, METHODS, Classifier
+
+from . import words
+
+
+def load(classifier: Classifier, name: str) -> dict | None:
+    """Return what a command measured of these weights.
+
+    Args:
+        classifier: from `load_classifier`.
+        name: `report.json` (of `evaluate`) or `audit.json` (of `audit`). It stands
+            beside the bundle.
+
+    Returns:
+        The file's content; None where nothing was measured, or other weights were.
+    """
+    try:
+        found = json.loads((classifier.folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found if found["bundle_sha256"] == classifier.sha256 else None
+
+
+@functools.lru_cache(maxsize=2)  # each answer shows them
+def captions(classifier: Classifier) -> list[str]:
+    """Return what is to be known of the heat maps, the first method's first."""
+    audit = load(classifier, "audit.json") or {}
+    tested = {METHODS[0]: audit, METHODS[1]: audit.get("hirescam") or {}}
+    sentences = []
+    for method in classifier.methods:
+        covered = tested[method].get("hottest_covered") or {}
+        if all(covered.get(label) for label in LABELS):
+            times = {
+                label: covered[label]["own"]["value"]
+                / covered[label]["elsewhere"]["value"]
+                for label in LABELS
+            }
+            sentences.append(words.MAP_TESTED.format(method=method, **times))
+        else:
+            sentences.append(words.MAP_NOT_TESTED.format(method=method))
+    return [f"{words.MAP_HINT} {sentences[0]}", *sentences[1:]]
