@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from measure import machine, spread, table, take_turns
+from pneumonia.export.bundle import calibration_images
 from sklearn.metrics import roc_auc_score
 
 from pneumonia.data import folder
-from pneumonia.export.bundle import calibration_images
 from pneumonia.export.int8 import EVENNESS, FLOAT_LAYERS, quantise
 from pneumonia.network import vgg19
 from pneumonia.network.graph import build_graph, run_graph

@@ -116,7 +116,7 @@ def test_the_figures_are_of_pictures_that_had_no_part(fitted):
 
 def test_the_gate_survives_its_json(fitted):
     gate = gates.from_facts(json.loads(json.dumps(fitted)))
-    features = gates.describe(to_input(child(1)))
+    features = gates.shape_features(to_input(child(1)))
     again = gates.from_facts(gates.to_facts(gate))
     assert gate.chest.score(features) == pytest.approx(again.chest.score(features))
     assert len(json.dumps(fitted)) < 300_000

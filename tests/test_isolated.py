@@ -49,7 +49,7 @@ def reader():
 
 @pytest.fixture
 def evil(monkeypatch):
-    limited = "import pneumonia.serving.isolated as i\ni.CPU_SECONDS = 1\n"
+    limited = "import pneumonia.serving.worker as w\nw.CPU_SECONDS = 1\n"
     served = isolated._START.replace("serve()", f"{limited}{EVIL}\nserve(evil)")
     monkeypatch.setattr(isolated, "_START", served)
     reader = isolated.IsolatedReader(workers=1)

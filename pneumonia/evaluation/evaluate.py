@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,10 @@ from tqdm import tqdm
 from ..contract import LABELS
 from ..data import folder, stress, subgroups
 from ..data.patients import VALIDATION_SHARE
-from ..serving.classifier import Classifier, load_classifier
+from ..serving.classifier import Classifier, in_batches, load_classifier
 from . import calibrate
 from .metrics import METRICS, confusion_counts, measure, reliability
 
-BATCH = 16
 ENGINES = ("onnx", "keras")
 
 Answer = Callable[[np.ndarray], np.ndarray]
@@ -36,12 +36,10 @@ def run_all(classifier: Classifier, images: np.ndarray, progress: bool = True):
         logits float32 (n, 2), maps float32 (n, 2, 8, 8), embedding float32 (n, 512) and
         evidence float32 (n, 8, 8), as in `Classifier.run`.
     """
-    starts = range(0, len(images), BATCH)
-    parts = [
-        classifier.run(folder.as_input(images[start : start + BATCH]))
-        for start in tqdm(starts, desc="answering", unit="batch", disable=not progress)
-    ]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    follow = partial(tqdm, desc="answering", unit="batch", disable=not progress)
+    return in_batches(
+        lambda batch: classifier.run(folder.as_input(batch)), images, follow
+    )
 
 
 def evaluate(

@@ -12,8 +12,8 @@ from ..data import folder, stress
 from ..evaluation import calibrate
 from ..evaluation.metrics import measure
 from ..network import heatmaps, vgg19
-from ..network.graph import build_graph, in_batches, run_graph, shift_logits
-from ..serving.classifier import Classifier, load_classifier, softmax
+from ..network.graph import build_graph, run_graph, shift_logits
+from ..serving.classifier import Classifier, in_batches, load_classifier, softmax
 from ..serving.prediction import predict
 from ..serving.selfcheck import phantoms
 from .int8 import quantise

@@ -1,6 +1,6 @@
 """Make the gate: rules and thresholds from training patients, errors on others.
 
-The rules are ridge regressions on two groups of pictures. Thresholds are chosen on
+The rules are ridge regressions on two sides of pictures. Thresholds are chosen on
 scores of pictures that a rule was not fitted to (cross-fitting over patients and over
 kinds of other pictures); the figures that are reported come from validation patients,
 adults and kinds of pictures that had no part in either.
@@ -22,7 +22,7 @@ from ..serving.classifier import load_classifier
 from ..serving.gate import Gate, Neighbourhood, Rule
 from ..serving.image import to_input
 from . import not_chests
-from .gate_rules import LET_IN, Group, digest
+from .gate_rules import LET_IN, Sample, digest
 from .gate_rules import fit as fit_rule
 
 CHILDREN = 2500
@@ -148,20 +148,20 @@ def _phantoms() -> np.ndarray:
     return np.concatenate([to_input(pixels) for pixels in drawn])
 
 
-def _group(images, names, weight: float, let_in: float = LET_IN) -> Group:
-    return Group(gate.describe(images), np.asarray(names), weight, let_in)
+def _sample(images, names, weight: float, let_in: float = LET_IN) -> Sample:
+    return Sample(gate.shape_features(images), np.asarray(names), weight, let_in)
 
 
 def _fit_chest(x, patients, grown, adults, drawn, pictures, kinds, rng) -> Rule:
     chests = [
-        _group(x, patients, 3.0),
-        _group(_changed(x, rng), patients, 3.0),
-        _group(drawn, np.arange(len(drawn)), 0.5),
+        _sample(x, patients, 3.0),
+        _sample(_changed(x, rng), patients, 3.0),
+        _sample(drawn, np.arange(len(drawn)), 0.5),
     ]
     if len(grown):
         chests += [
-            _group(grown, adults, 2.0, _LET_ADULTS_IN),
-            _group(_changed(grown, rng), adults, 1.0, _LET_ADULTS_IN),
+            _sample(grown, adults, 2.0, _LET_ADULTS_IN),
+            _sample(_changed(grown, rng), adults, 1.0, _LET_ADULTS_IN),
         ]
     fifth = np.arange(len(x)) % 5
     changed = [
@@ -170,27 +170,27 @@ def _fit_chest(x, patients, grown, adults, drawn, pictures, kinds, rng) -> Rule:
         _cropped(x[fifth == 4], rng, 0.15, 0.3),  # what bones elsewhere look like
     ]
     rest = [
-        _group(images, patients[fifth == i], 1.0)
+        _sample(images, patients[fifth == i], 1.0)
         for images, i in zip(changed, (1, 2, 3, 0, 4), strict=True)
     ]
-    return fit_rule(chests, [_group(pictures, kinds, 6.0), *rest], between=True)
+    return fit_rule(chests, [_sample(pictures, kinds, 6.0), *rest], between=True)
 
 
 def _fit_whole(x, patients, rng) -> Rule:
     whole = [
-        _group(x, patients, 1.0, _LET_WHOLE_IN),
-        _group(_changed(x, rng), patients, 1.0, _LET_WHOLE_IN),
+        _sample(x, patients, 1.0, _LET_WHOLE_IN),
+        _sample(_changed(x, rng), patients, 1.0, _LET_WHOLE_IN),
     ]
-    return fit_rule(whole, [_group(_cropped(x, rng), patients, 1.0)])
+    return fit_rule(whole, [_sample(_cropped(x, rng), patients, 1.0)])
 
 
 def _fit_child(x, patients, grown, adults, drawn, rng) -> Rule:
     young = [
-        _group(x, patients, 1.0),
-        _group(_changed(x, rng), patients, 1.0),
-        _group(drawn, np.arange(len(drawn)), 0.1),
+        _sample(x, patients, 1.0),
+        _sample(_changed(x, rng), patients, 1.0),
+        _sample(drawn, np.arange(len(drawn)), 0.1),
     ]
-    old = [_group(grown, adults, 1.0), _group(_changed(grown, rng), adults, 1.0)]
+    old = [_sample(grown, adults, 1.0), _sample(_changed(grown, rng), adults, 1.0)]
     return fit_rule(young, old, between=True)
 
 
@@ -249,7 +249,7 @@ def _measure(made: Gate, embed: Embed, validation, unseen, pictures, rng) -> dic
     x = validation.inputs()
 
     def found(images: np.ndarray) -> list[str]:
-        chests = made.chest.holds(gate.describe(images))
+        chests = made.chest.holds(gate.shape_features(images))
         vectors = np.zeros((len(images), len(made.near.mean)), np.float32)
         vectors[chests] = embed(images[chests])  # nobody asks it of the others
         return [

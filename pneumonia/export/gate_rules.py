@@ -19,13 +19,13 @@ _RIDGE = 1.0
 
 
 @dataclass(frozen=True)
-class Group:
+class Sample:
     """Pictures on one side of a rule.
 
     Attributes:
         features: float32 (n, f).
         names: (n,) patients or kinds: what stays together in a fold.
-        weight: of the whole group against the others on its side.
+        weight: of the whole sample against the others on its side.
         let_in: share of it that a threshold must let pass, where it is looked for.
     """
 
@@ -34,12 +34,12 @@ class Group:
     weight: float
     let_in: float = LET_IN
 
-    def part(self, chosen: np.ndarray) -> "Group":
+    def part(self, chosen: np.ndarray) -> "Sample":
         """Return the rows that a mask (n,) chooses."""
         return replace(self, features=self.features[chosen], names=self.names[chosen])
 
 
-def fit(sought: list[Group], rest: list[Group], between: bool = False) -> Rule:
+def fit(sought: list[Sample], rest: list[Sample], between: bool = False) -> Rule:
     """Fit a rule that tells some pictures from others, and choose its threshold.
 
     Args:
@@ -47,17 +47,19 @@ def fit(sought: list[Group], rest: list[Group], between: bool = False) -> Rule:
         rest: what it is to tell it from.
         between: put the threshold in the middle of the gap to `rest`, if there is one.
     """
-    groups = [*sought, *rest]
-    folds = [_folds(group.names) for group in groups]
-    scores = [np.zeros(len(group.names)) for group in groups]
+    samples = [*sought, *rest]
+    folds = [_folds(sample.names) for sample in samples]
+    scores = [np.zeros(len(sample.names)) for sample in samples]
     for fold in range(_FOLDS):
-        kept = [group.part(of != fold) for group, of in zip(groups, folds, strict=True)]
+        kept = [
+            sample.part(of != fold) for sample, of in zip(samples, folds, strict=True)
+        ]
         weights, bias = _ridge(kept[: len(sought)], kept[len(sought) :])
-        for group, of, score in zip(groups, folds, scores, strict=True):
-            score[of == fold] = group.features[of == fold] @ weights + bias
+        for sample, of, score in zip(samples, folds, scores, strict=True):
+            score[of == fold] = sample.features[of == fold] @ weights + bias
     least = min(
-        np.quantile(score, 1 - group.let_in)
-        for group, score in zip(sought, scores, strict=False)  # they come first
+        np.quantile(score, 1 - sample.let_in)
+        for sample, score in zip(sought, scores, strict=False)  # they come first
     )
     if between:
         highest = max(np.quantile(score, 0.98) for score in scores[len(sought) :])
@@ -75,16 +77,16 @@ def digest(name: str) -> bytes:
     return hashlib.sha256(str(name).encode()).digest()
 
 
-def _ridge(sought: list[Group], rest: list[Group]) -> tuple[np.ndarray, float]:
+def _ridge(sought: list[Sample], rest: list[Sample]) -> tuple[np.ndarray, float]:
     """Return weights and bias of the regression on +1 and -1, both sides alike."""
     rows, aims, loads = [], [], []
     for side, aim in ((sought, 1.0), (rest, -1.0)):
-        whole = sum(group.weight for group in side)
-        for group in side:
-            count = len(group.names)
-            rows.append(group.features.astype(np.float64))
+        whole = sum(sample.weight for sample in side)
+        for sample in side:
+            count = len(sample.names)
+            rows.append(sample.features.astype(np.float64))
             aims.append(np.full(count, aim))
-            loads.append(np.full(count, group.weight / whole / max(count, 1)))
+            loads.append(np.full(count, sample.weight / whole / max(count, 1)))
     x, y, w = map(np.concatenate, (rows, aims, loads))
     mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
     x = np.column_stack([(x - mean) / spread, np.ones(len(x))])

@@ -5,8 +5,6 @@ network does: logits, both labels' Grad-CAM maps, HiResCAM's evidence and the em
 in one run. Source of the format: https://onnx.ai/onnx/operators/
 """
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import onnx
@@ -14,11 +12,11 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from ..contract import IMAGE_SIZE, LABELS
+from ..serving.classifier import in_batches
 from . import heatmaps, layers, vgg19
 from .framing import enlarging, placing
 
 OPSET = 17
-BATCH = 16
 HALVE = {"kernel_shape": [2, 2], "strides": [2, 2]}
 
 
@@ -243,11 +241,3 @@ def run_graph(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[np.ndarray, .
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     return in_batches(lambda batch: session.run(None, {"image": batch}), inputs)
-
-
-def in_batches(run: Callable, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Call `run` on batches of inputs (n, ...) and join each of its outputs."""
-    parts = [
-        run(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)
-    ]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))

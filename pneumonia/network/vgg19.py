@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from ..contract import BUNDLE, IMAGE_SIZE, LABELS
+from ..serving.classifier import in_batches
 from .layers import CutMargin, EvenContrast, Standardize
 
 HIDDEN_UNITS = (256, 128)
@@ -217,21 +218,22 @@ def cut(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
     return front, tail
 
 
-def run_logits(network: Network, images: np.ndarray, batch: int = 32) -> np.ndarray:
+def run_logits(network: Network, images: np.ndarray) -> np.ndarray:
     """Run the network on images.
 
     Args:
         network: from `build` or `load`.
         images: float32 (n, 128, 128, 1) in [0, 1].
-        batch: images at a time.
 
     Returns:
         logits float32 (n, 2).
     """
-    starts = range(0, len(images), batch)
-    maps = (network.features.predict_on_batch(images[i : i + batch]) for i in starts)
-    parts = [network.head.predict_on_batch(feature_map) for feature_map in maps]
-    return np.concatenate([np.asarray(part, np.float32) for part in parts])
+
+    def run(batch: np.ndarray) -> list[np.ndarray]:
+        feature_map = network.features.predict_on_batch(batch)
+        return [np.asarray(network.head.predict_on_batch(feature_map), np.float32)]
+
+    return in_batches(run, images)[0]
 
 
 def save(network: Network, path: str | Path, **options) -> None:
@@ -267,6 +269,12 @@ def load(source: str | Path | None = None) -> Network:
         facts, path = describe(source), source / "best.weights.h5"
         if not _is_run(source):
             path = source / KERAS_WEIGHTS
+            if not path.exists():
+                raise WeightsError(
+                    f"{path} is missing. `pip install` leaves the Keras weights out, "
+                    "because serving never reads them. Clone the repository and run "
+                    "the command there, or name a bundle or a run that has them."
+                )
             expected = facts["keras_weights"]["sha256"]
             if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
                 raise WeightsError(

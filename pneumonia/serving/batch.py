@@ -82,25 +82,23 @@ def answer_files(
     workers = os.cpu_count() or 1
     begun = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for group in in_groups(files):
-            begun.append(
-                pool.submit(answer_group, classifier, group, overlays, **options)
-            )
+        for some in in_runs(files):
+            begun.append(pool.submit(answer_run, classifier, some, overlays, **options))
             if len(begun) > 2 * workers:
                 yield from begun.popleft().result()
         while begun:
             yield from begun.popleft().result()
 
 
-def in_groups(
+def in_runs(
     files: Iterable[tuple[Path, Path]],
 ) -> Iterator[list[tuple[Path, Path]]]:
-    """Cut files into groups of `FILES_A_RUN`, the last perhaps smaller."""
+    """Cut files into lists of `FILES_A_RUN`, the last perhaps smaller."""
     files = iter(files)
     return iter(lambda: list(islice(files, FILES_A_RUN)), [])
 
 
-def answer_group(
+def answer_run(
     classifier: Classifier,
     files: Sequence[tuple[Path, Path]],
     overlays: str | Path | None = None,

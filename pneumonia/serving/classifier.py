@@ -7,8 +7,10 @@ framework.
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +21,31 @@ from . import gate as gates
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
+BATCH = 16
+"""Images in one run of the network, where many are answered."""
+
 _PNEUMONIA = LABELS.index("Pneumonia")
 
 
 class BundleError(RuntimeError):
     """The installation is at fault, not the image; says the command that mends it."""
+
+
+class Outputs(NamedTuple):
+    """What one run of the graph gives for n images.
+
+    Attributes:
+        logits: float32 (n, 2), in LABELS order.
+        maps: float32 (n, 2, 8, 8) in [0, 1], Grad-CAM's map of each label.
+        embedding: float32 (n, 512), the mean of the feature map.
+        evidence: float32 (n, 8, 8), what each cell adds to the logit of pneumonia less
+            that of normal (HiResCAM); (n, 0, 0) from a bundle that lacks it.
+    """
+
+    logits: np.ndarray
+    maps: np.ndarray
+    embedding: np.ndarray
+    evidence: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,22 +72,16 @@ class Classifier:
     _session: onnxruntime.InferenceSession = field(repr=False)
     gate: gates.Gate | None = field(default=None, repr=False)
 
-    def run(self, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    def run(self, inputs: np.ndarray) -> Outputs:
         """Run the graph once.
 
         Args:
             inputs: float32 (n, 128, 128, 1) in [0, 1], from `to_input`.
-
-        Returns:
-            logits float32 (n, 2); Grad-CAM maps float32 (n, 2, 8, 8) in [0, 1], one for
-            each label; embedding float32 (n, 512), the mean of the feature map; and
-            evidence float32 (n, 8, 8), what each cell adds to the logit of pneumonia
-            less that of normal (HiResCAM), (n, 0, 0) from a bundle that lacks it.
         """
         found = self._session.run(None, {"image": inputs})
         if METHODS[1] not in self.methods:
             found.append(np.empty((len(inputs), 0, 0), np.float32))
-        return tuple(found)
+        return Outputs(*found)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -83,6 +99,26 @@ class Classifier:
         is_pneumonia = p_pneumonia >= self.threshold
         label = _PNEUMONIA if is_pneumonia else 1 - _PNEUMONIA
         return label, not low <= p_pneumonia <= high
+
+
+def in_batches(
+    run: Callable[[np.ndarray], Sequence[np.ndarray]],
+    inputs: np.ndarray,
+    follow: Callable[[range], Iterable[int]] = iter,
+) -> tuple[np.ndarray, ...]:
+    """Run something on many images, `BATCH` at a time, and join each of its outputs.
+
+    Args:
+        run: arrays (n, ...) -> outputs, each (n, ...).
+        inputs: (n, ...).
+        follow: shows progress over the batches, as `tqdm` does.
+
+    Returns:
+        One array (n, ...) for each output.
+    """
+    starts = range(0, len(inputs), BATCH)
+    parts = [run(inputs[start : start + BATCH]) for start in follow(starts)]
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

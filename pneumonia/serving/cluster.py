@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from .batch import answer_group, in_groups, write_rows
+from .batch import answer_run, in_runs, write_rows
 from .classifier import load_classifier
 
 FILES_A_SHARD = 256
@@ -29,8 +29,8 @@ class _Answerer:
         """Write the shard of one list; another try writes the very same file."""
         files = [(Path(path), Path(name)) for path, name in part["files"]]
         rows = chain.from_iterable(
-            answer_group(self._classifier, group, **self._options)
-            for group in in_groups(files)
+            answer_run(self._classifier, some, **self._options)
+            for some in in_runs(files)
         )
         digest = hashlib.sha256(repr(part["files"]).encode()).hexdigest()[:16]
         unfinished = self._shards / f".{digest}-{os.getpid()}"
@@ -58,7 +58,7 @@ def answer_archive(
         address: of the cluster; None: $RAY_ADDRESS, or this machine's cores.
         bundle: as in `load_classifier`.
         files_a_shard: files that are lost, and done again, where a worker dies.
-        **options: `overlays` and others of `answer_group`.
+        **options: `overlays` and others of `answer_run`.
 
     Returns:
         How many rows were written now, and how many of them hold no answer.

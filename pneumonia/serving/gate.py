@@ -130,7 +130,7 @@ class Gate:
             inputs: float32 (1, 128, 128, 1) in [0, 1], from `to_input`.
             embedding: float32 (1, 512), from `Classifier.run`.
         """
-        shape = describe(inputs)
+        shape = shape_features(inputs)
         if not self.chest.holds(shape)[0]:
             return (self._why_no_chest(inputs),)
         if self.near.distance(embedding)[0] > self.near.most:
@@ -149,7 +149,7 @@ class Gate:
             "rotated": np.rot90(inputs, 1, (1, 2)),
             "rotated the other way": np.rot90(inputs, 3, (1, 2)),
         }
-        shapes = describe(np.concatenate(list(changed.values())))
+        shapes = shape_features(np.concatenate(list(changed.values())))
         scores = self.chest.score(shapes)
         best = int(scores.argmax())
         if scores[best] < self.chest.least:
@@ -179,7 +179,7 @@ def refuse(code: str) -> ImageError:
     return ImageError(code, REFUSALS[code], offers)
 
 
-def describe(inputs: np.ndarray) -> np.ndarray:
+def shape_features(inputs: np.ndarray) -> np.ndarray:
     """Describe pictures by coarse brightness and the directions of their edges.
 
     Both are relative to the picture's own mean and contrast.

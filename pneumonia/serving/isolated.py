@@ -5,9 +5,9 @@ apps read every upload so. `predict` by itself decodes where it stands: who asks
 own files needs no second process. Only DICOM in lossless JPEG and JPEG-LS, whose
 decoder was seen to abort on damaged files, is read in a worker in any case.
 
-A worker answers one file at a time over its pipes: a length and the file in; two
-lengths, a JSON header and pixels out. It never sends a pickle, so that a worker taken
-over by a file can't run anything in the server.
+This is the side of the server; `worker` is the other one. They speak over two pipes: a
+length and the file in; two lengths, a JSON header and pixels out. No pickle is sent, so
+a worker that a file took over can't run anything in the server.
 """
 
 import contextlib
@@ -21,7 +21,6 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +30,11 @@ from .image import (
     READER_WARNINGS,
     ImageError,
     Picture,
-    allow_risky_decoders,
     read_picture,
 )
 
-CPU_SECONDS = 10
-"""Processor time that one file may take; ends a loop on a busy machine, too."""
-
 WALL_SECONDS = 60
 """Time after which a worker is killed, whatever it does."""
-
-MEMORY = 3 * 2**30
-"""Address space of a worker, in bytes."""
 
 _RETIRE_PEAK = 600 * 2**20  # a worker that once held more than this is replaced
 _RETIRE_AFTER = 1000  # files, whatever it held
@@ -52,7 +44,7 @@ sys.path[:] = sys.argv[2:]
 package = types.ModuleType("pneumonia")  # without its face: no ONNX Runtime in here
 package.__path__ = [sys.argv[1]]
 sys.modules["pneumonia"] = package
-from pneumonia.serving.isolated import serve
+from pneumonia.serving.worker import serve
 serve()
 """
 _log = logging.getLogger(__name__)
@@ -148,7 +140,7 @@ class _WorkerDiedError(RuntimeError):
 
 
 class _Worker:
-    """One process that runs `serve`."""
+    """One process that runs `worker.serve`."""
 
     def __init__(self):
         package = Path(__file__).parent.parent
@@ -246,75 +238,3 @@ def _broken() -> ImageError:
         "This picture is damaged in a way that stops its reader. "
         "Save or download it once more and try again.",
     )
-
-
-def serve(read: Callable[[bytes], Picture] = read_picture) -> None:
-    """Answer files from standard input on standard output until it closes."""
-    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # what a codec prints may quote the file
-        os.dup2(nowhere, stream)
-    allow_risky_decoders()
-    sys.dont_write_bytecode = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
-    usage = _limit()
-    while head := asked.read(8):
-        data = asked.read(*struct.unpack("<Q", head))
-        usage.start()
-        body = b""
-        try:
-            picture = read(data)
-        except ImageError as error:
-            header = {"reason": error.reason, "message": str(error)}
-        except Exception as error:  # told to the server by its kind alone
-            header = {"bug": type(error).__name__}
-        else:
-            header = {
-                "shape": picture.pixels.shape,
-                "chroma": picture.chroma,
-                "warnings": picture.warnings,
-            }
-            body = picture.pixels.tobytes()
-        text = json.dumps(header | {"peak": usage.peak()}).encode()
-        answers.write(struct.pack("<II", len(text), len(body)) + text + body)
-        answers.flush()
-
-
-class _Unlimited:
-    """Where the system knows no limits, the time on the wall is the only one."""
-
-    def start(self) -> None:
-        """Begin a file."""
-
-    def peak(self) -> int:
-        """Return the most memory held so far, in bytes; 0 where unknown."""
-        return 0
-
-
-def _limit() -> _Unlimited:
-    """Limit memory, open files and writing to disk for this process."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return _Unlimited()
-
-    class Limited(_Unlimited):
-        def start(self) -> None:
-            used = resource.getrusage(resource.RUSAGE_SELF)
-            seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
-            resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
-
-        def peak(self) -> int:
-            with contextlib.suppress(OSError, IndexError):  # rusage counts the parent
-                status = Path("/proc/self/status").read_text()
-                return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-            return 0
-
-    limits = {"AS": MEMORY, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
-    for name, value in limits.items():
-        kind = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(kind)[1]
-        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        with contextlib.suppress(ValueError, OSError):  # macOS: no limit on memory
-            resource.setrlimit(kind, (allowed, hard))
-    return Limited()

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..contract import LABELS, METHODS
 from . import gate as gates
-from .classifier import Classifier
+from .classifier import Classifier, Outputs
 from .image import ImageError, Picture, to_input
 from .isolated import read_anywhere
 from .overlay import draw_overlay, enlarge, split_evidence
@@ -127,12 +127,12 @@ def predict_batch(
             found[at] = replace(found[at], pixels=255 - found[at].pixels)
     inputs = np.concatenate([to_input(found[at].pixels) for at in places])
     outputs = classifier.run(inputs)
+    asked = _Asked(anyway, draw, method)
     for number, at in enumerate(places):
         one = slice(number, number + 1)
-        asked = {"anyway": anyway, "draw": draw, "method": method}
-        parts = inputs[one], *(output[one] for output in outputs)
+        of_one = Outputs(*(output[one] for output in outputs))
         try:
-            found[at] = _answer(classifier, found[at], *parts, **asked)
+            found[at] = _answer(classifier, found[at], inputs[one], of_one, asked)
         except ImageError as error:
             found[at] = _without_traceback(error)
     return found
@@ -147,31 +147,35 @@ def _without_traceback(error: ImageError) -> ImageError:
     return error
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """How an answer is wanted; the fields are arguments of `predict`."""
+
+    anyway: bool
+    draw: bool
+    method: str
+
+
 def _answer(
     classifier: Classifier,
     picture: Picture,
     inputs: np.ndarray,
-    logits: np.ndarray,
-    maps: np.ndarray,
-    embedding: np.ndarray,
-    evidence: np.ndarray,
-    *,
-    anyway: bool,
-    draw: bool,
-    method: str,
+    outputs: Outputs,
+    asked: _Asked,
 ) -> Prediction:
     """Judge and draw one picture that the network has run on; arrays are (1, ...)."""
     pixels = picture.pixels
-    found = gates.judge(classifier.gate, picture, inputs, embedding)
-    if found and found[0] in gates.REFUSALS and not anyway:
+    found = gates.judge(classifier.gate, picture, inputs, outputs.embedding)
+    if found and found[0] in gates.REFUSALS and not asked.anyway:
         raise gates.refuse(found[0])
-    probabilities = classifier.probabilities(logits)[0]
+    probabilities = classifier.probabilities(outputs.logits)[0]
     label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
-    drawn = maps if method == METHODS[0] else split_evidence(evidence)
+    maps, evidence = outputs.maps, outputs.evidence
+    drawn = maps if asked.method == METHODS[0] else split_evidence(evidence)
     heatmap, overlay = drawn[0, label], np.empty((0, 0, 3), np.uint8)
     if not heatmap.any():
         found = (*found, "empty_heat_map")
-    if draw:
+    if asked.draw:
         heatmap = enlarge(heatmap, pixels.shape)
         overlay = draw_overlay(pixels, heatmap)
     return Prediction(

@@ -1,0 +1,90 @@
+"""The worker process that decodes files for `isolated`, within limits of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from .image import ImageError, Picture, allow_risky_decoders, read_picture
+
+CPU_SECONDS = 10
+"""Processor time that one file may take; ends a loop on a busy machine, too."""
+
+MEMORY = 3 * 2**30
+"""Address space of a worker, in bytes."""
+
+
+def serve(read: Callable[[bytes], Picture] = read_picture) -> None:
+    """Answer files from standard input on standard output until it closes."""
+    asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # what a codec prints may quote the file
+        os.dup2(nowhere, stream)
+    allow_risky_decoders()
+    sys.dont_write_bytecode = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
+    usage = _limit()
+    while head := asked.read(8):
+        data = asked.read(*struct.unpack("<Q", head))
+        usage.start()
+        body = b""
+        try:
+            picture = read(data)
+        except ImageError as error:
+            header = {"reason": error.reason, "message": str(error)}
+        except Exception as error:  # told to the server by its kind alone
+            header = {"bug": type(error).__name__}
+        else:
+            header = {
+                "shape": picture.pixels.shape,
+                "chroma": picture.chroma,
+                "warnings": picture.warnings,
+            }
+            body = picture.pixels.tobytes()
+        text = json.dumps(header | {"peak": usage.peak()}).encode()
+        answers.write(struct.pack("<II", len(text), len(body)) + text + body)
+        answers.flush()
+
+
+class _Unlimited:
+    """Where the system knows no limits, the time on the wall is the only one."""
+
+    def start(self) -> None:
+        """Begin a file."""
+
+    def peak(self) -> int:
+        """Return the most memory held so far, in bytes; 0 where unknown."""
+        return 0
+
+
+def _limit() -> _Unlimited:
+    """Limit memory, open files and writing to disk for this process."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _Unlimited()
+
+    class Limited(_Unlimited):
+        def start(self) -> None:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+
+        def peak(self) -> int:
+            with contextlib.suppress(OSError, IndexError):  # rusage counts the parent
+                status = Path("/proc/self/status").read_text()
+                return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+            return 0
+
+    limits = {"AS": MEMORY, "FSIZE": 0, "CORE": 0, "NOFILE": 64}
+    for name, value in limits.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        with contextlib.suppress(ValueError, OSError):  # macOS: no limit on memory
+            resource.setrlimit(kind, (allowed, hard))
+    return Limited()
