@@ -202,7 +202,7 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "aspect and crop": Family(_aspect, frozenset({"geometry", "reframe", "seed"})),
+    "aspect and crop": Family(_aspect, frozenset({"geometry", "reframe", "published"})),
     "letterbox": Family(_letterbox, frozenset({"geometry", "reframe"})),
     "corners and marker": Family(_marker, frozenset({"masking", "transfer"})),
     "collimator": Family(_collimator, frozenset({"masking", "transfer"})),
@@ -212,7 +212,7 @@ FAMILIES: dict[str, Family] = {
     "resolution": Family(_resolution, frozenset({"resolution", "spectrum"})),
     "JPEG": Family(_jpeg, frozenset({"resolution", "compress"})),
     "sharpening": Family(_sharpen, frozenset({"equalise", "sharpen", "spectrum"})),
-    "rotation": Family(_rotation, frozenset({"geometry", "seed"})),
+    "rotation": Family(_rotation, frozenset({"geometry", "published"})),
     "shading": Family(_shading, frozenset({"shade", "equalise"})),
     "other class's tone": Family(_tone, frozenset({"transfer"})),
     "other class's frame": Family(_frame, frozenset({"transfer", "masking"})),
