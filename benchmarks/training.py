@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pneumonia.data import folder
+from pneumonia.data import folder, layout
 from pneumonia.network import vgg19
 from pneumonia.serving.image import read_image, to_input
 from pneumonia.training.cache import CachedBatches, compute
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     recipe = RECIPES["default"]
-    files = [path for path, _ in folder.find_images(args.source)][:: 5000 // 64][:64]
+    files = [path for path, _ in layout.find_images(args.source)][:: 5000 // 64][:64]
     contents = [path.read_bytes() for path in files]
     dataset = folder.load(args.source).subset(np.arange(0, 4000, 60))
     batches = Batches(dataset, adjust(recipe, {"images_per_epoch": "64"}))

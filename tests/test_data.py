@@ -11,7 +11,7 @@ from PIL import Image
 from pneumonia.data import folder as data
 from pneumonia.data.patients import link_duplicates, patient_of, validation_mask
 from pneumonia.data.phantom import draw
-from pneumonia.serving.image import read_image, to_input
+from pneumonia.serving.image import SUFFIXES, read_image, to_input
 
 
 def write(path, seed: int) -> None:
@@ -63,6 +63,59 @@ def test_unreadable_files_are_listed_and_left_out(folder):
     assert dataset.unreadable == (("NORMAL/broken.jpeg", "not_image"),)
     assert "unreadable files: 1" in data.describe(dataset)
     assert "NORMAL/broken.jpeg: not_image" in data.describe(dataset)
+
+
+def test_what_is_left_out_is_said(folder, capsys):
+    """Files are known by their content, and sub-folders of a class count."""
+    names = ["sub/IM-0007-0001.png", "IM-0008-0001", "IM-0009-0001.jfif"]
+    for number, name in enumerate(names):
+        path = folder / "NORMAL" / name
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(draw(70 + number, size=96)).save(
+            path, "JPEG" if name.endswith("jfif") else "PNG"
+        )
+    (folder / "NORMAL" / "scan").write_bytes(make_dicom(draw(80, size=96)))
+    (folder / "NORMAL" / "notes").write_text("no picture")
+    (folder / "NORMAL" / "gone.png").symlink_to(folder / "nowhere")
+    (folder / "PNEUMONIA" / "x.png").mkdir()
+    (folder / "COVID").mkdir()
+    (folder / "test").mkdir()
+    dataset = data.load(folder)
+    assert len(dataset.labels) == 12 + 4
+    assert {f"NORMAL/{name}" for name in [*names, "scan"]} <= set(dataset.names)
+    assert dataset.unreadable == (("NORMAL/gone.png", "unreadable"),)
+    assert dataset.left_out == ("NORMAL/notes", "COVID/", "test/")
+    assert "NORMAL/notes, COVID/, test/" in capsys.readouterr().err
+    assert "  COVID/" in data.describe(dataset)
+
+
+def test_train_is_taken_and_its_siblings_are_named(tmp_path, folder):
+    for name in ("NORMAL", "PNEUMONIA"):
+        shutil.move(folder / name, folder / "train" / name)
+    for name in ("val", "train/Viral"):
+        (folder / name).mkdir()
+    dataset = data.load(folder, progress=False)
+    assert len(dataset.labels) == 12
+    assert dataset.left_out == ("train/Viral/", "val/")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("Normal", "Rename 'Normal' to NORMAL"),
+        ("normal", "Rename 'normal' to NORMAL"),
+        ("NORMAL ", "Rename 'NORMAL ' to NORMAL"),
+        ("healthy", "Found 'PNEUMONIA', 'healthy'."),
+    ],
+)
+def test_folders_of_other_names_are_named(folder, name, advice):
+    (folder / "NORMAL").rename(folder / name)
+    with pytest.raises(data.DataError) as caught:
+        data.load(folder, progress=False)
+    assert advice in str(caught.value)
+    assert f"Found 'PNEUMONIA', '{name}'" in str(
+        caught.value
+    ) or f"Found '{name}', 'PNEUMONIA'" in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["missing", "empty class", "all broken", "no arrays"])
@@ -146,7 +199,7 @@ def test_real_xrays_are_read_whole(all_xrays):
 def test_every_suffix_can_be_decoded():
     dicom = make_dicom(draw(0, size=96))
     assert read_image(dicom).shape == (96, 96)
-    for suffix in data.SUFFIXES - {".dcm"}:
+    for suffix in set(SUFFIXES) - {".dcm", ".dicom"}:
         kind = Image.registered_extensions()[suffix]
         file = io.BytesIO()
         Image.fromarray(draw(0, size=96)).save(file, kind)

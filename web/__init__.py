@@ -1,1 +1,1 @@
-"""Who may come in: what both apps do about limits, passwords, uploads, headers."""
+"""What both apps share: pages, words, the API, and who may come in."""

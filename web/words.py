@@ -1,10 +1,11 @@
 """What both apps say, in one place, so that it can be said in another language.
 
-A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because the
-package says it without any app. Each has a code that stays: `ImageError.reason`, or one
-of `Prediction.warnings`. docs/using.md lists them. A translation replaces this file, and
-says by code what `explain(code)` and `str(error)` say. The description of the API is for
-programmers and stays English: `web/api.py`, `templates/api.html`.
+A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because
+the package says it without any app, too. Each has a code that stays:
+`ImageError.reason`, or one of `Prediction.warnings`. docs/using.md lists them. A
+translation replaces this file, and says by code what `explain(code)` and `str(error)`
+say. The API is described for programmers, in English: `web/api.py`,
+`templates/api.html`.
 """
 
 from pneumonia import READABLE

@@ -1,9 +1,9 @@
-"""The data-set folder: download, decode, patients, splits.
+"""A data set as arrays: decode, keep, split, download.
 
-A data set is a folder that holds `NORMAL/` and `PNEUMONIA/`, or holds such a folder as
-`train/`. Images are decoded by the same two functions that serving uses.
+`layout` finds the files. They are decoded by the same two functions that serving uses.
 """
 
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..contract import LABELS
-from ..serving.image import SUFFIXES, ImageError, read_image, to_input
+from ..serving.image import ImageError, read_image, to_input
+from .layout import DataError, look
 from .patients import (
     VALIDATION_SHARE,
     digests,
@@ -24,10 +25,6 @@ from .patients import (
 
 KAGGLE_DATASET = "paultimothymooney/chest-xray-pneumonia"
 """Kermany et al. 2018 as published on Kaggle, CC BY 4.0."""
-
-
-class DataError(ValueError):
-    """There is no data set where one should be; says what is expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +39,8 @@ class Dataset:
         patients: (n,) patient of each image.
         groups: (n,) like `patients`, but patients who share an exact duplicate image
             share a group.
-        unreadable: name and reason of each file that was left out.
+        unreadable: name and reason of each image that can't be read.
+        left_out: names of what was not taken for an image, as in `layout.Layout`.
     """
 
     images: np.ndarray
@@ -51,6 +49,7 @@ class Dataset:
     patients: np.ndarray
     groups: np.ndarray
     unreadable: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def subset(self, chosen: np.ndarray) -> "Dataset":
         """Return the images at `chosen`, a boolean mask (n,) or indices."""
@@ -76,52 +75,12 @@ def as_input(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / 255
 
 
-def find_images(folder: str | Path) -> list[tuple[Path, int]]:
-    """List the images of a data set with their label's index.
-
-    Args:
-        folder: holds `NORMAL/` and `PNEUMONIA/`, or a folder `train/` that does.
-
-    Returns:
-        (path, index into LABELS), sorted by path.
-
-    Raises:
-        DataError: the folder is not laid out so, or a class has no image.
-    """
-    folder = Path(folder)
-    classes = [label.upper() for label in LABELS]
-    root = next(
-        (
-            place
-            for place in (folder, folder / "train")
-            if all((place / name).is_dir() for name in classes)
-        ),
-        None,
-    )
-    if root is None:
-        raise DataError(
-            f"{folder} is no data set: expected the folders {' and '.join(classes)} in "
-            "it or in its folder train. `python -m pneumonia download --out DIR` "
-            "gets one."
-        )
-    found = [
-        (path, index)
-        for index, name in enumerate(classes)
-        for path in sorted((root / name).iterdir())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
-    for index, name in enumerate(classes):
-        if all(label != index for _, label in found):
-            raise DataError(f"{root / name} holds no image. Expected X-rays in it.")
-    return found
-
-
 def load(source: str | Path, progress: bool = True) -> Dataset:
     """Decode a data set once, or read the arrays that `save` wrote.
 
     Args:
-        source: a folder as in `find_images`, or a file .npz.
-        progress: show a progress bar.
+        source: a folder as in `layout.look`, or a file .npz.
+        progress: show a progress bar, and say what was left out.
 
     Returns:
         The images in the order of their paths. Files that can't be read are listed in
@@ -133,7 +92,11 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
     source = Path(source)
     if source.suffix == ".npz":
         return _load_arrays(source)
-    found = find_images(source)
+    layout = look(source)
+    found = layout.images
+    if progress and layout.left_out:
+        left_out = layout.describe_left_out()
+        tqdm.write(f"left out in {source}: {left_out}", file=sys.stderr)
     with ThreadPoolExecutor() as pool:
         decoded = list(
             tqdm(
@@ -156,6 +119,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
         names=np.array([names[i] for i in good]),
         patients=patients,
         groups=link_duplicates(patients, digests(images)),
+        left_out=tuple(layout.left_out),
         unreadable=tuple(
             (name, result)
             for name, result in zip(names, decoded, strict=True)
@@ -170,6 +134,8 @@ def _decode(path: Path) -> np.ndarray | str:
         pixels = to_input(read_image(path.read_bytes()))[0]
     except ImageError as error:
         return error.reason
+    except OSError:
+        return "unreadable"
     return np.rint(pixels * 255).astype(np.uint8)
 
 
@@ -240,6 +206,8 @@ def describe(dataset: Dataset) -> str:
     reasons = Counter(reason for _, reason in dataset.unreadable)
     lines += [f"  {reason}: {count}" for reason, count in sorted(reasons.items())]
     lines += [f"  {name}: {reason}" for name, reason in dataset.unreadable[:20]]
+    lines.append(f"left out, no images of a class: {len(dataset.left_out)}")
+    lines += [f"  {name}" for name in dataset.left_out[:20]]
     return "\n".join(lines)
 
 

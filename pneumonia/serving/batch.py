@@ -1,6 +1,7 @@
 """Many files at once: one row per file, whatever the file holds."""
 
 import csv
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import TextIO
 
 from .classifier import Classifier
-from .image import ImageError
+from .image import MAX_BYTES, ImageError, too_large
 from .overlay import encode_png
 from .prediction import Prediction, predict_batch
 
 FILES_A_RUN = 4
 """Files that share one run of the network, which then reads its weights but once."""
+
+_LONGEST_NAME = 255  # bytes, of most file systems
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Row:
     """What became of one file.
 
     Attributes:
-        path: the file.
+        path: the file, as `printable` writes it.
         status: `ok`, `refused` by the gate, or `error`.
         label: one of LABELS; empty without an answer.
         p_pneumonia: calibrated probability with four decimals; empty without an answer.
@@ -44,22 +47,58 @@ class Row:
 def find_files(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
     """List files, and all files below folders but the hidden ones.
 
+    Links are followed, each folder once. A link that leads nowhere is listed like a
+    file, so that it gets a row that says so.
+
+    Args:
+        paths: files and folders.
+
     Returns:
-        (file, its name relative to the folder that was named), folders sorted.
+        (file, its name relative to the folder that was named), folders sorted. No two
+        names are alike: of equal ones the later get a number.
     """
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.is_file())
-            names = [(p, p.relative_to(path)) for p in below]
-            found += [
-                (p, name)
-                for p, name in names
-                if not any(part.startswith(".") for part in name.parts)
-            ]
+            found += [(file, file.relative_to(path)) for file in files_below(path)]
         else:
             found.append((path, Path(path.name)))
-    return found
+    return _told_apart(found)
+
+
+def files_below(folder: Path, seen: set[Path] | None = None) -> Iterator[Path]:
+    """Yield the files below a folder but the hidden ones, each folder's sorted.
+
+    Args:
+        folder: links in it are followed; a dangling one counts as a file.
+        seen: folders that are not entered again, as links in a ring would have it.
+    """
+    seen = set() if seen is None else seen
+    place = folder.resolve()
+    if place in seen:
+        return
+    seen.add(place)
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from files_below(path, seen)
+        elif path.is_file() or path.is_symlink():
+            yield path
+
+
+def _told_apart(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Give each file a name of its own, under which its overlay can be kept."""
+    taken, named = {name for _, name in found}, []
+    used: set[Path] = set()
+    for path, name in found:
+        own, number = name, 2
+        while own in used or (own != name and own in taken):
+            own = name.with_name(f"{name.stem}-{number}{name.suffix}")
+            number += 1
+        used.add(own)
+        named.append((path, own))
+    return named
 
 
 def answer_files(
@@ -108,9 +147,11 @@ def answer_run(
     rows, images = {}, {}
     for path, name in files:
         try:
-            images[path, name] = path.read_bytes()
+            images[path, name] = _read(path)
+        except ImageError as error:
+            rows[path, name] = refused_row(str(path), error)
         except OSError:
-            rows[path, name] = Row(str(path), "error", reason="unreadable")
+            rows[path, name] = Row(printable(path), "error", reason="unreadable")
     draw = overlays is not None
     found = predict_batch(classifier, list(images.values()), draw=draw, **options)
     for (path, name), answer in zip(images, found, strict=True):
@@ -119,16 +160,51 @@ def answer_run(
             continue
         rows[path, name] = answered_row(str(path), answer)
         if draw:
-            place = Path(overlays) / name.with_name(f"{name.name}.png")
+            place = overlay_place(Path(overlays), name)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(encode_png(answer.overlay))
     return [rows[file] for file in files]
 
 
+def _read(path: Path) -> bytes:
+    """Read a file, but never one that is larger than what is answered."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise too_large(size)
+    return path.read_bytes()
+
+
+def overlay_place(folder: Path, name: Path) -> Path:
+    """Return where the overlay of a file is kept.
+
+    Args:
+        folder: of the overlays.
+        name: of the file, from `find_files`.
+
+    Returns:
+        The name with `.png` added. A name that would be too long for a file system ends
+        in a hash of the whole instead.
+    """
+    whole = os.fsencode(name.name)
+    if len(whole) + len(".png") <= _LONGEST_NAME:
+        return folder / name.with_name(f"{name.name}.png")
+    digest = hashlib.sha256(whole).hexdigest()[:16]
+    kept = whole[: _LONGEST_NAME - len(f"-{digest}.png")].decode(errors="ignore")
+    return folder / name.with_name(f"{kept}-{digest}.png")
+
+
+def printable(path: str | Path) -> str:
+    """Return a path as text that any file can hold.
+
+    Bytes that are no UTF-8, which a file system allows in names, become escapes.
+    """
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def answered_row(path: str, prediction: Prediction) -> Row:
     """Return the row of a file that has an answer."""
     return Row(
-        path=path,
+        path=printable(path),
         status="ok",
         label=prediction.label,
         p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
@@ -140,7 +216,7 @@ def answered_row(path: str, prediction: Prediction) -> Row:
 def refused_row(path: str, error: ImageError) -> Row:
     """Return the row of a file that gets no answer."""
     status = "refused" if error.offers else "error"
-    return Row(path, status, reason=error.reason)
+    return Row(printable(path), status, reason=error.reason)
 
 
 def write_rows(rows: Iterable[Row], file: TextIO) -> tuple[int, int]:

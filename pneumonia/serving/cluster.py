@@ -6,12 +6,13 @@ the same path. Files are read by the worker that answers them, so only names tra
 
 import csv
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from .batch import answer_run, in_runs, write_rows
+from .batch import answer_run, in_runs, printable, write_rows
 from .classifier import load_classifier
 
 FILES_A_SHARD = 256
@@ -27,12 +28,12 @@ class _Answerer:
 
     def __call__(self, part: dict) -> dict:
         """Write the shard of one list; another try writes the very same file."""
-        files = [(Path(path), Path(name)) for path, name in part["files"]]
+        files = [(Path(path), Path(name)) for path, name in json.loads(part["files"])]
         rows = chain.from_iterable(
             answer_run(self._classifier, some, **self._options)
             for some in in_runs(files)
         )
-        digest = hashlib.sha256(repr(part["files"]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(part["files"].encode()).hexdigest()[:16]
         unfinished = self._shards / f".{digest}-{os.getpid()}"
         with unfinished.open("w", newline="", encoding="utf-8") as file:
             count, errors = write_rows(rows, file)
@@ -72,10 +73,11 @@ def answer_archive(
     left = [
         (str(path.absolute()), str(name))
         for path, name in files
-        if str(path.absolute()) not in done
+        if printable(path.absolute()) not in done
     ]
     starts = range(0, len(left), files_a_shard)
-    parts = [{"files": left[start : start + files_a_shard]} for start in starts]
+    # as JSON, which can hold names that are no UTF-8
+    parts = [{"files": json.dumps(left[s : s + files_a_shard])} for s in starts]
     if not parts:
         return 0, 0
     ours = not ray.is_initialized()

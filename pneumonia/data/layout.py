@@ -1,0 +1,127 @@
+"""Which files of a data-set folder are its images, and what is left out.
+
+A data set is a folder that holds `NORMAL/` and `PNEUMONIA/`, or holds such a folder as
+`train/`. Below a class all files count, sub-folders included.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..contract import LABELS
+from ..serving.batch import files_below
+from ..serving.image import SUFFIXES, is_picture
+
+CLASSES = tuple(label.upper() for label in LABELS)
+"""Names of the class folders, in the order of LABELS."""
+
+_HEAD = 132  # bytes that tell what a file is
+
+
+class DataError(ValueError):
+    """There is no data set where one should be; says what is expected."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder holds.
+
+    Attributes:
+        images: (path, index into LABELS), by class and path.
+        left_out: names, relative to the folder, of what was not taken: files that are
+            no pictures, and folders beside the classes.
+    """
+
+    images: list[tuple[Path, int]]
+    left_out: list[str]
+
+    def describe_left_out(self) -> str:
+        """Say what was not taken; empty where nothing was left."""
+        some = ", ".join(self.left_out[:5])
+        more = len(self.left_out) - 5
+        return some + (f" and {more} more" if more > 0 else "")
+
+
+def find_images(folder: str | Path) -> list[tuple[Path, int]]:
+    """Return the images of `look` alone."""
+    return look(folder).images
+
+
+def look(folder: str | Path) -> Layout:
+    """List the images of a data set, and what is left out.
+
+    A file is recognised by its suffix, and where that is unknown by its first bytes.
+
+    Args:
+        folder: holds `NORMAL/` and `PNEUMONIA/`, or a folder `train/` that does.
+
+    Raises:
+        DataError: the folder is not laid out so, or a class has no image.
+    """
+    folder = Path(folder)
+    root = next((place for place in (folder, folder / "train") if _fits(place)), None)
+    if root is None:
+        raise DataError(_no_data_set(folder))
+    images, left_out = [], []
+    for index, name in enumerate(CLASSES):
+        of_class = []
+        for path in sorted(files_below(root / name)):
+            if _is_image(path):
+                of_class.append((path, index))
+            else:
+                left_out.append(path.relative_to(folder).as_posix())
+        if not of_class:
+            raise DataError(f"{root / name} holds no image. Expected X-rays in it.")
+        images += of_class
+    taken = {root, *(root / name for name in CLASSES)}
+    left_out += [
+        f"{path.relative_to(folder).as_posix()}/"
+        for place in dict.fromkeys((root, folder))
+        for path in _folders(place)
+        if path not in taken
+    ]
+    return Layout(images, left_out)
+
+
+def _fits(folder: Path) -> bool:
+    # by name and not by `is_dir`, which takes `Normal` for `NORMAL` on some systems
+    return set(CLASSES) <= {path.name for path in _folders(folder)}
+
+
+def _folders(place: Path) -> list[Path]:
+    """Return the folders in a place, but not the hidden ones; none if it is missing."""
+    if not place.is_dir():
+        return []
+    shown = (path for path in place.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in shown if path.is_dir())
+
+
+def _is_image(path: Path) -> bool:
+    """Tell a picture from other files; what can't be opened is listed as one."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return is_picture(file.read(_HEAD))
+    except OSError:
+        return True  # and found to be unreadable when it is decoded
+
+
+def _no_data_set(folder: Path) -> str:
+    """Say what was expected, what is there instead, and what to do."""
+    expected = (
+        f"{folder} is no data set: expected the folders {' and '.join(CLASSES)} in it "
+        "or in its folder train."
+    )
+    names = [path.name for path in _folders(folder)]
+    if not names:
+        return f"{expected} `python -m pneumonia download --out DIR` gets one."
+    near = {
+        name: match[0]
+        for name in names
+        if name not in CLASSES
+        and (match := difflib.get_close_matches(name.strip().upper(), CLASSES, 1, 0.8))
+    }
+    advice = ", ".join(f"{name!r} to {match}" for name, match in near.items())
+    found = f" Found {', '.join(map(repr, names[:10]))}."
+    return expected + found + (f" Rename {advice}." if advice else "")
