@@ -189,6 +189,12 @@ def allow_risky_decoders() -> None:
     _risky_decoders = True
 
 
+def is_picture(head: bytes) -> bool:
+    """Tell by a file's first 132 bytes whether it is of a format that is read here."""
+    known = (Image.OPEN[name][1] for name in FORMATS)
+    return _is_dicom(head) or any(accepts(head) is True for accepts in known)
+
+
 def _is_dicom(data: bytes) -> bool:
     """Recognise DICOM by its mark, or by a plausible first element without preamble."""
     if data[128:132] == b"DICM":
@@ -217,10 +223,15 @@ def _check_bytes(data: bytes) -> None:
     if not data:
         raise ImageError("empty", "No image came in: the file is empty. Choose one.")
     if len(data) > MAX_BYTES:
-        raise ImageError(
-            "too_large",
-            TOO_LARGE.format(size=-(-len(data) // 2**20), limit=MAX_BYTES // 2**20),
-        )
+        raise too_large(len(data))
+
+
+def too_large(size: int) -> ImageError:
+    """Return what refuses a file of `size` bytes."""
+    return ImageError(
+        "too_large",
+        TOO_LARGE.format(size=-(-size // 2**20), limit=MAX_BYTES // 2**20),
+    )
 
 
 def _check_size(width: int, height: int) -> None:
