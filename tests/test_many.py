@@ -41,6 +41,20 @@ def test_files_and_zips_are_listed_in_order():
     assert list(found) == list(expected)
 
 
+def test_files_of_equal_names_can_be_told_apart():
+    data = pack({"a.png": b"1"})
+    files = [("x.zip", data), ("x.zip", data), ("y.zip", data), ("a.png", b"2")]
+    names = [name for name, _ in many.unpack(files)]
+    assert names == ["x.zip/a.png", "x.zip/a.png (2)", "y.zip/a.png", "a.png"]
+
+
+def test_every_file_of_a_zip_gets_a_row():
+    data = pack({"../../x.png": b"1", "inner.zip": pack({"y": b""}), ".hidden": b""})
+    assert contents(data) == {"../../x.png": b"1", "inner.zip": "not_image"}
+    assert contents(pack({})) == {"x.zip": "empty"}
+    assert contents(pack({".hidden": b""})) == {"x.zip": "empty"}
+
+
 def test_a_file_of_a_zip_is_never_read_beyond_what_could_be_answered():
     bomb = pack({"bomb": bytes(3 * MAX_BYTES)}, compression=zipfile.ZIP_DEFLATED)
     assert len(bomb) < MAX_BYTES

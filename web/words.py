@@ -42,15 +42,13 @@ LEGEND = "Line: operating point, {threshold}. Hatched: reported as uncertain."
 BAND = (
     "From {low} to {high} an answer is reported as uncertain. On held-out patients, as "
     "they are and under stress, {inside} of the answers in there were wrong, {outside} "
-    "of the others. There, the stated probabilities differed from the share that had "
-    "pneumonia by {ece:.1%} on average."
+    "of the others. The stated probabilities were off by {ece:.1%} on average."
 )
 MAP_HINT = "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease."
 MAP_TESTED = (
-    "{method} was tested on held-out X-rays. With its hottest places blurred, the "
-    "answer Normal weakened {Normal:.1f} times and Pneumonia {Pneumonia:.1f} times as "
-    "much as with the same shape blurred elsewhere. 1.0 would mean that the map shows "
-    "nothing."
+    "{method}, tested on held-out X-rays: with its hottest places blurred, the answer "
+    "Normal weakened {Normal:.1f} times and Pneumonia {Pneumonia:.1f} times as much as "
+    "with other places blurred."
 )
 MAP_NOT_TESTED = "Whether {method} shows the evidence was not tested on these weights."
 
@@ -87,6 +85,8 @@ TOO_MUCH = "These have {size} MiB together; at most {limit} are taken. Choose fe
 PROGRESS = "{done} of {count} answered"
 UNCERTAIN_SHORT = "Uncertain"
 BAD_ZIP = "This part of the zip is damaged, encrypted or packed in an unusual way."
+EMPTY_ZIP = "This zip holds no file. Choose another."
+NESTED_ZIP = "This is a zip inside of a zip. Unpack it, and choose what it holds."
 LEFT_OUT = "{count} more were left out: at most {limit} are answered at once."
 DOWNLOAD_CSV = "Table as CSV"
 DOWNLOAD_OVERLAYS = "Overlays as zip"
