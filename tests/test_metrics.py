@@ -11,6 +11,7 @@ from pneumonia.evaluation.calibrate import (
     measure_band,
     threshold_at_sensitivity,
 )
+from pneumonia.evaluation.evaluate import summarise
 from pneumonia.evaluation.metrics import METRICS, confusion_counts, measure
 from pneumonia.serving.classifier import softmax
 
@@ -101,3 +102,18 @@ def test_uncertain_band_lies_around_the_threshold_where_errors_are():
     assert low < 0.5 < high
     assert found["coverage"] == pytest.approx(0.9, abs=0.01)
     assert found["error_inside"] > 2 * found["error_outside"]
+
+
+@pytest.mark.parametrize(("exchanged", "asked"), [(False, False), (True, True)])
+def test_exchanged_classes_are_asked_about(exchanged, asked):
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    p = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
+    truth = 1 - labels if exchanged else labels
+    report = {
+        "n": 6,
+        "patients": 6,
+        "threshold": 0.5,
+        "confusion": confusion_counts(truth, p, 0.5),
+        **measure(truth, p, np.arange(6), 0.5, rounds=20),
+    }
+    assert ("exchanged?" in summarise(report)) == asked

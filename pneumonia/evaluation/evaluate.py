@@ -16,9 +16,19 @@ from ..data import folder, stress, subgroups
 from ..data.patients import VALIDATION_SHARE
 from ..serving.classifier import Classifier, in_batches, load_classifier
 from . import calibrate
-from .metrics import METRICS, confusion_counts, measure, reliability
+from .metrics import (
+    LOWER_IS_BETTER,
+    METRICS,
+    SHOWN,
+    confusion_counts,
+    measure,
+    reliability,
+)
 
 ENGINES = ("onnx", "keras")
+
+EXCHANGED_BELOW = 0.3
+"""AUROC under which the report asks whether the classes are exchanged."""
 
 Answer = Callable[[np.ndarray], np.ndarray]
 """uint8 (n, 128, 128, 1), as stored -> calibrated p of pneumonia, float64 (n,)."""
@@ -175,7 +185,7 @@ def measure_stress(
             labels, everything, at, classifier.uncertain_band
         ),
         "worst": {
-            metric: (max if metric in ("ece", "brier") else min)(
+            metric: (max if metric in LOWER_IS_BETTER else min)(
                 families, key=lambda name: families[name][metric]["value"]
             )
             for metric in METRICS
@@ -237,17 +247,21 @@ def summarise(report: dict) -> str:
         f"{k.replace('_', ' ')} {v}" for k, v in report["confusion"].items()
     )
     lines.append(f"at threshold {report['threshold']:.4f}: {counts}")
+    if report["auroc"]["value"] < EXCHANGED_BELOW:
+        lines.append(
+            "An AUROC so near to 0 is rare by chance. Are the images of the folders "
+            "NORMAL and PNEUMONIA exchanged?"
+        )
     if "stress" in report:
         lines += ["", *_stress_lines(report["stress"])]
     return "\n".join(lines)
 
 
 def _stress_lines(measured: dict) -> list[str]:
-    names = ("accuracy", "sensitivity", "specificity", "auroc", "ece")
-    lines = [f"{'under stress':<22}" + "".join(f"{name:>13}" for name in names)]
+    lines = [f"{'under stress':<22}" + "".join(f"{name:>13}" for name in SHOWN)]
 
     def line(name: str, row: dict) -> str:
-        return f"{name:<22}" + "".join(f"{row[n]['value']:>13.3f}" for n in names)
+        return f"{name:<22}" + "".join(f"{row[n]['value']:>13.3f}" for n in SHOWN)
 
     by_accuracy = sorted(
         measured["families"].items(), key=lambda pair: pair[1]["accuracy"]["value"]
@@ -256,5 +270,5 @@ def _stress_lines(measured: dict) -> list[str]:
     lines.append(line("all families", measured["all"]))
     lines += [line(name, row) for name, row in measured["groups"].items()]
     worst = measured["worst"]
-    lines.append("worst: " + ", ".join(f"{n} under {worst[n]}" for n in names))
+    lines.append("worst: " + ", ".join(f"{n} under {worst[n]}" for n in SHOWN))
     return lines

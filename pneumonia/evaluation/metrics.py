@@ -92,6 +92,11 @@ METRICS: dict[str, Metric] = {
 }
 """What is measured. Sensitivity and specificity are of pneumonia, at the threshold."""
 
+SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "ece")
+"""Those that tables show."""
+
+LOWER_IS_BETTER = {"ece", "brier"}
+
 
 def measure(
     labels: np.ndarray,
