@@ -1,7 +1,7 @@
 """A prediction as a piece of a page, the same in both apps.
 
 It is HTML without scripts: `static/viewer.js` gives life to the `<xray-viewer>` in it.
-Pictures stand in it as data, so that nothing has to be kept to be shown.
+Pictures are embedded in it as data URIs, so that no file has to be kept.
 """
 
 import base64

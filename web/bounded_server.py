@@ -44,10 +44,10 @@ class Handler(WSGIRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_request(self, *args) -> None:
-        """Leave it to the app: addresses and queries are nobody's business."""
+        """Do not log: the app logs requests, without addresses and queries."""
 
     def log(self, *args) -> None:
-        """Say nothing of clients that leave or talk nonsense."""
+        """Do not log clients that leave or send no HTTP."""
 
 
 class Server(ThreadedWSGIServer):
@@ -79,7 +79,7 @@ class Server(ThreadedWSGIServer):
             self._seats.release()
 
     def server_close(self) -> None:
-        """Let in who stands in line already, and then nobody else."""
+        """Accept the connections that already wait, and then no more."""
         self.socket.setblocking(False)
         with contextlib.suppress(OSError):  # the line is empty
             while True:

@@ -1,4 +1,4 @@
-"""Many files or a zip: a row for each, whatever it holds, and a table of them."""
+"""Many files or zips: one row for each file, and a table of the rows."""
 
 import io
 import zipfile
@@ -137,7 +137,7 @@ def answer_one(
     content: Callable[[], bytes],
     anyway: bool = False,
 ) -> Answered:
-    """Answer one file of `unpack`; a bad one becomes a row, too.
+    """Answer one file of `unpack`; a bad file becomes a row, too.
 
     Args:
         classifier: from `load_classifier`.

@@ -50,7 +50,7 @@ main()
 
 
 def write(out: Path) -> None:
-    """Write the folder; what stood in it goes.
+    """Write the folder anew.
 
     Args:
         out: the folder, which must be none that something else wrote.

@@ -35,7 +35,7 @@ CERTAIN_SENTENCE = (
 )
 UNCERTAIN_SENTENCE = (
     "Probability of pneumonia {p}. It leans to {label}, but in this range "
-    "answers are too often wrong to stand alone."
+    "too many answers are wrong to rely on one."
 )
 PROBABILITIES = "Probability"
 LEGEND = "Line: operating point, {threshold}. Hatched: reported as uncertain."
@@ -145,16 +145,16 @@ MEANING = {
     "negative": "{told} are told Normal, {right} of them have none: {share} (NPV).",
     "grid": "1000 people as dots, in four groups",
     "note": "Among the held-out X-rays {share} show pneumonia, far more than among all "
-    "children with a cough. The fewer are sick, the less a Pneumonia is worth, from "
-    "the same network.",
+    "children with a cough. The fewer people are sick, the more of the answers "
+    "Pneumonia are false alarms.",
     "roc": "Each operating point finds some and alarms some",
     "roc_x": "false alarms among those without",
     "roc_y": "found among those with pneumonia",
     "reliability": "Does 80% mean 80%?",
-    "reliability_x": "probability that was said",
+    "reliability_x": "stated probability",
     "reliability_y": "share that had pneumonia",
-    "reliability_note": "Larger dots stand for more X-rays. On the dashed line, words "
-    "and facts agree.",
+    "reliability_note": "Larger dots stand for more X-rays. On the dashed line, the "
+    "stated probability is right.",
 }
 """What `static/meaning.js` says."""
 
@@ -166,8 +166,9 @@ REPORT_BAND = "Reported as uncertain"
 REPORT_CHECKSUM = "Weights (SHA-256)"
 REPORT_DATE = "Answered"
 REPORT_CAVEATS = (
-    "Known limits: it fails on adults, knows no disease but pneumonia, and its figures "
-    "come from the hospital that it learned from; elsewhere expect worse."
+    "Known limits: the network fails on adults and on tightly cropped pictures. It "
+    "knows no disease but pneumonia. Its figures come from the hospital that it "
+    "learned from; elsewhere expect worse."
 )
 
 TOO_OFTEN = "Too many requests; wait."

@@ -1,4 +1,4 @@
-"""Make the gate: rules and thresholds from training patients, errors on others.
+"""Fit the gate on training patients, and measure it on others.
 
 The rules are ridge regressions on two sides of pictures. Thresholds are chosen on
 scores of pictures that a rule was not fitted to (cross-fitting over patients and over

@@ -1,7 +1,7 @@
 """What the network is: VGG19's convolutions and a fully connected head.
 
 Backend-neutral Keras 3. The graph is flat; its two halves, `features` and `head`, are
-its interface, so nobody has to dig a layer out of a finished model.
+its interface, so no layer has to be looked up in a finished model.
 
 Source of the architecture: Simonyan and Zisserman, "Very Deep Convolutional Networks
 for Large-Scale Image Recognition", ICLR 2015 (configuration E).

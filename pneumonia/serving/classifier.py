@@ -60,7 +60,7 @@ class Classifier:
         sha256: checksum of the weights, in hexadecimal.
         facts: everything that bundle.json holds.
         folder: of the bundle.
-        gate: what decides which pictures get no answer; None in a bundle without one.
+        gate: decides which pictures get no answer; None if the bundle has none.
     """
 
     temperature: float

@@ -1,7 +1,8 @@
-"""An archive answered on many machines: Ray distributes and retries, here is its map.
+"""An archive answered on many machines, by Ray.
 
-Every machine needs this package, Ray (requirements-cluster.txt) and the archive under
-the same path. Files are read by the worker that answers them, so only names travel.
+Ray distributes the files, and tries again where a worker dies. Every machine needs this
+package, Ray (requirements-cluster.txt) and the archive under the same path. The worker
+that answers a file reads it, so only names are sent.
 """
 
 import csv

@@ -160,7 +160,7 @@ class Gate:
 def judge(
     gate: Gate | None, picture: Picture, inputs: np.ndarray, embedding: np.ndarray
 ) -> tuple[str, ...]:
-    """Return codes of what is wrong with one picture, what refuses it first.
+    """Return codes of what is wrong with one picture, refusals first.
 
     Args:
         gate: from `from_facts`; None judges by colour alone.

@@ -1,9 +1,9 @@
 """Decode in worker processes, so that a hostile file costs one request at most.
 
-A codec that crashes, loops or eats memory takes its worker along and nothing else. The
-apps read every upload so. `predict` by itself decodes where it stands: who asks about
-own files needs no second process. Only DICOM in lossless JPEG and JPEG-LS, whose
-decoder was seen to abort on damaged files, is read in a worker in any case.
+A codec that crashes, loops or eats memory ends its worker and nothing else. Both apps
+read every upload in a worker. `predict` by itself decodes in its own process, for it is
+given files that its caller trusts. DICOM in lossless JPEG and JPEG-LS always goes to a
+worker, because its decoder was seen to abort on damaged files.
 
 This is the side of the server; `worker` is the other one. They speak over two pipes: a
 length and the file in; two lengths, a JSON header and pixels out. No pickle is sent, so

@@ -72,10 +72,10 @@ def split_evidence(evidence: np.ndarray) -> np.ndarray:
 
 
 def _bands(array: np.ndarray) -> list[np.ndarray]:
-    """Cut into bands of rows that a core's cache holds.
+    """Cut into bands of rows that fit a core's cache.
 
-    And that BLAS multiplies without waking threads, which would go on spinning where
-    the next run of the network needs a core.
+    BLAS multiplies so small a band without waking its threads. They would go on
+    spinning, and take a core from the next run of the network.
     """
     return [array[top : top + _ROWS] for top in range(0, len(array), _ROWS)]
 

@@ -1,4 +1,4 @@
-"""The one predict function that both apps call, and what it answers, in words too."""
+"""The predict function that both apps call, and its answer, also in words."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -213,7 +213,7 @@ def verdict(classifier: Classifier, prediction: Prediction) -> str:
 
 
 def percent(p: float) -> str:
-    """Write a probability; what is not certain is never called 0 or 100 %."""
+    """Write a probability in per cent, but never as 0 or 100 %."""
     if p < 0.01:
         return "under 1%"
     return "over 99%" if p > 0.99 else f"{p:.0%}"

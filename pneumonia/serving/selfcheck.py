@@ -1,4 +1,4 @@
-"""Is the bundle whole, and does it answer here as it did where it was tested."""
+"""Check that the bundle answers here as it did where it was exported."""
 
 from pathlib import Path
 

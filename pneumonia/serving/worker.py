@@ -51,7 +51,7 @@ def serve(read: Callable[[bytes], Picture] = read_picture) -> None:
 
 
 class _Unlimited:
-    """Where the system knows no limits, the time on the wall is the only one."""
+    """A system without limits for a process: `WALL_SECONDS` alone ends a file."""
 
     def start(self) -> None:
         """Begin a file."""
