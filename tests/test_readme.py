@@ -1,129 +1,607 @@
-"""The README's examples for programs do what it says, against running apps."""
+"""README and docs say what is so: figures, examples, commands, links, reasons."""
 
+import argparse
 import ast
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from test_house import MAY_IMPORT
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from pneumonia import LABELS
+import flask_app
+from pneumonia import LABELS, METHODS, ImageError, Prediction, arguments
 from pneumonia.contract import BUNDLE
-from pneumonia.serving import gate
+from pneumonia.serving import dicom, gate
+from web import api
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-QUALITY = ("report", "adults")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+README, USING, TRAINING, RESULTS, ARCHITECTURE = (
+    PAGES[name]
+    for name in (
+        "README.md",
+        *(f"docs/{n}.md" for n in ("using", "training", "results", "architecture")),
+    )
+)
+FACTS = {path.stem: json.loads(path.read_text()) for path in BUNDLE.glob("*.json")}
+REPORT, ADULTS, AUDIT = (FACTS[name] for name in ("report", "adults", "audit"))
+OFFICIAL, BUNDLED, STRESS = (
+    FACTS["official_test"],
+    FACTS["bundle"],
+    REPORT["stress"],
+)
+ROWS = {row["name"]: row for row in FACTS["ablation"]["rows"]}
 _REFUSALS = {"ImageError", "DicomError"}
 
-
-def example(language: str, word: str) -> str:
-    """The README's code block in a language that holds a word."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    (block,) = [block for block in blocks if word in block]
-    return block
+# A table's figures. Each function gets the first cell of every row, as it stands in the
+# page, and yields the cells behind it; None is a cell of words, without a figure.
+Cells = Iterator[list[str | None]]
 
 
-def test_quality_is_what_was_measured():
-    report, adults = (
-        json.loads((BUNDLE / f"{name}.json").read_text()) for name in QUALITY
-    )
-    stress = report["stress"]
-    worst = stress["families"][stress["worst"]["specificity"]]
-    measured = [report, stress["all"], worst, adults]
-    names = ("auroc", "accuracy", "sensitivity", "specificity")
-    shown = README.partition("| ECE |")[2].splitlines()[2:6]
-    for row, found in zip(shown, measured, strict=True):
-        cells = [
-            f"{found[name]['value']:.3f} "
-            f"({found[name]['ci95'][0]:.3f}-{found[name]['ci95'][1]:.3f})"
-            for name in names
+def tables(page: str) -> Iterator[tuple[str, list[list[str]]]]:
+    """Yield the header of each table and its rows."""
+    for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        header, _, *rows = table.splitlines()
+        yield header, [[cell.strip() for cell in row[1:-1].split("|")] for row in rows]
+
+
+def table(page: str, start: str) -> list[list[str]]:
+    """Return the rows of the one table whose header begins so."""
+    (rows,) = [rows for header, rows in tables(page) if header.startswith(start)]
+    return rows
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
+
+
+def with_interval(found: dict) -> str:
+    low, high = found["ci95"]
+    return f"{found['value']:.3f} ({low:.3f}-{high:.3f})"
+
+
+QUALITY = ("auroc", "accuracy", "sensitivity", "specificity")
+_WORST = STRESS["families"]["other class's tone and frame"]
+MEASURED = {
+    "1. held-out patients of the training hospital": (REPORT, REPORT["n"]),
+    "2. the same under fifteen families of stress": (
+        STRESS["all"],
+        REPORT["n"] * len(STRESS["families"]),
+    ),
+    "3. the worst of these families: tone and frame of the other class": (
+        _WORST,
+        _WORST["n"],
+    ),
+    "4. adults of another hospital, held out": (ADULTS, ADULTS["n"]),
+}
+SUPPLIED = {
+    "5. official test split, as supplied": OFFICIAL,
+    "6. other adults, as supplied": OFFICIAL["adults"],
+}
+
+
+def quality(names: list[str]) -> Cells:
+    assert names == [*MEASURED, *SUPPLIED]
+    for found, n in MEASURED.values():
+        yield [f"{n:,}", *(with_interval(found[name]) for name in QUALITY)]
+    for found in SUPPLIED.values():
+        yield [str(found.get(name, "")) for name in ("n", *QUALITY)]
+
+
+def quality_and_calibration(names: list[str]) -> Cells:
+    eces = [f"{found['ece']['value']:.3f}" for found, _ in MEASURED.values()]
+    for cells, ece in zip(quality(names), [*eces, "", ""], strict=True):
+        yield [*cells, ece]
+
+
+def bands(names: list[str]) -> Cells:
+    found = {
+        "held-out patients": REPORT["band"],
+        "the same under stress": STRESS["band"],
+        "adults, held out": ADULTS["band"],
+    }
+    assert names == [*found]
+    for band in found.values():
+        shares = 1 - band["coverage"], band["error_inside"], band["error_outside"]
+        yield [percent(share) for share in shares]
+
+
+def cuts(names: list[str]) -> Cells:
+    assert names == [cut["cut"] for cut in OFFICIAL["cuts"]]
+    for cut in OFFICIAL["cuts"]:
+        changed = cut["normal_answers_changed"]
+        yield [
+            f"{cut['specificity']:.2f}",
+            "" if changed is None else percent(changed),
         ]
-        assert f"| {' | '.join(cells)} | {found['ece']['value']:.3f} |" in row
-    low, high = (round(100 * p) for p in report["uncertain_band"])
-    assert f"from {low} % to {high} %" in README
 
 
-def test_stages_are_what_was_measured():
-    rows = json.loads((BUNDLE / "ablation.json").read_text())["rows"]
-    measured = {row["name"]: row for row in rows}
-    names = ("clean_auroc", "stress_auroc", "worst_auroc")
-    names += ("stress_accuracy", "adult_auroc")
-    table = README.partition("| stage | clean AUROC |")[2].partition("\n\n")[0]
-    shown = dict(re.findall(r"\| `([a-z]+)`.*?(\| 0\..*)", table))
-    assert {"seed", "default", "inside"} <= set(shown)
-    for stage, cells in shown.items():
-        found = (f"{measured[stage][name]['mean']:.3f}" for name in names)
-        assert cells == f"| {' | '.join(found)} |"
+def shortcuts(names: list[str]) -> Cells:
+    task = f"{LABELS[0]} or {LABELS[1]}"
+    rows = [row for row in AUDIT["shortcuts"]["rows"] if row["task"] == task]
+    assert names == [f"{row['name']}: {row['what']}" for row in rows]
+    for row in rows:
+        yield [with_interval(row["auroc"])]
 
 
-def test_readme_and_apps_say_what_covering_the_maps_cost():
-    audit = json.loads((BUNDLE / "audit.json").read_text())
-    names = ("own", "another", "elsewhere")
-    for found in (audit, audit["hirescam"]):
+def interventions(names: list[str]) -> Cells:
+    found = {f"{row['name']}: {row['what']}": row for row in AUDIT["interventions"]}
+    for name in names:
+        changed = (percent(found[name][label]["labels_changed"]) for label in LABELS)
+        yield [*changed, with_interval(found[name]["auroc"])]
+
+
+GATE = {
+    "children let in": "children_let_in",
+    "the same, brightened, mirrored and trimmed: let in": "children_changed_let_in",
+    "children warned of anything": "children_warned",
+    "other pictures refused": "other_pictures_refused",
+    "negatives recognised": "negatives_recognised",
+    "upside down, recognised": "upside_down_recognised",
+    "on their side, recognised": "rotated_recognised",
+    "small pieces of chest X-rays refused": "pieces_refused",
+    "strongly cropped, noticed": "cropped_noticed",
+    "adults told that they are outside": "adults_outside",
+    "adults refused for any reason": "adults_refused",
+}
+
+
+def gated(names: list[str]) -> Cells:
+    measured = BUNDLED["gate"]["measured"]
+    assert set(GATE.values()) == {k for k, v in measured.items() if isinstance(v, dict)}
+    assert names == [*GATE]
+    for key in GATE.values():
+        yield [str(measured[key]["n"]), percent(measured[key]["share"])]
+
+
+def mean(name: str, key: str) -> str:
+    """Return a figure of a row of the ablation."""
+    return f"{ROWS[name.strip('`')][key]['mean']:.3f}"
+
+
+def mean_and_spread(name: str, key: str) -> str:
+    spread = ROWS[name.strip("`")][key]["spread"]
+    return mean(name, key) + ("" if spread is None else f" ({spread:.3f})")
+
+
+def stages(names: list[str]) -> Cells:
+    keys = "clean_auroc", "stress_auroc", "worst_auroc"
+    keys += "stress_accuracy", "stress_specificity", "adult_auroc"
+    for name in names:
+        yield [mean(name, key) for key in keys]
+
+
+def heads(names: list[str]) -> Cells:
+    keys = "clean_auroc", "stress_auroc", "worst_auroc", "adult_auroc"
+    for name in names:
+        yield [mean(name, key) for key in keys]
+
+
+def short_rows(names: list[str]) -> Cells:
+    keys = "worst_auroc", "stress_accuracy", "adult_auroc"
+    for name in names:
+        yield [None, *(mean_and_spread(name, key) for key in keys)]
+
+
+def left_out(names: list[str]) -> Cells:
+    rows = FACTS["ablation"]["left_out"]
+    assert names == [row["group"] for row in rows]
+    for row in rows:
+        sides = row["seen"], row["unseen"]
+        images = {f"{side['images']['mean']:.0f}" for side in sides}
+        yield [*images, *(f"{side['auroc']['mean']:.3f}" for side in sides)]
+
+
+def maps(names: list[str]) -> Cells:
+    both = dict(zip(METHODS, (AUDIT, AUDIT["hirescam"]), strict=True))
+    assert names == [method for method in both for _ in LABELS]
+    for found in both.values():
         for label in LABELS:
             of = found["hottest_covered"][label]
-            lost = "{:.2f}, {:.2f} and {:.2f}".format(
-                *(of[name]["value"] for name in names)
-            )
-            assert lost in README
-            gains = [gain["ci95"][0] > 0 for gain in of["more_than"].values()]
-            # as the README says
-            assert all(gains) == (found is not audit or label == "Normal")
-    # as `words.CAPTIONS` say: Grad-CAM "half as much again" and "hardly more",
-    # HiResCAM "clearly more"
-    for found, label, low, high in (
-        (audit, "Normal", 1.4, 1.6),
-        (audit, "Pneumonia", 1.0, 1.15),
-        (audit["hirescam"], "Normal", 1.6, 3.0),
-        (audit["hirescam"], "Pneumonia", 1.6, 3.0),
-    ):
-        of = found["hottest_covered"][label]
-        own, elsewhere = (of[name]["value"] for name in ("own", "elsewhere"))
-        assert low * elsewhere < own < high * elsewhere
+            lost = [of[name]["value"] for name in ("own", "another", "elsewhere")]
+            figures = [f"{value:.2f}" for value in lost]
+            yield [label, str(of["n"]), *figures, f"{lost[0] / lost[2]:.1f}"]
+
+
+def fidelity(names: list[str]) -> Cells:
+    found = BUNDLED["int8_against_keras"]
+    change = found["largest_probability_change"]
+    texts = {
+        "labels that agree": percent(found["label_agreement"]),
+        "largest change of a probability": f"{change:.3f}",
+        "correlation of Grad-CAM's maps, mean": f"{found['mean_map_correlation']:.3f}",
+        "correlation of HiResCAM's maps, mean": (
+            f"{found['mean_evidence_correlation']:.3f}"
+        ),
+    }
+    assert names == [*texts]
+    for text in texts.values():
+        yield [text]
+
+
+FIGURES: dict[str, Callable[[list[str]], Cells]] = {
+    "images, n, AUROC, accuracy, sensitivity, specificity": quality,
+    "images, n, AUROC, accuracy, sensitivity, specificity, ECE": (
+        quality_and_calibration
+    ),
+    "images, uncertain, wrong among these, wrong among the others": bands,
+    "what is cut off, specificity, answers about healthy children that change": cuts,
+    "what it sees, AUROC": shortcuts,
+    "change, Normal: answers that change, Pneumonia: answers that change, AUROC": (
+        interventions
+    ),
+    "what, n, share": gated,
+    "stage, clean AUROC, stress AUROC, worst family's AUROC, stress accuracy, "
+    "stress specificity, adults' AUROC": stages,
+    "head, clean AUROC, stress AUROC, worst family's AUROC, adults' AUROC": heads,
+    "row, what it changes, worst family's AUROC, stress accuracy, adults' AUROC": (
+        short_rows
+    ),
+    "subgroup, images, AUROC: seen, AUROC: not seen": left_out,
+    "method, answer, maps, own, another image's, elsewhere, own over elsewhere": maps,
+    "int8 against Keras, value": fidelity,
+}
+"""What fills the tables of README and results, by their headers."""
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_figures_in_tables_are_what_was_measured(page):
+    seen = 0
+    for header, rows in tables(PAGES[page]):
+        fill = FIGURES[", ".join(cell.strip() for cell in header[1:-1].split("|"))]
+        filled = list(fill([row[0] for row in rows]))
+        for (name, *cells), expected in zip(rows, filled, strict=True):
+            for cell, figure in zip(cells, expected, strict=True):
+                if figure is None:
+                    assert not re.search(r"\d\.\d", cell), (name, cell)
+                else:
+                    assert cell == figure, (header, name)
+        seen += 1
+    assert seen == {"README.md": 1, "docs/results.md": len(FIGURES) - 1}[page]
+
+
+def test_figures_in_sentences_are_what_was_measured():
+    low, high = (round(100 * p) for p in REPORT["uncertain_band"])
+    for page in (README, RESULTS):
+        assert f"At probabilities of pneumonia from {low} % to {high} %" in page
+    band = REPORT["band"]
+    uncertain = 1 - band["coverage"], band["error_inside"], band["error_outside"]
+    sentence = "that is {:.0%} of the answers. Of these, {:.0%} are wrong, and of the "
+    sentence = (sentence + "others {:.0%}.").format(*uncertain).replace("%", " %")
+    assert sentence in README
+    nothing, hardest = (
+        next(cut for cut in OFFICIAL["cuts"] if cut["cut"] == name)
+        for name in ("nothing", "12 % on all sides")
+    )
+    assert (
+        f"Specificity fell from {nothing['specificity']:.2f} to "
+        f"{hardest['specificity']:.2f}, and "
+        f"{hardest['normal_answers_changed']:.0%}".replace("%", " %")
+        + " of the answers about healthy children changed"
+    ) in README
+    ill = f"{1 - hardest['specificity']:.0%}".replace("%", " %")
+    assert f"the network calls {ill} of the healthy children ill" in RESULTS
+    empty = AUDIT["heat_map"]["bundle"]["Pneumonia"]
+    assert f"{empty['empty']} of {empty['n']} have an empty Grad-CAM map" in RESULTS
+    of_hirescam = AUDIT["hirescam"]["heat_map"]
+    assert sum(of_hirescam[label]["empty"] for label in LABELS) == 0  # as it says
+    aimed_at = percent(BUNDLED["sensitivity_aimed_at"])
+    assert f"the highest that finds {aimed_at} of the pneumonias" in TRAINING
+
+
+def test_figures_are_of_the_weights_that_ship():
+    weights = BUNDLED["weights"]["sha256"]
+    for found in (REPORT, ADULTS, AUDIT, OFFICIAL):
+        assert found["bundle_sha256"] == weights
+
+
+def test_maps_that_show_the_evidence_are_told_from_others():
+    for method, found in zip(METHODS, (AUDIT, AUDIT["hirescam"]), strict=True):
+        for label in LABELS:
+            more = found["hottest_covered"][label]["more_than"].values()
+            shows = all(gain["ci95"][0] > 0 for gain in more)
+            # as results.md and the README say
+            assert shows == ((method, label) != ("Grad-CAM", "Pneumonia"))
+
+
+def test_security_counts_the_attributes_that_are_read():
+    text = (ROOT / "SECURITY.md").read_text()
+    assert f"{len(dicom._ATTRIBUTES)} technical attributes" in text
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_bytes()) <= 8 * 1024
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+def prose(page: str) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
+
+
+LINKED = [*PAGES, "SECURITY.md", "benchmarks/README.md"]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_links_lead_somewhere(name):
+    text = prose((ROOT / name).read_text())
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert targets
+    for target in targets:
+        if re.match(r"\w+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", prose(file.read_text()), re.MULTILINE)
+            assert anchor in {slug(heading) for heading in headings}, target
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_files_that_are_named_exist(name):
+    text = (ROOT / name).read_text()
+    folders = "pneumonia|web|tests|docs|notebooks|benchmarks|static|templates"
+    for path in re.findall(rf"`((?:{folders})/[\w./-]*)", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_page_is_linked_from_the_readme():
+    for name in PAGES:
+        assert name == "README.md" or f"({name})" in README
+
+
+def options_of(*paths: str) -> set[str]:
+    """Return the options that sources add to their parsers."""
+    found = set()
+    for path in paths:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.Call) and node.args:
+                name = getattr(node.func, "attr", "")
+                first = getattr(node.args[0], "value", None)
+                if name == "add_argument" and str(first).startswith("--"):
+                    found.add(first)
+    return found
+
+
+def mentioned(text: str) -> set[str]:
+    """Return the options that stand in a text."""
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+
+
+def test_options_of_the_apps_are_all_explained():
+    explained = {"all": set(), "demo": set()}
+    for option, of, _ in table(USING, "| option | of |"):
+        explained[of] |= mentioned(option)
+    assert explained["all"] == options_of("web/door.py")
+    assert explained["demo"] == options_of("demo.py")
+    assert not options_of("flask_app.py", "serve.py")
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command."""
+    whole = arguments.build(defaultdict(lambda: print))
+    kind = argparse._SubParsersAction
+    (subs,) = (action for action in whole._actions if isinstance(action, kind))
+    return subs.choices
+
+
+def options(command: argparse.ArgumentParser) -> set[str]:
+    found = {name for action in command._actions for name in action.option_strings}
+    return found - {"-h", "--help"}
+
+
+def test_options_of_train_are_all_explained():
+    explained = {"--out"}
+    for option, _ in table(TRAINING, "| option | what"):
+        explained |= mentioned(option)
+    assert explained == options(parsers()["train"])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_options_exist(name):
+    known = options_of("web/door.py", "demo.py") | {"--help"}
+    known = known.union(*map(options, parsers().values()))
+    for quoted in re.findall(r"`([^`\n]+)`", prose(PAGES[name])):
+        assert mentioned(quoted) <= known, quoted
+
+
+def commands() -> list[str]:
+    """Return every `python -m pneumonia ...` of the pages, one line each."""
+    found = set()
+    for page in PAGES.values():
+        for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("python -m pneumonia"):
+                    found.add(line)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_are_understood(line):
+    words = shlex.split(line, comments=True)[3:]
+    args = arguments.build(defaultdict(lambda: print)).parse_args(words)
+    if "rows" in args:
+        assert set(args.rows) <= ROWS.keys()
+
+
+def test_make_targets_exist():
+    known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = {w for page in PAGES.values() for w in re.findall(r"make ([a-z]+)\b", page)}
+    assert {"demo", "test", "serve", "space", "flask"} <= named & known
+    in_code = re.findall(r"`make ([a-z]+)`", "".join(PAGES.values()))
+    assert set(in_code) <= known
+
+
+def test_recipes_are_all_in_the_table():
+    from pneumonia.training.recipe import RECIPES  # Keras takes seconds
+
+    rows = table(TRAINING, "| recipe | goes on from |")
+    assert sorted(row[0].strip("`") for row in rows) == sorted(RECIPES)
+    for name, before, images, _ in rows:
+        recipe = RECIPES[name.strip("`")]
+        assert before == "ImageNet" or before.strip("`") in RECIPES
+        shown = f"all, {recipe.epochs} times"
+        if recipe.images_per_epoch:
+            shown = f"{recipe.epochs * recipe.images_per_epoch:,}"
+        assert images == shown
+    (void,) = {recipe.void_share for recipe in RECIPES.values()} - {0}
+    assert f"covers the lungs in {percent(void)} of the images" in TRAINING
+    named = re.findall(r"--recipe ([a-z-]+)", "".join(PAGES.values()))
+    assert set(named) <= RECIPES.keys()
 
 
 def reasons() -> set[str]:
     """Every code that the sources refuse or warn with."""
-    found = {*gate.SENTENCES}
-    for folder in ("pneumonia", "web", "."):
-        for path in (ROOT / folder).glob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and len(node.args) >= 2:
-                    name, first = getattr(node.func, "id", ""), node.args[0]
-                    if name in _REFUSALS and isinstance(first, ast.Constant):
-                        found.add(first.value)
+    found = {*gate.SENTENCES, "unreadable"}
+    folders = [*(ROOT / "pneumonia").rglob("*.py"), *(ROOT / "web").glob("*.py")]
+    for path in [*folders, *ROOT.glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and len(node.args) >= 2:
+                name, first = getattr(node.func, "id", ""), node.args[0]
+                if name in _REFUSALS and isinstance(first, ast.Constant):
+                    found.add(first.value)
     return found
 
 
-def test_every_reason_stands_in_the_table():
+def statuses() -> dict[str, int]:
+    """Return what the form says besides: the reason and status of each HTTP error."""
+    raised = {
+        kind
+        for kind in vars(flask_app).values()
+        if isinstance(kind, type) and issubclass(kind, HTTPException) and kind.code
+    }
+    return {
+        kind().name.lower().replace(" ", "_"): kind.code
+        for kind in raised - {RequestEntityTooLarge}  # it is `too_large`
+    }
+
+
+def test_table_of_reasons_is_that_of_the_code():
     known = reasons()
     assert {"gone", "no_file", "modality", "negative", "first_frame"} <= known
-    table = "\n".join(row for row in README.splitlines() if row.startswith("| `"))
-    assert {reason for reason in known if f"`{reason}`" not in table} == set()
+    explained = {}
+    for names, status, meaning, offers in table(USING, "| reason | status |"):
+        codes = re.findall(r"`(\w+)`", names)
+        many = status.split(", ") if ", " in status else [status] * len(codes)
+        assert len(many) == len(codes)
+        for code, one in zip(codes, many, strict=True):
+            explained[code] = one, meaning, offers
+    assert explained.keys() == known | statuses().keys()
+    for code, (status, meaning, offers) in explained.items():
+        if code in statuses():
+            assert status == str(statuses()[code]), code
+        elif code in gate.SENTENCES and code not in gate.REFUSALS:
+            assert status == "200" and meaning.startswith("warning: "), code
+        elif status in ("demo", "command line", "Python"):
+            assert code in ("gone", "unreadable", "needs_worker")
+        else:
+            assert status == str(flask_app._STATUS.get(code, 422)), code
+        refusal = gate.refuse(code) if code in gate.REFUSALS else ImageError(code, "")
+        assert offers == ", ".join(refusal.offers), code
+
+
+def test_fields_and_arguments_of_an_answer_are_all_explained():
+    named = [row[0].strip("`") for row in table(USING, "| field of `Prediction` |")]
+    assert sorted(named) == sorted(field.name for field in fields(Prediction))
+    document = api.document("0")
+    sentence = re.search(r"The answer holds (.*?)\.", USING)[1]
+    answered = document["components"]["schemas"]["Answer"]["properties"]
+    assert re.findall(r"`(\w+)`", sentence) == [*answered]
+    asked = document["paths"]["/api/predict"]["post"]["parameters"]
+    named = [row[0].strip("`") for row in table(USING, "| in the address |")]
+    assert sorted(name.partition("=")[0] for name in named) == sorted(
+        parameter["name"] for parameter in asked
+    )
+
+
+def test_the_import_rule_is_that_of_the_test():
+    shown = {}
+    for room, may in table(ARCHITECTURE, "| room | may import from |"):
+        shown[room.strip("`")] = set(re.findall(r"`(\w+)`", may))
+    assert shown == MAY_IMPORT
+
+
+def test_every_file_is_on_the_map():
+    shown = {}
+    for room, files in re.findall(
+        r"^### `([\w/]+)/`\n\n(.*?)(?=^#)", ARCHITECTURE, re.M | re.S
+    ):
+        shown[room] = set(re.findall(r"^- `(\w+)\.py`", files, re.M))
+    rooms = {f"pneumonia/{room}" for room in MAY_IMPORT} - {"pneumonia/contract"}
+    assert shown.keys() == rooms | {"web"}
+    for room, files in shown.items():
+        found = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
+        assert files == found, room
+
+
+def test_files_of_the_bundle_are_all_explained():
+    rows = table(ARCHITECTURE, "| file | written by |")
+    assert {row[0].strip("`") for row in rows} == {p.name for p in BUNDLE.iterdir()}
+
+
+def example(page: str, language: str, word: str) -> str:
+    """Return a page's code block in a language that holds a word."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    (block,) = [block for block in blocks if word in block]
+    return block
+
+
+@pytest.fixture
+def here(flask_url, gradio_url) -> dict[str, str]:
+    """Return what stands in the pages, and what it is called in these tests."""
+    return {
+        "http://127.0.0.1:5000/": flask_url,
+        "http://127.0.0.1:7860": gradio_url,
+        "python -m": f"{shlex.quote(sys.executable)} -m",
+    }
+
+
+PYTHON = [sys.executable, "-"]
+NODE = ["node", "--input-type=module", "-"]
 
 
 @pytest.mark.parametrize(
-    ("language", "word", "command", "expected"),
+    ("page", "language", "word", "command", "expected"),
     [
-        ("python", "import load_classifier", [sys.executable, "-"], "{'Normal': "),
-        ("python", "gradio_client", [sys.executable, "-"], "robability of pneumonia"),
-        ("sh", "curl -F", ["bash", "-"], '"label":'),
-        ("js", "fetch(", ["node", "--input-type=module", "-"], "probabilities: {"),
+        ("README.md", "python", "predict(", PYTHON, "{'Normal': "),
+        ("README.md", "sh", "predict xray", ["bash", "-e"], "2 files, 0 not answered"),
+        ("README.md", "sh", "curl -F", ["bash", "-e"], '"label":'),
+        ("docs/using.md", "python", "verdict(", PYTHON, "robability of pneumonia"),
+        ("docs/using.md", "sh", "predict xray", ["bash", "-e"], "2 files, 0 not"),
+        ("docs/using.md", "sh", "curl -F", ["bash", "-e"], '"label":'),
+        ("docs/using.md", "python", "gradio_client", PYTHON, "robability of pneumonia"),
+        ("docs/using.md", "js", "fetch(", NODE, "probabilities: {"),
     ],
 )
 def test_examples_run(
-    language, word, command, expected, flask_url, gradio_url, tmp_path, phantom_bytes
+    page, language, word, command, expected, here, tmp_path, phantom_bytes
 ):
     if shutil.which(command[0]) is None:
         pytest.skip(f"no {command[0]} on this machine")
-    (tmp_path / "xray.jpeg").write_bytes(phantom_bytes)
-    script = example(language, word)
-    script = script.replace("http://127.0.0.1:5000/", flask_url)
-    script = script.replace("http://127.0.0.1:7860", gradio_url)
+    (tmp_path / "folder").mkdir()
+    for name in ("xray.jpeg", "folder/another.jpeg"):
+        (tmp_path / name).write_bytes(phantom_bytes)
+    script = example(PAGES[page], language, word)
+    for there, name in here.items():
+        script = script.replace(there, name)
     if word == "gradio_client":
         script += "\nprint(words)\n"
     done = subprocess.run(
@@ -134,4 +612,4 @@ def test_examples_run(
         text=True,
         timeout=120,
     )
-    assert expected in done.stdout, done.stderr
+    assert expected in done.stdout + done.stderr, done.stderr
