@@ -1,29 +1,24 @@
-"""MODEL_CARD.md, written from the JSON files that other commands measured.
+"""MODEL_CARD.md: the template `card.md.j2`, filled in from measured JSON files.
 
-No number is typed by hand: bundle.json, report.json and the others are the sources, and
-each must be about the same weights. The order follows Mitchell et al., "Model Cards for
-Model Reporting", FAT* 2019.
+The order of its sections follows Mitchell et al., "Model Cards for Model Reporting",
+FAT* 2019.
 """
 
 import json
+import re
 from pathlib import Path
 
-from ..contract import BUNDLE
-from . import card_audit, card_bundle, card_findings, card_steps
-from .card_words import bullets, command, interval, number, share, table
+import jinja2
 
-METRICS = {
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity (pneumonias that are found)",
-    "specificity": "specificity (healthy children that are left alone)",
-    "auroc": "AUROC",
-    "auprc": "area under precision and recall",
-    "ece": "expected calibration error",
-    "brier": "Brier score",
+from .. import contract
+from ..evaluation.metrics import METRICS, SHOWN
+
+_COMMANDS = {
+    "bundle": "export RUN --out BUNDLE",
+    "report": "evaluate DIR/train --out OUT --validation-only --stress",
+    "audit": "audit DIR/train --out OUT --validation-only",
+    "adults": "evaluate ADULTS --out OUT",
 }
-
-MEASURED = ("report", "audit", "ablation", "adults")
-"""Files beside bundle.json that the card reads; all but the first may be missing."""
 
 
 class CardError(ValueError):
@@ -43,73 +38,51 @@ def write_card(
 
     Args:
         bundle: its folder; None: the one that ships.
-        report: `report.json` of `evaluate --validation-only --stress`. This and the
-            next three are looked for beside `bundle.json` unless they are named.
+        report: `report.json` of `evaluate --validation-only --stress`. None, here and
+            for the next three: the file of that name beside `bundle.json`.
         audit: `audit.json` of `audit`.
-        ablation: `ablation.json`, a table of trained variants.
+        ablation: `ablation.json` of `ablate`.
         adults: `report.json` of `evaluate` on adults.
-        test: `report.json` of `evaluate` on the official test split.
+        test: `report.json` of `evaluate` on the official test split. Its figures
+            replace those of `official_test.json` beside `bundle.json`.
 
     Returns:
         Markdown.
 
     Raises:
-        CardError: a file that was named, or the report, is missing or damaged, or
-            about another bundle.
+        CardError: `bundle.json`, the report or a file that was named is missing,
+            damaged, incomplete or about other weights.
     """
-    folder = Path(bundle or BUNDLE)
-    named = {"report": report, "audit": audit, "ablation": ablation, "adults": adults}
+    folder = Path(bundle or contract.BUNDLE)
     facts = _read(folder / "bundle.json")
-    found = {
-        name: _read(named[name] or folder / f"{name}.json")
-        if name == "report" or named[name] or (folder / f"{name}.json").exists()
-        else None
-        for name in MEASURED
-    }
-    found["test"] = _read(test) if test else None
-    for name, measured in found.items():
-        if measured and name != "ablation":
-            _check_weights(name, measured, facts)
+    sha = facts["weights"]["sha256"]
+    found = {"facts": facts} | ({"test": _read(test, sha)} if test else {})
+    named = {"report": report, "audit": audit, "ablation": ablation, "adults": adults}
+    for name, path in named.items():
+        beside = folder / f"{name}.json"
+        if path or name == "report" or beside.exists():
+            found[name] = _read(path or beside, None if name == "ablation" else sha)
     if not found["report"]["validation_only"]:
         raise CardError(
             "The report is about images that the network learned from. Expected the "
-            "held-out patients: python -m pneumonia evaluate DIR --out OUT "
-            "--validation-only --stress"
+            f"held-out patients: python -m pneumonia {_COMMANDS['report']}"
         )
-    report, audit, adults = found["report"], found["audit"], found["adults"]
-    sections = {
-        "": card_bundle.opening(facts),
-        "What it is for": card_bundle.use(),
-        "Who it learned from": card_bundle.patients(facts),
-        "How good it is on children of the same hospital": _numbers(report),
-        "Operating point and uncertain answers": _operating_point(facts, report),
-        "Calibration": _calibration(facts, report),
-        "Under stress": card_findings.stress(report),
-        "What goes wrong": card_findings.failures(report, audit, adults),
-        "Adults": card_findings.adults(adults),
-        "Shortcut audit": card_audit.shortcuts(audit),
-        "What each step brought": card_steps.ablation(found["ablation"]),
-        "Official test split": _official(found["test"]),
-        "How it was trained": card_bundle.training(facts),
-        "Make it again": card_bundle.again(facts),
-        "Licences": bullets(f"{k}: {v}" for k, v in facts["licence"].items()),
-        "Checksums": card_bundle.checksums(facts),
-    }
-    written = [
-        f"## {title}\n\n{text}" if title else text for title, text in sections.items()
-    ]
-    return "\n\n".join(written) + "\n"
+    path = folder / "official_test.json"
+    official = _read(path) if path.exists() else {}
+    is_ours = official.get("bundle_sha256") == sha
+    found["official"] = (official if is_ours else {}) | found.get("test", {})
+    try:
+        card = _TEMPLATES.get_template("card.md.j2").render(found)
+    except jinja2.UndefinedError as error:
+        raise CardError(f"The files lack a measurement: {error}.") from error
+    # blank lines about a heading, and never two of them: the template need not care
+    card = re.sub("^## .*$", r"\n\g<0>\n", card, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", card)
 
 
-def _read(path: str | Path) -> dict:
+def _read(path: str | Path, sha256: str | None = None) -> dict:
     path = Path(path)
-    commands = {
-        "bundle": "export RUN --out BUNDLE",
-        "report": "evaluate DIR/train --out OUT --validation-only --stress",
-        "audit": "audit DIR/train --out OUT --validation-only",
-        "adults": "evaluate ADULTS --out OUT",
-    }
-    make = commands.get(path.stem)
+    make = _COMMANDS.get(path.stem)
     mend = f" Make it with `python -m pneumonia {make}`." if make else ""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -119,132 +92,84 @@ def _read(path: str | Path) -> dict:
         raise CardError(f"{path} is damaged: {error}.{mend}") from error
     if not isinstance(found, dict):
         raise CardError(f"{path} holds no measurements.{mend}")
+    if sha256 and (came := found.get("bundle_sha256")) != sha256:
+        raise CardError(
+            f"{path} is about other weights ({str(came)[:12]}) than bundle.json "
+            f"({sha256[:12]}).{mend}"
+        )
     return found
 
 
-def _check_weights(name: str, measured: dict, facts: dict) -> None:
-    expected, came = facts["weights"]["sha256"], measured.get("bundle_sha256")
-    if came != expected:
-        raise CardError(
-            f"The {name} file is about other weights ({str(came)[:12]}) than "
-            f"bundle.json ({expected[:12]}). Measure this bundle again."
-        )
+def map_verdict(method: str, label: str, found: dict) -> tuple[bool, str]:
+    """Judge the maps of one answer by what covering their hottest part costs.
+
+    Args:
+        method: what drew them.
+        label: the answer.
+        found: what `cover_hottest` says of it.
+
+    Returns:
+        Whether they show where their own image's evidence is, and a sentence.
+    """
+    beats = {name: of["ci95"][0] > 0 for name, of in found["more_than"].items()}
+    is_faithful = all(beats.values())
+    if is_faithful:
+        shown = "where the evidence in their own image is"
+    elif beats["elsewhere"]:
+        shown = "where evidence lies on average: another image's map finds it as well"
+    else:
+        shown = "no place that matters more than the same outline at a random place"
+    return is_faithful, f"{method}'s maps of the answer {label} show {shown}"
 
 
-def _metrics(report: dict | None) -> str:
-    return table(
-        ("", "value (95 % interval)"),
-        [
-            (name, interval(report[key]) if report else "")
-            for key, name in METRICS.items()
-        ],
-    )
+def write(value: object) -> str:
+    """Write what a pair of braces in the template holds.
+
+    A list fills the cells of a table's row. A figure stands with its 95 % interval, or
+    with its spread over seeds where there are several.
+    """
+    if isinstance(value, jinja2.Undefined):
+        return "not measured"
+    if value is None or value != value:  # NaN differs from itself
+        return "not measurable"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list):
+        return " | ".join(map(write, value))
+    if not isinstance(value, dict):
+        return str(value)
+    if "ci95" in value:
+        low, high = value["ci95"]
+        known = f" ({low:.3f} to {high:.3f})" if low == low else ""
+        return write(value["value"]) + known
+    spread = "" if value["spread"] is None else f" ({write(value['spread'])})"
+    return write(value["mean"]) + spread
 
 
-def _numbers(report: dict) -> str:
-    by_label = ", ".join(f"{n} {label}" for label, n in report["n_by_label"].items())
-    return "\n\n".join(
-        [
-            f"{report['n']} images ({by_label}) of {report['patients']} patients that "
-            "training held out.",
-            _metrics(report),
-            _confusion(report),
-            "These figures flatter: held-out and training images come from the same "
-            "archive and share its habits. The sections on stress, adults and "
-            "shortcuts say what is left elsewhere.",
-            command(
-                "python -m pneumonia evaluate DIR/train --out OUT --validation-only"
-                + (" --stress" if report.get("stress") else "")
-            ),
-        ]
-    )
+def share(value: float | None, digits: int = 1) -> str:
+    """Write a share in [0, 1] in per cent."""
+    text = write(value)
+    return text if text[:3] == "not" else f"{value:.{digits}%}".replace("%", " %")
 
 
-def _confusion(report: dict) -> str:
-    counts = report["confusion"]
-    return table(
-        ("truth", "answered Normal", "answered Pneumonia"),
-        [
-            ("Normal", counts["true_negative"], counts["false_positive"]),
-            ("Pneumonia", counts["false_negative"], counts["true_positive"]),
-        ],
-    )
+def term(key: str) -> str:
+    """Write a key of a JSON file as readers know it."""
+    return key.replace("_", " ").replace("auroc", "AUROC").replace("ece", "ECE")
 
 
-def _operating_point(facts: dict, report: dict) -> str:
-    low, high = facts["uncertain_band"]
-    aim = ""
-    if "sensitivity_aimed_at" in facts:
-        aim = (
-            f": the highest that still finds {share(facts['sensitivity_aimed_at'])} of "
-            "their pneumonias, the images as they are and under stress"
-        )
-    text = (
-        f"From a probability of {share(report['threshold'])} on the answer is "
-        "Pneumonia. Temperature and operating point were chosen on held-out training "
-        f"patients alone, by `python -m pneumonia export`{aim}. Between "
-        f"{share(low)} and {share(high)} the answer is marked as uncertain."
-    )
-    bands = {
-        "held-out patients, images as they are": report.get("band"),
-        "the same, all stress families together": (report.get("stress") or {}).get(
-            "band"
-        ),
-        "where the band was chosen (`bundle.json`)": facts.get(
-            "uncertain_band_measured"
-        ),
-    }
-    return (
-        text
-        + "\n\n"
-        + table(
-            ("images", "uncertain", "wrong among these", "wrong among the others"),
-            [
-                (
-                    name,
-                    share(1 - band["coverage"]),  # what lies outside is covered
-                    share(band["error_inside"]),
-                    share(band["error_outside"]),
-                )
-                for name, band in bands.items()
-                if band
-            ],
-        )
-    )
+def pick(found: dict, keys: list[str]) -> list:
+    """List what a dictionary holds under some keys."""
+    return [found.get(key, jinja2.Undefined(name=key)) for key in keys]
 
 
-def _calibration(facts: dict, report: dict) -> str:
-    rows = [("held-out patients, images as they are", interval(report["ece"]))]
-    found = report.get("stress")
-    if found:
-        worst = found["worst"]["ece"]
-        rows += [
-            ("the same, all stress families together", interval(found["all"]["ece"])),
-            (f"worst: {worst}", interval(found["families"][worst]["ece"])),
-        ]
-    return (
-        "Expected calibration error: by how much, on average, the stated probability "
-        "of pneumonia and the share that has it differ (0 is best). Temperature "
-        f"{number(facts['temperature'])}.\n\n"
-        + table(("images", "calibration error"), rows)
-    )
-
-
-def _official(test: dict | None) -> str:
-    measured = (
-        f"{test['n']} images of {test['patients']} patients."
-        if test
-        else "Not measured yet: the numbers are left empty until they are supplied."
-    )
-    return "\n\n".join(
-        [
-            "Nothing was chosen or tuned on the official test split: not the weights, "
-            "not the epoch, not the operating point. It is held back, and measured "
-            f"once, on what ships. {measured}",
-            _metrics(test),
-            command(
-                "python -m pneumonia evaluate DIR/test --out OUT",
-                "python -m pneumonia card --test OUT/report.json --out MODEL_CARD.md",
-            ),
-        ]
-    )
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.ChainableUndefined,
+    finalize=write,
+)
+_TEMPLATES.filters |= {"share": share, "term": term, "pick": pick}
+_TEMPLATES.globals |= {"contract": contract, "METRICS": METRICS, "SHOWN": list(SHOWN)}
+_TEMPLATES.globals["verdict"] = map_verdict
