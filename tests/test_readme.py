@@ -451,11 +451,13 @@ def test_make_targets_exist():
 
 
 def test_recipes_are_all_in_the_table():
-    from pneumonia.training.recipe import RECIPES  # Keras takes seconds
+    from pneumonia.training.recipe import FORMER_NAMES, RECIPES  # Keras takes seconds
 
-    rows = table(TRAINING, "| recipe | goes on from |")
+    rows = table(TRAINING, "| recipe | former name |")
     assert sorted(row[0].strip("`") for row in rows) == sorted(RECIPES)
-    for name, before, images, _ in rows:
+    former = {row[1].strip("`"): row[0].strip("`") for row in rows if row[1]}
+    assert former == FORMER_NAMES
+    for name, _, before, images, _ in rows:
         recipe = RECIPES[name.strip("`")]
         assert before == "ImageNet" or before.strip("`") in RECIPES
         shown = f"all, {recipe.epochs} times"
