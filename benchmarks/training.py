@@ -18,8 +18,9 @@ from pneumonia.data import folder, layout
 from pneumonia.network import vgg19
 from pneumonia.serving.image import read_image, to_input
 from pneumonia.training.cache import CachedBatches, compute
-from pneumonia.training.recipe import RECIPES, adjust
+from pneumonia.training.recipe import RECIPES
 from pneumonia.training.sampling import Batches
+from pneumonia.training.settings import adjust
 from pneumonia.training.train import compile_network
 
 

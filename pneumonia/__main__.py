@@ -12,6 +12,11 @@ from .serving.selfcheck import selftest
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
 
 
+def _options(args: argparse.Namespace) -> dict:
+    """Return what was asked for, without the command that runs it."""
+    return {name: value for name, value in vars(args).items() if name != "run"}
+
+
 def _data(args: argparse.Namespace) -> None:
     from .data import folder
 
@@ -31,28 +36,9 @@ def _download(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from .training import train
+    from .training.plan import Plan
 
-    out = train.train(
-        args.source,
-        args.out,
-        recipe=args.recipe,
-        settings={
-            **({"epochs": str(args.epochs)} if args.epochs else {}),
-            **dict(args.set),
-        },
-        backbone_weights=(
-            None if args.backbone_weights == "random" else args.backbone_weights
-        ),
-        start=args.from_run or args.from_bundle,
-        new_head=args.new_head,
-        extra=args.extra,
-        leave_out=args.leave_out,
-        seed=args.seed,
-        precision=args.precision,
-        devices=args.devices,
-        resume=args.resume,
-    )
-    _say_next(out)
+    _say_next(train.train(Plan(**_options(args))))
 
 
 def _average(args: argparse.Namespace) -> None:
@@ -66,20 +52,12 @@ def _say_next(run: Path) -> None:
 
 
 def _ablate(args: argparse.Namespace) -> None:
-    from .study import ablation, ablation_table
+    from .study import ablation
+    from .training.plan import Plan
 
-    table = ablation.ablate(
-        args.source,
-        args.out,
-        warm_up=args.from_run,
-        adults=args.adults,
-        table=args.table,
-        rows=args.rows,
-        seeds=args.seeds,
-        backbone_weights=args.backbone_weights,
-        precision=args.precision,
-    )
-    print(ablation_table.summarise(table))
+    options = _options(args)
+    asked = [options.pop(name) for name in ("rows", "seeds", "table")]
+    print(ablation.summarise(ablation.ablate(Plan(**options), *asked)))
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -96,10 +74,6 @@ def _evaluate(args: argparse.Namespace) -> None:
     )
     print(evaluate.summarise(report))
     print(f"report and plots written to {args.out}")
-
-
-def _options(args: argparse.Namespace) -> dict:
-    return {name: value for name, value in vars(args).items() if name != "run"}
 
 
 def _audit(args: argparse.Namespace) -> None:

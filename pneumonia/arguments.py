@@ -1,17 +1,23 @@
 """What the command line takes: every command's arguments."""
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .contract import BUNDLE, METHODS, NOTICE
+from .training.plan import Plan, flag
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Plan)}
 
 
-def _setting(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
+def _add(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add fields of `Plan`; one that is not given is left to the default of `Plan`."""
+    for name in names:
+        how = {key: v for key, v in _FIELDS[name].metadata.items() if key != "flag"}
+        if name != "source":  # which is positional
+            how["dest"] = name
+        parser.add_argument(flag(_FIELDS[name]), default=argparse.SUPPRESS, **how)
 
 
 def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
@@ -28,23 +34,7 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         sub.set_defaults(run=commands[name])
         return sub
 
-    def backbone(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--backbone-weights",
-            default="imagenet",
-            metavar="imagenet|random|PATH",
-            help="where VGG19 starts (default: imagenet, downloaded once)",
-        )
-
-    def precision(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--precision",
-            choices=["float32", "mixed_bfloat16", "mixed_float16"],
-            default="float32",
-            help="mixed_* is faster where the machine computes it natively",
-        )
-
-    source_help = "folder with NORMAL/ and PNEUMONIA/ (or train/...), or arrays .npz"
+    source_help = _FIELDS["source"].metadata["help"]
     sub = command("download", "download the public data set")
     sub.add_argument("--out", type=Path, required=True, help="folder for it")
 
@@ -53,55 +43,22 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument("--arrays", type=Path, metavar="FILE.npz", help="keep it decoded")
 
     sub = command("train", "train a network")
-    sub.add_argument("source", type=Path, help=source_help)
-    sub.add_argument(
-        "--out", type=Path, required=True, metavar="RUN", help="run folder"
-    )
-    sub.add_argument(
-        "--recipe",
-        default="default",
-        help="default, refine, finish, polish, reframe, settle, seed, warm-up, row",
-    )
-    backbone(sub)
-    sub.add_argument("--epochs", type=int, metavar="N", help="most epochs")
-    sub.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=_setting,
-        metavar="NAME=VALUE",
-        help="change one setting of the recipe, such as images_per_epoch=600",
-    )
-    start = sub.add_mutually_exclusive_group()
-    start.add_argument("--from-run", type=Path, metavar="RUN", help="go on from it")
-    start.add_argument(
-        "--from-bundle",
-        nargs="?",
-        const=BUNDLE,
-        type=Path,
-        metavar="BUNDLE",
-        help="go on from a bundle's network (default: the one that ships)",
-    )
-    sub.add_argument(
-        "--new-head",
-        action="store_true",
-        help="go on from its convolutions alone; the fully connected layers start anew",
-    )
-    sub.add_argument("--extra", type=Path, metavar="DIR", help="train on these too")
-    sub.add_argument(
-        "--leave-out", metavar="GROUP", help="a group that training must not see"
-    )
-    sub.add_argument("--seed", type=int, default=0, metavar="N")
-    precision(sub)
-    sub.add_argument(
-        "--devices",
-        choices=["one", "all"],
-        default="one",
-        help="all: every GPU of this machine takes a part of each batch",
-    )
-    sub.add_argument(
-        "--resume", action="store_true", help="go on with the run in --out"
-    )
+    for name in _FIELDS:
+        if name != "start":
+            _add(sub, name)
+            continue
+        start = sub.add_mutually_exclusive_group()
+        _add(start, name)
+        start.add_argument(
+            "--from-bundle",
+            dest=name,
+            default=argparse.SUPPRESS,
+            nargs="?",
+            const=BUNDLE,
+            type=Path,
+            metavar="BUNDLE",
+            help="go on from a bundle's network (default: the one that ships)",
+        )
 
     sub = command("average", "average the weights of runs that share their start")
     sub.add_argument(
@@ -124,18 +81,28 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, help="folder of the runs")
     sub.add_argument(
         "--from-run",
+        dest="start",
         type=Path,
         metavar="RUN",
-        help="the warm-up's run (default: that of --out, trained first if need be)",
+        help="the run that rows go on from (default: that of the row ablation-start in "
+        "--out, trained first if need be)",
     )
-    sub.add_argument("--adults", type=Path, required=True, metavar="DIR")
+    sub.add_argument(
+        "--adults",
+        dest="extra",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="X-rays of adults: measured on, and trained on by rows that say so",
+    )
     sub.add_argument(
         "--table", type=Path, metavar="FILE", help="add to it (default: in --out)"
     )
-    sub.add_argument("--rows", nargs="+", metavar="ROW", help="default: only collect")
+    sub.add_argument(
+        "--rows", nargs="+", default=[], metavar="ROW", help="default: only collect"
+    )
     sub.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
-    backbone(sub)
-    precision(sub)
+    _add(sub, "backbone_weights", "precision")
 
     sub = command("evaluate", "measure a bundle on labelled images")
     sub.add_argument("source", type=Path, help=source_help)

@@ -49,7 +49,7 @@ def test_two_devices_find_the_loss_of_one(backend, tmp_path):
     for devices in ("one", "all"):  # at once: most of each is one thread's work
         out = tmp_path / devices
         command = ["train", str(tmp_path / "data"), "--out", str(out), "--epochs", "2"]
-        command += ["--recipe", "seed", "--backbone-weights", "random"]
+        command += ["--recipe", "published", "--backbone-weights", "random"]
         command += ["--devices", devices]
         for setting in SETTINGS.items():
             command += ["--set", "=".join(setting)]
@@ -76,7 +76,8 @@ def test_two_devices_find_the_loss_of_one(backend, tmp_path):
 
 def test_batches_that_cannot_be_shared_are_said(tmp_path):
     script = (
-        TWO["tensorflow"] + "from pneumonia.devices import DevicesError, placed\n"
+        TWO["tensorflow"]
+        + "from pneumonia.training.devices import DevicesError, placed\n"
         "try:\n"
         "    with placed('all', 'float32', 15):\n"
         "        print('went in')\n"

@@ -9,8 +9,9 @@ from pneumonia.data.phantom import draw
 from pneumonia.network import graph, heatmaps, vgg19
 from pneumonia.network.framing import enlarging, placing
 from pneumonia.serving.image import to_input
-from pneumonia.training.recipe import RECIPES, RecipeError, adjust
+from pneumonia.training.recipe import RECIPES, RecipeError
 from pneumonia.training.runs import RunError
+from pneumonia.training.settings import adjust
 from pneumonia.training.weights import average
 
 MARGIN = 5

@@ -11,11 +11,13 @@ from sklearn.metrics import roc_auc_score
 from pneumonia.data import stress, subgroups
 from pneumonia.data.folder import Dataset
 from pneumonia.data.phantom import draw
-from pneumonia.study import ablation, ablation_rows, ablation_table
-from pneumonia.training import balance
+from pneumonia.study import ablation, ablation_rows
+from pneumonia.training import sampling
 from pneumonia.training.augment import DEFAULT
-from pneumonia.training.recipe import RECIPES, adjust
+from pneumonia.training.plan import Plan
+from pneumonia.training.recipe import RECIPES
 from pneumonia.training.runs import RunError
+from pneumonia.training.settings import adjust
 
 LABELS = np.arange(16) % 2
 
@@ -112,8 +114,8 @@ def test_overlap_weights_leave_the_thumbnail_at_chance():
     images = rng.integers(0, 40, (400, 128, 128, 1)).astype(np.uint8)
     tone = rng.normal(100 + 12 * labels, 12)  # the shortcut: pneumonias are brighter
     images = (images + tone[:, None, None, None]).clip(0, 255).astype(np.uint8)
-    weights = balance.overlap_weights(images, labels, np.arange(400))
-    assert weights.min() >= balance.LEAST
+    weights = sampling.overlap_weights(images, labels, np.arange(400))
+    assert weights.min() >= sampling.LEAST
     assert weights.max() <= 1
     plain = roc_auc_score(labels, tone)
     weighted = roc_auc_score(labels, tone, sample_weight=weights)
@@ -134,11 +136,11 @@ def test_rows_of_the_ablation_are_recipes():
 def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
     trained = []
 
-    def train_one(source, run, *, start, **_):
-        trained.append((run.name, start and start.name))
-        run.mkdir(parents=True)
-        (run / "curves.png").touch()
-        return run
+    def train_one(plan):
+        trained.append((plan.out.name, plan.start and plan.start.name))
+        plan.out.mkdir(parents=True)
+        (plan.out / "curves.png").touch()
+        return plan.out
 
     monkeypatch.setattr(ablation.train, "train", train_one)
     monkeypatch.setattr(ablation, "measure_run", lambda *_: measured(0.9))
@@ -147,26 +149,26 @@ def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
     monkeypatch.setitem(
         ablation_rows.ALL, "after", ablation_rows.Row("", start="mixup")
     )
-    given = {"adults": "adults", "rows": ["mixup", "after"], "seeds": (0, 1)}
+    plan = Plan("data", tmp_path, extra="adults")
     for _ in range(2):  # the second time nothing is left to do
-        table = ablation.ablate("data", tmp_path, **given)
-    first = ("warm-up-0", None)
-    rows = [("mixup-0", "warm-up-0"), ("mixup-1", "warm-up-0")]
+        table = ablation.ablate(plan, ["mixup", "after"], (0, 1))
+    first = ("ablation-start-0", None)
+    rows = [("mixup-0", "ablation-start-0"), ("mixup-1", "ablation-start-0")]
     assert trained == [first, *rows, ("after-0", "mixup-0"), ("after-1", "mixup-1")]
     assert [row["name"] for row in table["rows"]] == ["mixup"]
     del trained[:]
-    ablation.ablate("data", tmp_path, adults="adults", rows=["wide head"])
+    ablation.ablate(plan, ["wide head"])
     assert trained == [("wide head-0", "bundle")]
-    with pytest.raises(RunError, match=f"refine goes on from default.*{tmp_path}"):
-        ablation.ablate("data", tmp_path, adults="adults", rows=["refine"])
-    with pytest.raises(RunError, match="no row none; expected one of seed, "):
-        ablation.ablate("data", tmp_path, adults="adults", rows=["none"])
+    with pytest.raises(RunError, match=f"transfer goes on from default.*{tmp_path}"):
+        ablation.ablate(plan, ["tone-transfer"])
+    with pytest.raises(RunError, match="no row none; expected one of published, "):
+        ablation.ablate(plan, ["none"])
 
 
 def measured(auroc: float, adults: float = 0.5, right: float = 0.9) -> dict:
     of_group = {"images": 9, "auroc": auroc, "right": right}
     return {
-        **dict.fromkeys(ablation_table.RANKED, auroc),
+        **dict.fromkeys(ablation.RANKED, auroc),
         "adult_auroc": adults,
         "families": dict.fromkeys(stress.FAMILIES, auroc),
         "groups": dict.fromkeys(subgroups.SUBGROUPS, of_group),
@@ -180,10 +182,10 @@ def put_run(folder, name, seed, figures):
 
 
 def test_table_says_what_an_unseen_group_costs(tmp_path):
-    put_run(tmp_path, "warm-up", 0, measured(0.9))
-    put_run(tmp_path, "warm-up", 1, measured(0.8))
+    put_run(tmp_path, "ablation-start", 0, measured(0.9))
+    put_run(tmp_path, "ablation-start", 1, measured(0.8))
     put_run(tmp_path, "without virus", 0, measured(0.6, right=0.5))
-    (row,) = ablation_table.collect(tmp_path, tmp_path / "none.json")["left_out"]
+    (row,) = ablation.collect(tmp_path, tmp_path / "none.json")["left_out"]
     assert row["group"] == "virus"
     assert row["seen"]["auroc"]["mean"] == pytest.approx(0.85)
     assert row["unseen"]["auroc"]["mean"] == pytest.approx(0.6)
@@ -192,11 +194,11 @@ def test_table_says_what_an_unseen_group_costs(tmp_path):
 
 
 def test_ranking_compares_rows_that_saw_no_adults(tmp_path):
-    names = ["seed", "warm-up", "mirror", "ours", "mixup"]
+    names = ["published", "ablation-start", "mirror", "ours", "mixup"]
     for place, name in enumerate(names):
         put_run(tmp_path, name, 0, measured(0.5 + place / 10, adults=0.9 - place / 10))
     put_run(tmp_path, "ours+adults", 0, measured(0.99, adults=0.99))
-    ranking = ablation_table.collect(tmp_path, tmp_path / "none.json")["ranking"]
+    ranking = ablation.collect(tmp_path, tmp_path / "none.json")["ranking"]
     assert ranking["rows"] == len(names)
     assert ranking["figures"]["stress_auroc"] == pytest.approx(-1)
 
@@ -207,11 +209,11 @@ def test_table_shows_mean_and_spread_over_seeds(tmp_path):
         figures = measured(value)
         figures["families"]["JPEG"] = value / 2
         put_run(tmp_path / str(seed), "ours", seed, figures)
-        table = ablation_table.collect(tmp_path / str(seed), tmp_path / "ablation.json")
+        table = ablation.collect(tmp_path / str(seed), tmp_path / "ablation.json")
         (tmp_path / "ablation.json").write_text(json.dumps(table))
     (row,) = table["rows"]
     assert row["worst_family"] == "JPEG"
     assert row["seeds"] == [0, 1]
     assert row["stress_auroc"]["mean"] == pytest.approx(0.85)
     assert row["stress_auroc"]["spread"] == pytest.approx(0.1)
-    assert "0.850 (0.100)" in ablation_table.summarise(table)
+    assert "0.850 (0.100)" in ablation.summarise(table)

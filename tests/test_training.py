@@ -2,7 +2,12 @@
 
 import json
 import re
+import shlex
 import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,16 +16,18 @@ from PIL import Image
 
 from pneumonia import BundleError, load_classifier, predict, selftest
 from pneumonia.__main__ import main
+from pneumonia.arguments import build
 from pneumonia.data import stress
 from pneumonia.data.folder import load, split
 from pneumonia.data.phantom import draw
 from pneumonia.export import export, int8
 from pneumonia.network import heatmaps, layers, vgg19
-from pneumonia.training import augment, styles, tones
+from pneumonia.training import augment, geometry, styles, tones
 from pneumonia.training.cache import CachedBatches
-from pneumonia.training.recipe import RECIPES, RecipeError, adjust
+from pneumonia.training.plan import Plan
+from pneumonia.training.recipe import FORMER_NAMES, RECIPES, RecipeError, find
 from pneumonia.training.sampling import Batches
-from pneumonia.training.starting import like_its_start
+from pneumonia.training.settings import adjust, choose, like_its_start
 
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
@@ -100,9 +107,9 @@ def test_missing_starting_weights_are_said(drawings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_seed_recipe_trains_the_head_alone(drawings, tmp_path):
-    out = tmp_path / "seed"
-    command = ["train", str(drawings), "--out", str(out), "--recipe", "seed"]
+def test_published_recipe_trains_the_head_alone(drawings, tmp_path):
+    out = tmp_path / "published"
+    command = ["train", str(drawings), "--out", str(out), "--recipe", "published"]
     main([*command, "--epochs", "1", *FEW, "--precision", "mixed_bfloat16"])
     keras.utils.set_random_seed(0)
     start = vgg19.build(None, standardize=False)
@@ -215,14 +222,14 @@ def test_a_frame_cuts_each_axis_for_itself():
     down = across.transpose(0, 2, 1, 3)
     seen = []
     for ramp in (across, down):
-        shown = augment.reframe(ramp, np.random.default_rng(0), (0.6, 0.9), 1.0)
+        shown = geometry.reframe(ramp, np.random.default_rng(0), (0.6, 0.9), 1.0)
         spans = np.ptp(shown, axis=(1, 2, 3)) / 0.6
         assert spans.min() >= 0.59
         assert spans.max() <= 0.93  # half a pixel at the border may be half black
         assert shown.min() >= 0.15
         seen.append(spans)
     assert np.abs(seen[0] - seen[1]).max() > 0.15
-    kept = augment.reframe(across, np.random.default_rng(0), probability=0.0)
+    kept = geometry.reframe(across, np.random.default_rng(0), probability=0.0)
     np.testing.assert_allclose(kept, across, atol=1e-6)
 
 
@@ -270,18 +277,16 @@ def test_default_never_turns_a_chest_upside_down():
     image = np.zeros((1, 128, 128, 1), np.float32)
     image[:, :40] = 1  # the upper part is bright
     for seed in range(40):
-        changed = augment.warp(
-            image, np.random.default_rng(seed), rotation=12, shift=0.08
-        )
+        warp = geometry.Warp(rotation=12, shift=0.08)
+        changed = warp(image, np.random.default_rng(seed))
         assert changed[0, :30].mean() > 0.8
         assert changed[0, -30:].mean() < 0.2
 
 
 def test_warp_without_changes_gives_the_image_back():
     image = draw(3, size=128)[None, :, :, None] / np.float32(255)
-    same = augment.warp(
-        image, np.random.default_rng(0), rotation=0, shift=0, flip_horizontal=False
-    )
+    warp = geometry.Warp(rotation=0, shift=0, flip_horizontal=False)
+    same = warp(image, np.random.default_rng(0))
     np.testing.assert_allclose(same, image, atol=1e-5)
 
 
@@ -391,6 +396,74 @@ def test_wrong_settings_are_said(settings, said):
         adjust(RECIPES["default"], settings)
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(Path("some data"), Path("run")),
+        Plan(
+            Path("data"),
+            Path("run"),
+            recipe="jpeg",
+            epochs=3,
+            settings={"mixup": "0.1", "hidden_units": "64,32"},
+            start=Path("before"),
+            new_head=True,
+            extra=Path("adults"),
+            leave_out="darkest quarter",
+            seed=4,
+            precision="mixed_float16",
+            devices="all",
+        ),
+        Plan(Path("data"), Path("run"), backbone_weights="random", resume=True),
+    ],
+)
+def test_command_of_a_plan_asks_for_that_plan(plan):
+    words = shlex.split(plan.command)
+    assert words[:3] == ["python", "-m", "pneumonia"]
+    asked = vars(build(defaultdict(lambda: "it runs")).parse_args(words[3:]))
+    assert asked.pop("run") == "it runs"
+    assert Plan(**asked) == plan
+
+
+def test_record_of_a_plan_names_no_place_of_this_machine():
+    plan = Plan("/here/data", "/here/run", start="/here/before", extra="/here/adults")
+    assert plan.record["repeat"] == (
+        "python -m pneumonia train DIR --out RUN --recipe default --from-run START "
+        "--extra EXTRA --seed 0 --precision float32"
+    )
+    assert (plan.record["started_from"], plan.record["backbone_weights"]) == (
+        "before",
+        None,
+    )
+    other = Plan("/here/data", "/here/run", backbone_weights="/here/vgg19.h5")
+    assert "--backbone-weights WEIGHTS --seed" in other.record["repeat"]
+    assert other.record["backbone_weights"] == "vgg19.h5"
+
+
+def test_former_names_of_recipes_are_known():
+    assert len({find(name).augmentation for name in FORMER_NAMES}) > 4
+    for former, name in FORMER_NAMES.items():
+        assert former not in RECIPES
+        assert find(former) is RECIPES[name]
+    assert adjust(find("default"), {"augmentation": "seed"}).augmentation == "published"
+    with pytest.raises(RecipeError, match="no recipe best; expected one of published"):
+        choose(Plan("data", "run", recipe="best"))
+
+
+def test_command_line_is_built_without_a_training_framework():
+    script = (
+        "import sys, pneumonia.arguments\n"
+        "print(sorted({'keras', 'tensorflow', 'sklearn'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_training_goes_on_from_a_bundle_on_cached_features(bundle, drawings, tmp_path):
     out = tmp_path / "on"
     settings = ["cached_views=2", "images_per_epoch=32", "schedule=cosine"]
@@ -444,18 +517,18 @@ def test_training_goes_on_with_what_its_start_was_shown(bundle, tmp_path):
     (tmp_path / "bundle.json").write_text(json.dumps(facts))
 
     def chosen(new_head=False, **settings):
-        recipe = adjust(RECIPES["reframe"], settings)
-        return like_its_start(recipe, tmp_path, new_head, settings)
+        plan = Plan("", "", start=tmp_path, new_head=new_head, settings=settings)
+        return like_its_start(adjust(RECIPES["reframing"], settings), plan)
 
     kept = chosen()
     assert (kept.margin, kept.hidden_units, kept.standardize) == (7, (9,), False)
-    assert kept.augmentation == RECIPES["reframe"].augmentation
+    assert kept.augmentation == RECIPES["reframing"].augmentation
     assert chosen(margin="0").margin == 0
     assert chosen(hidden_units="4,3").hidden_units == (4, 3)
-    assert chosen(new_head=True).hidden_units == RECIPES["reframe"].hidden_units
+    assert chosen(new_head=True).hidden_units == RECIPES["reframing"].hidden_units
     assert chosen(new_head=True).margin == 7
     with pytest.raises(vgg19.WeightsError, match="holds no trained network"):
-        like_its_start(RECIPES["reframe"], tmp_path / "none", False, {})
+        like_its_start(RECIPES["reframing"], Plan("", "", start=tmp_path / "none"))
 
 
 def test_cached_features_are_those_of_the_changed_images(run, drawings):

@@ -1,72 +1,74 @@
-"""Train and measure the rows of the ablation; `ablation_table` puts them together."""
+"""What each step of the recipe buys: rows are trained, measured and put in a table."""
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from ..contract import BUNDLE
 from ..data import folder, stress, subgroups
 from ..data.patients import validation_mask
-from ..evaluation import calibrate
+from ..evaluation.calibrate import choose_threshold
 from ..evaluation.metrics import METRICS
 from ..network import vgg19
-from ..training import balance, train, weights
-from .ablation_rows import ALL, SHIPPED
-from .ablation_table import collect
+from ..training import train, weights
+from ..training.devices import placed
+from ..training.plan import Plan
+from ..training.runs import RunError
+from ..training.sampling import overlap_weights
+from .ablation_rows import ALL, LEFT_OUT, ROWS, SHIPPED, START
+
+WHAT = """\
+Most rows go on from one short training, `ablation-start`, for the same 4,800 images. It
+saw none of the changes in which the rows differ, so the rows can be compared with each
+other. They cannot be compared with the rows from `default` on, which were trained for
+long, one after the other, nor with those from `new head` on, which go on from what
+ships. The spread is that of seeds alone: another `ablation-start`, trained on another
+machine, moved the worst family's AUROC by 0.03, and that of the rows that went on from
+it by up to 0.07. A row's command trains `ablation-start` first, where RUNS has none;
+`--backbone-weights` gives it other weights than ImageNet's to start from."""
 
 STRESS_COPIES = 3
-WARM_UP = "warm-up"
+RANKED = ("clean_auroc", "stress_auroc", "against_thumbnail_auroc", "worst_auroc")
+LEAST_RANKED = 5  # rows; fewer say nothing of an order
 
 
 def ablate(
-    source: str | Path,
-    out: str | Path,
-    *,
-    adults: str | Path,
-    warm_up: str | Path | None = None,
+    plan: Plan,
+    rows: list[str] | tuple[str, ...] = (),
+    seeds: list[int] | tuple[int, ...] = (0,),
     table: str | Path | None = None,
-    rows: list[str] | None = None,
-    seeds: tuple[int, ...] = (0,),
-    backbone_weights: str | Path = "imagenet",
-    precision: str = "float32",
 ) -> dict:
     """Train and measure rows; what is done already is not done again.
 
     Args:
-        source: the training data set, as in `folder.load`.
-        out: folder of the runs.
-        adults: a data set of adults, measured on; rows may train on it too.
-        warm_up: the run that rows go on from; None: the row "warm-up" of seed 0, which
-            is trained first where `out` has none.
-        table: file that the figures are added to; None: `ablation.json` in `out`.
-        rows: keys of `ablation_rows.ALL` to train; None: collect what there is.
+        plan: what all rows share. `out` holds the runs. `extra` are adults, measured
+            on; rows may train on them too. `start` is the run that most rows go on
+            from; None: that of the row "ablation-start", trained first if need be.
+        rows: keys of `ablation_rows.ALL` to train; none: collect what there is.
         seeds: each row is trained once with each.
-        backbone_weights: as in `vgg19.build`, for rows that don't use the warm-up.
-        precision: as in `train.train`.
+        table: file that the figures are added to; None: `ablation.json` in `out`.
 
     Returns:
-        What the table holds, as in `ablation_table.collect`.
+        What the table holds, as in `collect`.
 
     Raises:
-        runs.RunError: no such row, nothing to average, or no run to go on from.
+        RunError: no such row, nothing to average, or no run to go on from.
     """
-    out = Path(out)
-    dataset = folder.load(source)
-    _, validation = folder.split(dataset)
-    grown_up = folder.load(adults)
-    for name in rows or ():
-        if name not in ALL:
-            raise train.RunError(f"no row {name}; expected one of {', '.join(ALL)}")
-
-    options = {"backbone_weights": backbone_weights, "precision": precision}
-    for name in rows or ():
+    out = Path(plan.out)
+    _, validation = folder.split(folder.load(plan.source))
+    adults = folder.load(plan.extra)
+    if unknown := [name for name in rows if name not in ALL]:
+        raise RunError(f"no row {unknown[0]}; expected one of {', '.join(ALL)}")
+    for name in rows:
         for seed in seeds:
-            run = _train_row(name, seed, source, out, adults, warm_up, options)
+            run = _train_row(plan, name, seed)
             if not (run / "measured.json").exists():
-                measured = measure_run(run, validation, grown_up, precision)
+                measured = measure_run(run, validation, adults, plan.precision)
                 (run / "measured.json").write_text(json.dumps(measured, indent=2))
     table = Path(table or out / "ablation.json")
     collected = collect(out, table)
@@ -74,44 +76,43 @@ def ablate(
     return collected
 
 
-def _train_row(name: str, seed: int, source, out: Path, adults, warm_up, options):
+def _train_row(plan: Plan, name: str, seed: int) -> Path:
     """Train a row, or go on where that was stopped; return its run's folder."""
-    row, run = ALL[name], out / f"{name}-{seed}"
+    row, out = ALL[name], Path(plan.out)
+    run = out / f"{name}-{seed}"
     if row.mean_of and not (run / "best.weights.h5").exists():
         parts = [sorted(out.glob(f"{part}-[0-9]*")) for part in row.mean_of]
         weights.average(sum(parts, []), run, row.margin)
     if row.mean_of or (run / "curves.png").exists():
         return run
-    start = None
-    if row.start == WARM_UP:
-        start = warm_up or _train_row(WARM_UP, 0, source, out, adults, None, options)
-    elif row.start:
-        start = _start(name, row.start, out, seed)
-    return train.train(
-        source,
-        run,
+    row_plan = replace(
+        plan,
+        out=run,
         recipe=row.recipe,
         settings=row.settings,
-        start=start,
+        start=_start(plan, name, seed),
         new_head=row.new_head,
-        extra=adults if row.adults else None,
+        extra=plan.extra if row.adults else None,
         leave_out=row.leave_out,
         seed=seed,
         resume=(run / "last.weights.h5").exists(),
-        **options,
     )
+    return train.train(row_plan)
 
 
-def _start(name: str, before: str, out: Path, seed: int) -> Path:
-    """Return the run of the row that a row goes on from, or what ships."""
-    if before == SHIPPED:
-        return BUNDLE
-    for run in (out / f"{before}-{seed}", out / f"{before}-0"):
-        if run.exists():
+def _start(plan: Plan, name: str, seed: int) -> str | Path | None:
+    """Return the run or bundle that a row goes on from, if any."""
+    start = ALL[name].start
+    if start in (None, SHIPPED):
+        return start and BUNDLE
+    if start == START:
+        return plan.start or _train_row(plan, START, 0)
+    for number in (seed, 0):
+        if (run := Path(plan.out) / f"{start}-{number}").exists():
             return run
-    raise train.RunError(
-        f"the row {name} goes on from {before}, of which {out} has no run. Train it "
-        f"first: --rows {before}"
+    raise RunError(
+        f"the row {name} goes on from {start}, of which {plan.out} has no run. Train "
+        f"it first: --rows {start}"
     )
 
 
@@ -120,96 +121,171 @@ def measure_run(
 ) -> dict:
     """Measure a run's network on held-out patients, as they are and under stress.
 
-    Thresholds are chosen on one half of the patients and applied to the other.
-
-    Args:
-        run: folder of the run.
-        validation: its held-out patients.
-        adults: adults; where the run trained on them, its held-out ones alone count.
-        precision: as in `train.train`.
-
-    Returns:
-        Figures by name.
+    Thresholds are chosen on one half of the patients and applied to the other. Of
+    adults that the run trained on, only its held-out ones are measured.
     """
-    settings = json.loads((Path(run) / "run.json").read_text())
-    keras.config.set_dtype_policy(precision)
-    try:
-        model = vgg19.load(run)
-        copies = list(
-            stress.mixed_copies(
-                validation.images, validation.labels, STRESS_COPIES, seed=7
-            )
-        )
-        views = [_margins(model, images) for images in (validation.images, *copies)]
-        if settings.get("extra_source"):
-            _, adults = folder.split(adults, train.EXTRA_HELD_OUT)
-        of_adults = _margins(model, adults.images)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    clean, stressed = views[0], np.concatenate(views[1:])
-    labels = np.tile(validation.labels, STRESS_COPIES)
-    patients = np.tile(validation.groups, STRESS_COPIES)
-    thumbnail = np.tile(
-        balance.overlap_weights(
-            validation.images, validation.labels, validation.groups
-        ),
-        STRESS_COPIES,
-    )
-    names = stress.mixed_families(len(clean), STRESS_COPIES, seed=7)
-    by_family = {
-        name: float(roc_auc_score(labels[names == name], stressed[names == name]))
+    images, labels, n = validation.images, validation.labels, len(validation.labels)
+    if vgg19.describe(run).get("extra_source"):
+        _, adults = folder.split(adults, train.EXTRA_HELD_OUT)
+    copies = stress.mixed_copies(images, labels, STRESS_COPIES, seed=7)
+    with placed("one", precision, batch_size=1):
+        network = vgg19.load(run)
+        clean, *views = [_margins(network, some) for some in (images, *copies)]
+        of_adults = _margins(network, adults.images)
+    stressed, repeated = np.concatenate(views), np.tile(np.arange(n), STRESS_COPIES)
+    many, every = labels[repeated], np.ones(len(repeated))
+    misled = overlap_weights(images, labels, validation.groups)[repeated]
+    kinds = stress.mixed_families(n, STRESS_COPIES, seed=7)
+    families = {
+        name: _auroc(many[kinds == name], stressed[kinds == name])
         for name in stress.FAMILIES
     }
-    half = validation_mask(patients, 0.05)  # of the tenth that is held out
-    blind = calibrate.choose_threshold(validation.labels, clean)
-    once = np.ones(len(labels))
-    chosen = np.where(
-        half,
-        calibrate.choose_threshold(labels[~half], stressed[~half]),
-        calibrate.choose_threshold(labels[half], stressed[half]),
+    half = validation_mask(validation.groups[repeated], 0.05)  # of the tenth held out
+    one, other = (
+        choose_threshold(many[part], stressed[part]) for part in (half, ~half)
     )
-    shifted = stressed - chosen
+    thresholds = {
+        "stress": np.where(half, other, one),
+        "blind": choose_threshold(labels, clean),
+    }
     return {
-        "clean_auroc": float(roc_auc_score(validation.labels, clean)),
-        "stress_auroc": float(roc_auc_score(labels, stressed)),
-        "against_thumbnail_auroc": float(
-            roc_auc_score(labels, stressed, sample_weight=thumbnail)
-        ),
-        "worst_family": min(by_family, key=by_family.get),
-        "worst_auroc": min(by_family.values()),
-        "stress_accuracy": float(METRICS["accuracy"](labels, shifted, once, 0)),
-        "stress_specificity": float(METRICS["specificity"](labels, shifted, once, 0)),
-        "blind_accuracy": float(METRICS["accuracy"](labels, stressed, once, blind)),
-        "blind_specificity": float(
-            METRICS["specificity"](labels, stressed, once, blind)
-        ),
-        "adult_auroc": float(roc_auc_score(adults.labels, of_adults)),
+        "clean_auroc": _auroc(labels, clean),
+        "stress_auroc": _auroc(many, stressed),
+        "against_thumbnail_auroc": _auroc(many, stressed, misled),
+        "worst_family": min(families, key=families.get),
+        "worst_auroc": min(families.values()),
+        **{
+            f"{kind}_{name}": float(METRICS[name](many, stressed - at, every, 0))
+            for kind, at in thresholds.items()
+            for name in ("accuracy", "specificity")
+        },
+        "adult_auroc": _auroc(adults.labels, of_adults),
         "adults": len(of_adults),
         "precision": precision,
-        "families": by_family,
+        "families": families,
         "groups": {
-            name: _measure_group(validation, clean, name)
-            for name in subgroups.SUBGROUPS
+            name: _subgroup(validation, clean, name) for name in subgroups.SUBGROUPS
         },
     }
 
 
-def _measure_group(
-    validation: folder.Dataset, margins: np.ndarray, name: str
-) -> dict[str, float]:
-    """Return a group's AUROC, and how much of it is right at the others' threshold."""
+def _subgroup(validation: folder.Dataset, margins: np.ndarray, name: str) -> dict:
+    """Return a subgroup's AUROC, and what share is right at the others' threshold."""
     inside, labels = subgroups.mask(validation, name), validation.labels
     chosen = subgroups.with_other_class(validation, name)
-    threshold = calibrate.choose_threshold(labels[~inside], margins[~inside])
-    right = (margins[inside] >= threshold) == labels[inside]
+    right = margins >= choose_threshold(labels[~inside], margins[~inside])
     return {
         "images": int(inside.sum()),
-        "auroc": float(roc_auc_score(labels[chosen], margins[chosen])),
-        "right": float(right.mean()),
+        "auroc": _auroc(labels[chosen], margins[chosen]),
+        "right": float((right == labels)[inside].mean()),
     }
 
 
-def _margins(model: vgg19.Network, images: np.ndarray) -> np.ndarray:
+def _auroc(labels: np.ndarray, margins: np.ndarray, shares=None) -> float:
+    return float(roc_auc_score(labels, margins, sample_weight=shares))
+
+
+def _margins(network: vgg19.Network, images: np.ndarray) -> np.ndarray:
     """Return by how much pneumonia's logit is above normal's, float (n,)."""
-    logits = vgg19.run_logits(model, folder.as_input(images))
-    return logits[:, 1] - logits[:, 0]
+    return np.diff(vgg19.run_logits(network, folder.as_input(images)))[:, 0]
+
+
+def collect(out: str | Path, table: str | Path) -> dict:
+    """Put the measured runs of a folder into a table, beside what it holds already.
+
+    Args:
+        out: folder of runs, `ROW-SEED/measured.json`.
+        table: JSON that an earlier call returned; need not exist yet. A run that is in
+            both is taken from the folder.
+
+    Returns:
+        `rows`: each with its command and the mean and spread over seeds of each figure
+        (largest minus smallest; None for one seed). `left_out`: the like, with a
+        subgroup's figures where it was `seen` and `unseen`. `ranking`: how well each
+        figure on children orders the rows that saw no adults as the AUROC on adults.
+    """
+    runs: dict[str, dict[str, dict]] = {}
+    if Path(table).exists():
+        known = json.loads(Path(table).read_text())
+        for row in [*known["rows"], *known.get("left_out", ())]:
+            runs[row["name"]] = row["runs"]
+    for path in sorted(Path(out).glob("*/measured.json")):
+        name, _, seed = path.parent.name.rpartition("-")
+        if name in ALL:
+            runs.setdefault(name, {})[seed] = json.loads(path.read_text())
+    rows = [_row(name, runs[name]) for name in ROWS if name in runs]
+    ranking = _rank([row for row in rows if not _saw_adults(row["name"])])
+    left_out = []
+    for name in [name for name in LEFT_OUT if name in runs]:
+        group, before = ALL[name].leave_out, runs.get(START, {})
+        seen = {"seen": _over_seeds(before, group)}
+        seen |= {"unseen": _over_seeds(runs[name], group)}
+        left_out.append({"group": group, **_row(name, runs[name]), **seen})
+    return {"what": WHAT, "rows": rows, "ranking": ranking, "left_out": left_out}
+
+
+def _row(name: str, runs: dict[str, dict]) -> dict:
+    measured = list(runs.values())
+    figures = [key for key, value in measured[0].items() if isinstance(value, float)]
+    seeds = sorted(int(seed) for seed in runs)
+    precisions = {one["precision"] for one in measured if "precision" in one}
+    words = ["python", "-m", "pneumonia", "ablate", "DIR", "--out", "RUNS"]
+    words += ["--adults", "ADULTS"]
+    words += ["--precision", *precisions] if len(precisions) == 1 else []
+    words += ["--rows", name, "--seeds", *map(str, seeds)]
+    by_family = {
+        f: np.mean([m["families"][f] for m in measured]) for f in stress.FAMILIES
+    }
+    return {
+        "name": name,
+        "what": ALL[name].what,
+        "command": shlex.join(words),
+        "seeds": seeds,
+        "worst_family": min(by_family, key=by_family.get),
+        **{key: _spread([m[key] for m in measured]) for key in figures},
+        "runs": runs,
+    }
+
+
+def _spread(values: list[float]) -> dict:
+    spread = float(np.ptp(values)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "spread": spread}
+
+
+def _over_seeds(runs: dict[str, dict], group: str) -> dict:
+    found = [run["groups"][group] for run in runs.values() if "groups" in run]
+    return {key: _spread([one[key] for one in found]) for key in (found or [{}])[0]}
+
+
+def _saw_adults(name: str | None) -> bool:
+    """Tell whether a row, or what it goes on from, saw adults."""
+    if name in (None, SHIPPED):
+        return name == SHIPPED
+    row = ROWS[name]
+    return row.adults or any(map(_saw_adults, row.mean_of or [row.start]))
+
+
+def _rank(rows: list[dict]) -> dict:
+    """Return how figures on children order rows as adults do (Spearman)."""
+    if len(rows) < LEAST_RANKED:
+        return {}
+    adults, *figures = ([r[k]["mean"] for r in rows] for k in ("adult_auroc", *RANKED))
+    ranks = [float(spearmanr(figure, adults).statistic) for figure in figures]
+    span = {"rows": len(rows), "adult_auroc": [min(adults), max(adults)]}
+    return span | {"figures": dict(zip(RANKED, ranks, strict=True))}
+
+
+def summarise(table: dict) -> str:
+    """Return the table as text, figures as mean (spread)."""
+    if not table["rows"]:
+        return "no row was measured yet"
+    (first, *_) = table["rows"]
+    figures = [k for k, v in first.items() if isinstance(v, dict) and "mean" in v]
+    lines = [f"{'row':<18}{'seeds':>6}" + "".join(f"{key:>26}" for key in figures)]
+    for row in table["rows"]:
+        line = f"{row['name']:<18}{len(row['seeds']):>6}"
+        for mean, spread in (row[key].values() for key in figures):
+            text = f"{mean:.3f}" + ("" if spread is None else f" ({spread:.3f})")
+            line += f"{text:>26}"
+        lines.append(line)
+    return "\n".join(lines)

@@ -12,8 +12,8 @@ make each of these say nothing about the class.
 from collections.abc import Callable
 
 import numpy as np
-from keras import ops
 
+from .geometry import FILL_MODES, Warp, mirror, reframe
 from .tones import (
     coarsen,
     compress,
@@ -27,66 +27,6 @@ from .tones import (
 
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """float32 (n, H, W, 1) in [0, 1] and a generator -> the same shape, dtype and range."""
-
-
-def warp(
-    images: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    rotation: float,
-    shift: float,
-    zoom: tuple[float, float] = (1.0, 1.0),
-    aspect: float = 1.0,
-    shear: float = 0.0,
-    flip_horizontal: bool = True,
-    flip_vertical: bool = False,
-    fill_modes: tuple[str, ...] = ("nearest",),
-) -> np.ndarray:
-    """Rotate, shift, zoom, stretch, shear and flip in one resampling.
-
-    Args:
-        images: float32 (n, H, W, 1) in [0, 1].
-        rng: source of the parameters.
-        rotation: largest turn either way, in degrees.
-        shift: largest move either way, as a fraction of the side.
-        zoom: smallest and largest magnification; above 1 crops.
-        aspect: largest ratio by which one axis is stretched against the other.
-        shear: largest shear either way, as a tangent.
-        flip_horizontal: mirror every second image left to right.
-        flip_vertical: turn every second image upside down.
-        fill_modes: one of Keras's fill modes is drawn for the batch: what stands beyond
-            the border.
-
-    Returns:
-        float32 (n, H, W, 1) in [0, 1].
-    """
-    n, height, width, _ = images.shape
-    angle = np.deg2rad(rng.uniform(-rotation, rotation, n))
-    stretch = np.exp(rng.uniform(-1, 1, n) * np.log(aspect) / 2)
-    scale = np.exp(rng.uniform(np.log(zoom[0]), np.log(zoom[1]), n))
-    mirror_x = np.where(rng.random(n) < 0.5 * flip_horizontal, -1.0, 1.0)
-    mirror_y = np.where(rng.random(n) < 0.5 * flip_vertical, -1.0, 1.0)
-    slant = rng.uniform(-shear, shear, n)
-    move_x = rng.uniform(-shift, shift, n) * width
-    move_y = rng.uniform(-shift, shift, n) * height
-
-    # output (x, y) about the centre -> input (x, y) about the centre
-    step_x, step_y = mirror_x / (scale * stretch), mirror_y * stretch / scale
-    cos, sin = np.cos(angle), np.sin(angle)
-    a, b = step_x * cos, step_x * (slant * cos - sin)
-    c, d = step_y * sin, step_y * (slant * sin + cos)
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    to_x = centre_x + move_x - a * centre_x - b * centre_y
-    to_y = centre_y + move_y - c * centre_x - d * centre_y
-    zero = np.zeros(n)
-    transform = np.stack([a, b, to_x, c, d, to_y, zero, zero], axis=1)  # (n, 8)
-    moved = ops.image.affine_transform(
-        images,
-        transform.astype(np.float32),
-        interpolation="bilinear",
-        fill_mode=fill_modes[rng.integers(len(fill_modes))],
-    )
-    return ops.convert_to_numpy(moved)
 
 
 def cover_edges(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -178,65 +118,6 @@ def cover_lungs(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return images
 
 
-def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror every second image left to right."""
-    flipped = rng.random(len(images)) < 0.5
-    return np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
-
-
-def geometry(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn, shift, crop, stretch, shear and mirror; never upside down.
-
-    Mirroring takes away the side of the marker. It also swaps the side of the heart,
-    which decides neither class.
-    """
-    return warp(
-        images,
-        rng,
-        rotation=10,
-        shift=0.06,
-        zoom=(0.88, 1.25),
-        aspect=1.5,
-        shear=0.05,
-        fill_modes=("constant", "nearest", "reflect"),
-    )
-
-
-def reframe(
-    images: np.ndarray,
-    rng: np.random.Generator,
-    sides: tuple[float, float] = (0.6, 1.2),
-    probability: float = 0.5,
-) -> np.ndarray:
-    """Show some images as another technician would frame them, squashed to a square.
-
-    Height and width are drawn each for itself, so a crop of one is an aspect, too.
-
-    Args:
-        images: float32 (n, H, W, 1) in [0, 1].
-        rng: source of the parameters.
-        sides: smallest and largest part of a side that is shown; above 1 adds to it.
-        probability: share of the images that is changed.
-
-    Returns:
-        float32 (n, H, W, 1) in [0, 1].
-    """
-    n, height, width, _ = images.shape
-    part = np.exp(rng.uniform(*np.log(sides), (n, 2)))
-    part[rng.random(n) >= probability] = 1.0
-    first = rng.random((n, 2)) * (1 - part) * (height, width) + (part - 1) / 2
-    zero = np.zeros(n)
-    columns = [part[:, 1], zero, first[:, 1], zero, part[:, 0], first[:, 0], zero, zero]
-    fill_modes = ("constant", "nearest", "reflect")
-    moved = ops.image.affine_transform(
-        images,
-        np.stack(columns, axis=1).astype(np.float32),
-        interpolation="bilinear",
-        fill_mode=fill_modes[rng.integers(len(fill_modes))],
-    )
-    return ops.convert_to_numpy(moved)
-
-
 def masking(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Cover edges and corners, blank rectangles: `cover_edges`, then `cut_out`."""
     return cut_out(cover_edges(images, rng), rng)
@@ -247,20 +128,25 @@ def resolution(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return speckle(coarsen(images, rng), rng)
 
 
-def seed(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change images as the published recipe does: both flips, rotations, shifts."""
-    return warp(images, rng, rotation=40, shift=0.2, flip_vertical=True)
-
-
 FAMILIES: dict[str, Augmentation] = {
-    "seed": seed,
+    # as the published recipe does it
+    "published": Warp(rotation=40, shift=0.2, flip_vertical=True),
     "mirror": mirror,
     "tone": tone,
     "equalise": equalise,
     "transfer": transfer,
     "spectrum": lend_spectrum,
     "sharpen": sharpen,
-    "geometry": geometry,
+    # Never upside down. Mirroring takes away the side of the marker. It also swaps the
+    # side of the heart, which decides neither class.
+    "geometry": Warp(
+        rotation=10,
+        shift=0.06,
+        zoom=(0.88, 1.25),
+        aspect=1.5,
+        shear=0.05,
+        fill_modes=FILL_MODES,
+    ),
     "reframe": reframe,
     "shade": shade,
     "masking": masking,

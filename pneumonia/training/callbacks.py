@@ -1,5 +1,6 @@
 """What lets a stopped training end, bit by bit, where it would have."""
 
+import csv
 from pathlib import Path
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from .recipe import Recipe
+from .runs import read_history
 
 
 class KeepAverage(keras.callbacks.Callback):
@@ -114,3 +116,32 @@ def followers(recipe: Recipe) -> tuple[dict, list[keras.callbacks.Callback]]:
             keras.callbacks.EarlyStopping(**watched, patience=recipe.patience)
         )
     return watched, chosen
+
+
+def restore(model, out: Path, steps: int) -> list[dict]:
+    """Load the last state and return the history up to it, oldest epoch first."""
+    model.load_weights(out / "last.weights.h5")
+    epochs_done = int(model.optimizer.iterations) // steps
+    history = read_history(out)[:epochs_done]
+    with (out / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
+    return history
+
+
+def is_finished(history: list[dict], recipe: Recipe) -> bool:
+    """Tell whether a history of one dict an epoch is that of a whole training."""
+    if recipe.monitor == "last" or not history:
+        return len(history) >= recipe.epochs
+    values = [row[recipe.monitor] for row in history]
+    waited = len(values) - 1 - values.index(best_so_far(history, recipe))
+    return len(values) >= recipe.epochs or waited >= recipe.patience
+
+
+def best_so_far(history: list[dict], recipe: Recipe) -> float | None:
+    """Return the best value that was watched so far, if any was."""
+    if recipe.monitor == "last":
+        return None
+    values = (row[recipe.monitor] for row in history)
+    return {"min": min, "max": max}[recipe.better](values, default=None)

@@ -1,14 +1,14 @@
 """What is trained how: the recipes."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..network.framing import inner_side
+from ..network.vgg19 import DROPOUT, HIDDEN_UNITS
 from . import augment
 
 
 class RecipeError(ValueError):
-    """A setting that no recipe has, or a value that it can't take."""
+    """No such recipe or setting, or a value that the setting can't take."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Recipe:
             not done where training starts from a trained network.
         balanced: show both classes equally often.
         overlap_weights: show images more often whose thumbnail looks like the other
-            class (see `balance.overlap_weights`).
+            class (see `sampling.overlap_weights`).
         extra_share: share of each epoch that comes from the extra data set, if any.
         images_per_epoch: images shown in one epoch; None: all of them once.
         epochs: most epochs that are trained.
@@ -70,8 +70,8 @@ class Recipe:
     learning_rate: float
     local_contrast: bool = False
     margin: int = 0
-    hidden_units: tuple[int, ...] = (256, 128)
-    dropout: float = 0.3
+    hidden_units: tuple[int, ...] = HIDDEN_UNITS
+    dropout: float = DROPOUT
     overlap_weights: bool = False
     extra_share: float = 0.15
     optimizer: str = "sgd"
@@ -89,7 +89,9 @@ class Recipe:
     patience: int = 6
     plateau: int = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        if self.augmentation == "seed":  # its name in older records
+            object.__setattr__(self, "augmentation", "published")
         augment.compose(self.augmentation)
         inner_side(self.margin)
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))  # from JSON
@@ -122,54 +124,6 @@ class Recipe:
         return {name: getattr(self, name) for name in names}
 
 
-def adjust(recipe: Recipe, settings: dict[str, str]) -> Recipe:
-    """Change settings of a recipe, given as text.
-
-    Args:
-        recipe: to start from.
-        settings: attribute -> value as on a command line: `4`, `1e-4`, `true`,
-            `none`, `256,128`, `sgd`.
-
-    Raises:
-        RecipeError: no such setting, or a value of another kind.
-    """
-    kinds = {field.name: field.type for field in dataclasses.fields(Recipe)}
-    changed = {}
-    for name, text in settings.items():
-        if name not in kinds:
-            raise RecipeError(
-                f"no setting is called {name}; expected one of {', '.join(kinds)}"
-            )
-        try:
-            changed[name] = _parse(text, kinds[name])
-        except ValueError as error:
-            raise RecipeError(f"{name}={text}: expected {kinds[name]}") from error
-    try:
-        return dataclasses.replace(recipe, **changed)
-    except RecipeError:
-        raise
-    except ValueError as error:
-        raise RecipeError(str(error)) from error
-
-
-def _parse(text: str, kind) -> object:
-    if text.lower() == "none":
-        if kind not in (int | None, float | None):
-            raise ValueError(text)
-        return None
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(text)
-        return text.lower() == "true"
-    if kind == tuple[int, ...]:
-        return tuple(int(part) for part in text.split(",") if part)
-    if kind in (int, int | None):
-        return int(text)
-    if kind in (float, float | None):
-        return float(text)
-    return text
-
-
 _OURS = Recipe(
     augmentation=augment.DEFAULT,
     standardize=True,
@@ -188,15 +142,17 @@ _OURS = Recipe(
     plateau=3,
 )
 
-# A way on from a network that is trained already.
-_ON = dataclasses.replace(
-    _OURS, images_per_epoch=4800, schedule="cosine", monitor="last"
-)
+# These go on from a network that is trained already.
+_ON = replace(_OURS, images_per_epoch=4800, schedule="cosine", monitor="last")
+
+_TONE = augment.DEFAULT + "+transfer"
+_DETAIL = _TONE + "+spectrum+sharpen"
+_FILE = _DETAIL + "+compress"
 
 RECIPES = {
     # As published: frozen base, pixels in [0, 1], both flips, rotations, shifts.
-    "seed": Recipe(
-        augmentation="seed",
+    "published": Recipe(
+        augmentation="published",
         standardize=False,
         frozen_blocks=5,
         condition=False,
@@ -206,53 +162,42 @@ RECIPES = {
         batch_size=32,
         learning_rate=1e-3,
     ),
-    # What every row of the ablation starts from: no change that a row is to measure.
-    "warm-up": dataclasses.replace(
+    # What the ablation's rows start from: none of the changes that they measure.
+    "ablation-start": replace(
         _OURS, augmentation="mirror", epochs=8, stress_views=0, patience=6, plateau=2
     ),
-    # One row of the ablation: a short way on from the warm-up.
-    "row": dataclasses.replace(_ON, epochs=1, average=0.98, stress_views=0),
+    # One row of the ablation: a short way on from `ablation-start`.
+    "ablation-row": replace(_ON, epochs=1, average=0.98, stress_views=0),
     "default": _OURS,
-    # A slow way on from the default recipe's network, against what shortcuts are left.
-    "refine": dataclasses.replace(
-        _ON,
-        augmentation=augment.DEFAULT + "+transfer",
-        overlap_weights=True,
-        epochs=8,
-        learning_rate=3e-5,
+    # From here on each goes on from a network trained by the one before. First tone and
+    # frame of other images, and images whose thumbnail misleads more often.
+    "tone-transfer": replace(
+        _ON, augmentation=_TONE, overlap_weights=True, epochs=8, learning_rate=3e-5
     ),
-    # The last stage: what stands around the lungs must not decide.
-    "finish": dataclasses.replace(
-        _ON,
-        augmentation=augment.DEFAULT + "+transfer",
-        void_share=0.12,
-        epochs=4,
-        learning_rate=2e-5,
+    # What stands around the lungs must not decide.
+    "covered-lungs": replace(
+        _ON, augmentation=_TONE, void_share=0.12, epochs=4, learning_rate=2e-5
     ),
-    # And neither must sharpness, grain or the spread of brightness.
-    "polish": dataclasses.replace(
-        _ON,
-        augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen",
-        void_share=0.12,
-        epochs=12,
-        learning_rate=3e-5,
+    # Neither must sharpness, grain or the spread of brightness.
+    "detail-transfer": replace(
+        _ON, augmentation=_DETAIL, void_share=0.12, epochs=12, learning_rate=3e-5
     ),
-    # Once more, in files stored badly too, with more adults. It bought adults something
-    # and children nothing (see the ablation).
-    "settle": dataclasses.replace(
+    # Files stored badly, and more adults. It improved the answers to adults, and not
+    # those to children (see the ablation).
+    "jpeg": replace(
         _ON,
-        augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen+compress",
+        augmentation=_FILE,
         void_share=0.12,
         extra_share=0.2,
         epochs=10,
         learning_rate=6e-5,
         average=0.998,
     ),
-    # As settle, framed in more ways. What ships is the mean of the weights before and
-    # after it.
-    "reframe": dataclasses.replace(
+    # As `jpeg`, framed in more ways. It goes on from `detail-transfer`. What ships is
+    # the mean of the weights before and after it.
+    "reframing": replace(
         _ON,
-        augmentation=augment.DEFAULT + "+transfer+spectrum+sharpen+compress+reframe",
+        augmentation=_FILE + "+reframe",
         void_share=0.12,
         extra_share=0.2,
         epochs=12,
@@ -260,3 +205,28 @@ RECIPES = {
         average=0.998,
     ),
 }
+"""Recipes by name."""
+
+FORMER_NAMES = {
+    "seed": "published",
+    "refine": "tone-transfer",
+    "finish": "covered-lungs",
+    "polish": "detail-transfer",
+    "settle": "jpeg",
+    "reframe": "reframing",
+    "warm-up": "ablation-start",
+    "row": "ablation-row",
+}
+"""Former names of recipes, in which older runs and bundles are recorded."""
+
+
+def find(name: str) -> Recipe:
+    """Return a recipe by its name, or by one of `FORMER_NAMES`.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    recipe = RECIPES.get(FORMER_NAMES.get(name, name))
+    if recipe is None:
+        raise RecipeError(f"no recipe {name}; expected one of {', '.join(RECIPES)}")
+    return recipe

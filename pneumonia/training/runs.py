@@ -1,7 +1,6 @@
 """A run's folder: what it keeps, so that it can be repeated, resumed and looked at."""
 
 import csv
-import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+
+from .plan import Plan
 
 
 class RunError(RuntimeError):
@@ -32,75 +33,12 @@ def read_history(out: str | Path) -> list[dict]:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def describe(
-    source: str | Path,
-    out: Path,
-    *,
-    recipe: str,
-    settings: dict[str, str],
-    backbone_weights: str | Path | None,
-    start: str | Path | None,
-    new_head: bool,
-    extra: str | Path | None,
-    leave_out: str | None,
-    seed: int,
-    precision: str,
-    devices: str = "one",
-) -> dict:
-    """Describe a run that begins now; the arguments are those of `train.train`.
-
-    Returns:
-        What `run.json` says of how the run can be repeated: `command` as it was given,
-        `repeat` without this machine's paths, and the parts of both.
-    """
-    options = {
-        "--recipe": recipe,
-        "--from-run": start,
-        "--new-head": new_head or None,
-        "--backbone-weights": None if start else backbone_weights or "random",
-        "--extra": extra,
-        "--leave-out": leave_out,
-        "--seed": seed,
-        "--precision": precision,
-        "--devices": None if devices == "one" else devices,
-    }
-    return {
-        "command": _command(source, out, options, settings),
-        "repeat": _command("DIR", "RUN", _nameless(options), settings),
+def begin(plan: Plan) -> dict:
+    """Return what `run.json` says of how a run that begins now can be repeated."""
+    return plan.record | {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
-        "source": str(source),
-        "recipe": recipe,
-        "backbone_weights": None if start else Path(str(backbone_weights)).name,
-        "started_from": None if start is None else Path(start).name,
-        "extra_source": None if extra is None else str(extra),
-        "new_head": new_head,
-        "left_out": leave_out,
-        "seed": seed,
-        "precision": precision,
     }
-
-
-def _command(source, out, options: dict, settings: dict[str, str]) -> str:
-    words = ["python", "-m", "pneumonia", "train", str(source), "--out", str(out)]
-    for option, value in options.items():
-        if value is not None:
-            words += [option] if value is True else [option, str(value)]
-    for name, value in settings.items():
-        words += ["--set", f"{name}={value}"]
-    return shlex.join(words)
-
-
-def _nameless(options: dict) -> dict:
-    """Replace paths by what they stand for."""
-    places = {"--from-run": "START", "--extra": "EXTRA"}
-    kept = {
-        name: places.get(name, value) if value is not None else None
-        for name, value in options.items()
-    }
-    if kept["--backbone-weights"] not in (None, "random", "imagenet"):
-        kept["--backbone-weights"] = "WEIGHTS"
-    return kept
 
 
 def _versions() -> dict[str, str]:

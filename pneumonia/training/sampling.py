@@ -2,11 +2,19 @@
 
 import keras
 import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ..contract import LABELS
 from ..data import folder
+from ..data.regions import thumbnail
 from . import augment
 from .recipe import Recipe
+
+LEAST = 0.15
+"""Smallest weight, so that every image is shown, and no few are shown all the time."""
 
 
 class Batches(keras.utils.PyDataset):
@@ -28,7 +36,7 @@ class Batches(keras.utils.PyDataset):
             recipe: how many are shown, and how they are changed.
             seed: of the run.
             weights: float (n,), how often each image is shown against the others of its
-                class; None: equally often.
+                class, as from `overlap_weights`; None: equally often.
             extra: further images, which take `recipe.extra_share` of each epoch.
         """
         super().__init__()
@@ -111,3 +119,36 @@ class Batches(keras.utils.PyDataset):
 def one_hot(labels: np.ndarray) -> np.ndarray:
     """Return float32 (n, 2) for indices (n,)."""
     return np.eye(len(LABELS), dtype=np.float32)[labels]
+
+
+def overlap_weights(
+    images: np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
+    """Weigh each image by how likely a simple classifier is to mistake it.
+
+    The classifier, logistic regression on thumbnails, is fitted to other patients.
+    Under these weights it would be at chance, so what it saw no longer tells the
+    classes apart (overlap weights: Li, Morgan and Zaslavsky, JASA 2018).
+
+    Args:
+        images: uint8 (n, 128, 128, 1).
+        labels: int (n,), indices into LABELS.
+        groups: (n,) patient groups.
+
+    Returns:
+        float64 (n,) in [0.15, 1].
+    """
+    simple = make_pipeline(
+        StandardScaler(),
+        LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000),
+    )
+    folds = min(5, len(set(groups)))
+    p = cross_val_predict(
+        simple,
+        thumbnail(images),
+        labels,
+        groups=groups,
+        cv=GroupKFold(folds),
+        method="predict_proba",
+    )
+    return np.maximum(1 - p[np.arange(len(p)), labels], LEAST)

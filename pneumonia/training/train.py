@@ -5,7 +5,6 @@ an epoch shows and how they are changed follows from the seed and the epoch's nu
 and the callbacks are brought up to date by replaying the history.
 """
 
-import csv
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -17,134 +16,62 @@ import numpy as np
 from ..contract import LABELS
 from ..data import folder, stress, subgroups
 from ..network import vgg19
-from . import balance, runs, styles
+from . import callbacks, runs, styles, weights
 from .cache import CachedBatches, compute
-from .callbacks import (
-    KeepAverage,
-    KeepBest,
-    Replay,
-    SaveState,
-    SeedEpoch,
-    followers,
-)
 from .devices import placed
-from .recipe import RECIPES, Recipe, adjust
+from .plan import Plan
+from .recipe import Recipe
 from .runs import RunError
-from .sampling import Batches, one_hot
-from .starting import like_its_start, starting_weights
+from .sampling import Batches, one_hot, overlap_weights
+from .settings import adjust, choose
 
 EXTRA_HELD_OUT = 0.3
 """Share of the patients of an extra data set that is kept from training."""
 
 
-def train(
-    source: str | Path,
-    out: str | Path,
-    *,
-    recipe: str = "default",
-    settings: dict[str, str] | None = None,
-    backbone_weights: str | Path | None = "imagenet",
-    start: str | Path | None = None,
-    new_head: bool = False,
-    extra: str | Path | None = None,
-    leave_out: str | None = None,
-    seed: int = 0,
-    precision: str = "float32",
-    devices: str = "one",
-    resume: bool = False,
-) -> Path:
+def train(plan: Plan) -> Path:
     """Train a network and keep the run in a folder.
 
     Args:
-        source: data-set folder or arrays, as in `folder.load`.
-        out: the run's folder: `best.weights.h5` (lowest validation loss),
-            `last.weights.h5` (to resume), `history.csv`, `curves.png`, `run.json` (the
-            command, versions, recipe, data).
-        recipe: key of `RECIPES`.
-        settings: changes of single settings of it, as in `recipe.adjust`.
-        backbone_weights: as in `vgg19.build`.
-        start: go on from this network, a run or a bundle, instead of VGG19's weights.
-            What it does to pixels first, and the widths of its head, stay as they are
-            where `settings` does not say otherwise.
-        new_head: take the convolutions of `start` alone; the fully connected layers,
-            as wide as the recipe says, start anew.
-        extra: a second data set that is trained on too; of its patients
-            `EXTRA_HELD_OUT` are held out.
-        leave_out: one of `subgroups.SUBGROUPS`, that training must not see.
-        seed: of everything that is drawn.
-        precision: "float32", or "mixed_bfloat16" / "mixed_float16" where the machine
-            computes those faster.
-        devices: "one", or "all" of this machine's, as in `devices.placed`.
-        resume: go on with the run in `out` as it was started; of the arguments only
-            `source` and the setting `epochs` count.
+        plan: what to train on what. Where it resumes, only its `source`, `out`,
+            `epochs` and `devices` count; the rest is as the run was started.
 
     Returns:
-        The run's folder.
+        The run's folder: `best.weights.h5` (lowest validation loss), `last.weights.h5`
+        (to resume), `history.csv`, `curves.png`, `run.json` (the command, versions,
+        recipe, data).
 
     Raises:
         folder.DataError: the data set is missing, or too small to be split.
         vgg19.WeightsError: the starting weights can't be had.
-        recipe.RecipeError: no such setting, or a value that it can't take.
-        RunError: `out` holds another run already, or none to resume; no `start` whose
-            layers are those of the recipe.
+        recipe.RecipeError: no such recipe or setting, or a value that it can't take.
+        RunError: `out` holds another run already, or none to resume; no such group to
+            leave out; no `start` whose layers are those of the recipe.
     """
-    out = Path(out)
-    runs.check_folder(out, resume)
-    settings = settings or {}
-    if resume:
+    out = Path(plan.out)
+    runs.check_folder(out, plan.resume)
+    if plan.resume:
         record = json.loads((out / "run.json").read_text())
-        chosen = Recipe(**record["settings"])
-        if "epochs" in settings:
-            chosen = adjust(chosen, {"epochs": settings["epochs"]})
-        seed, precision = record["seed"], record["precision"]
-        extra, leave_out = record["extra_source"], record["left_out"]
+        recipe = Recipe(**record["settings"])
+        epochs = {k: text for k, text in plan.changes.items() if k == "epochs"}
+        recipe = adjust(recipe, epochs)
+        plan = plan.resumed(record)
     else:
-        if recipe not in RECIPES:
-            raise RunError(f"no recipe {recipe}; expected one of {', '.join(RECIPES)}")
-        if leave_out and leave_out not in subgroups.SUBGROUPS:
-            raise RunError(
-                f"no group {leave_out}; expected one of "
-                f"{', '.join(subgroups.SUBGROUPS)}"
-            )
-        chosen = adjust(RECIPES[recipe], settings)
-        if start is not None:
-            chosen = like_its_start(chosen, start, new_head, settings)
-    images = _gather(source, extra, leave_out)
-
-    make_deterministic(seed)
-    weights = None
-    if not resume:
-        weights = starting_weights(
-            images.training, chosen, seed, backbone_weights, start, new_head
-        )
-    with placed(devices, precision, chosen.batch_size):
-        built = vgg19.build(**chosen.network)
-        vgg19.freeze(built, chosen.frozen_blocks)
-        if weights:
-            built.classifier.set_weights(weights)
+        recipe = choose(plan)
+    images = _gather(plan)
+    make_deterministic(plan.seed)
+    start = None if plan.resume else weights.starting(plan, recipe, images.training)
+    with placed(plan.devices, plan.precision, recipe.batch_size):
+        built = vgg19.build(**recipe.network)
+        vgg19.freeze(built, recipe.frozen_blocks)
+        if start:
+            built.classifier.set_weights(start)
         out.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            record = {
-                **runs.describe(
-                    source,
-                    out,
-                    recipe=recipe,
-                    settings=settings,
-                    backbone_weights=backbone_weights,
-                    start=start,
-                    new_head=new_head,
-                    extra=extra,
-                    leave_out=leave_out,
-                    seed=seed,
-                    precision=precision,
-                    devices=devices,
-                ),
-                **images.sizes(),
-                "network": chosen.network,
-            }
-        record["settings"] = asdict(chosen)
+        if not plan.resume:
+            record = runs.begin(plan) | images.sizes() | {"network": recipe.network}
+        record["settings"] = asdict(recipe)
         (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-        _fit(built, out, chosen, seed, images, resume)
+        _fit(built, recipe, plan, images)
     runs.plot_history(out)
     return out
 
@@ -168,13 +95,19 @@ class _Images:
         return counts
 
 
-def _gather(source, extra, leave_out: str | None) -> _Images:
-    training, validation = folder.split(folder.load(source))
-    if leave_out:
-        training = training.subset(~subgroups.mask(training, leave_out))
-    if extra:
-        extra, _ = folder.split(folder.load(extra), EXTRA_HELD_OUT)
-    return _Images(training, validation, extra or None)
+def _gather(plan: Plan) -> _Images:
+    left_out = plan.leave_out
+    if left_out and left_out not in subgroups.SUBGROUPS:
+        raise RunError(
+            f"no group {left_out}; expected one of {', '.join(subgroups.SUBGROUPS)}"
+        )
+    training, validation = folder.split(folder.load(plan.source))
+    if left_out:
+        training = training.subset(~subgroups.mask(training, left_out))
+    extra = None
+    if plan.extra:
+        extra, _ = folder.split(folder.load(plan.extra), EXTRA_HELD_OUT)
+    return _Images(training, validation, extra)
 
 
 def make_deterministic(seed: int) -> None:
@@ -220,24 +153,25 @@ def compile_network(model: keras.Model, recipe: Recipe, steps: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _fit(built: vgg19.Network, out, recipe, seed, images: _Images, resume) -> None:
-    model, batches, seen = _prepare(built, recipe, seed, images)
+def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> None:
+    out = Path(plan.out)
+    model, batches, seen = _prepare(built, recipe, plan.seed, images)
     compile_network(model, recipe, len(batches) * recipe.epochs)
-    history = _restore(model, out, len(batches)) if resume else []
-    if _is_finished(history, recipe):
+    history = callbacks.restore(model, out, len(batches)) if plan.resume else []
+    if callbacks.is_finished(history, recipe):
         return
     batches.start(len(history))
     targets = np.tile(one_hot(images.validation.labels), (1 + recipe.stress_views, 1))
-    watched, following = followers(recipe)
+    watched, following = callbacks.followers(recipe)
     if recipe.schedule == "plateau":
         model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
-    keep_best = KeepBest(
+    keep_best = callbacks.KeepBest(
         built.classifier,
         out / "best.weights.h5",
         **watched,
         save_best_only=recipe.monitor != "last",
         save_weights_only=True,
-        initial_value_threshold=_best(history, recipe),
+        initial_value_threshold=callbacks.best_so_far(history, recipe),
     )
     model.fit(
         batches,
@@ -248,13 +182,13 @@ def _fit(built: vgg19.Network, out, recipe, seed, images: _Images, resume) -> No
         shuffle=False,  # the batches are drawn already
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            SeedEpoch(seed),
+            callbacks.SeedEpoch(plan.seed),
             *following,
             keep_best,
             keras.callbacks.CSVLogger(out / "history.csv", append=True),
-            *([KeepAverage()] if recipe.average is not None else []),
-            SaveState(out / "last.weights.h5"),
-            Replay(following, history),
+            *([callbacks.KeepAverage()] if recipe.average is not None else []),
+            callbacks.SaveState(out / "last.weights.h5"),
+            callbacks.Replay(following, history),
         ],
     )
 
@@ -268,9 +202,7 @@ def _prepare(built, recipe: Recipe, seed: int, images: _Images):
     options = {"extra": images.extra}
     if recipe.overlap_weights:
         part = images.training
-        options["weights"] = balance.overlap_weights(
-            part.images, part.labels, part.groups
-        )
+        options["weights"] = overlap_weights(part.images, part.labels, part.groups)
     if not recipe.cached_views:
         model = built.classifier
         if recipe.style_mix:
@@ -279,31 +211,3 @@ def _prepare(built, recipe: Recipe, seed: int, images: _Images):
     front, tail = vgg19.cut(built, recipe.frozen_blocks)
     batches = CachedBatches(front, images.training, recipe, seed, **options)
     return tail, batches, compute(front, seen)
-
-
-def _restore(model, out: Path, steps: int) -> list[dict]:
-    """Load the last state and return the history up to it, oldest epoch first."""
-    model.load_weights(out / "last.weights.h5")
-    epochs_done = int(model.optimizer.iterations) // steps
-    history = runs.read_history(out)[:epochs_done]
-    with (out / "history.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
-    return history
-
-
-def _is_finished(history: list[dict], recipe: Recipe) -> bool:
-    if recipe.monitor == "last" or not history:
-        return len(history) >= recipe.epochs
-    values = [row[recipe.monitor] for row in history]
-    waited = len(values) - 1 - values.index(_best(history, recipe))
-    return len(values) >= recipe.epochs or waited >= recipe.patience
-
-
-def _best(history: list[dict], recipe: Recipe) -> float | None:
-    """Return the best value that was watched so far, if any was."""
-    if recipe.monitor == "last":
-        return None
-    values = (row[recipe.monitor] for row in history)
-    return {"min": min, "max": max}[recipe.better](values, default=None)

@@ -1,9 +1,4 @@
-"""Several networks of one line, averaged into one.
-
-The mean of weights that were trained on from the same start, the start itself among
-them or not, often generalises better than each of them, at no cost in use (model soups,
-Wortsman et al., ICML 2022; with the start, WiSE-FT, Wortsman et al., CVPR 2022).
-"""
+"""The weights that training starts from, and the mean of weights that it ended with."""
 
 import json
 import shlex
@@ -11,13 +6,71 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.folder import Dataset
 from ..network import vgg19
 from ..network.framing import inner_side
+from .plan import Plan
+from .recipe import Recipe
 from .runs import RunError
+from .sampling import Batches
+
+
+def starting(plan: Plan, recipe: Recipe, training: Dataset) -> list[np.ndarray]:
+    """Return the weights that a run starts from, of the whole classifier.
+
+    Args:
+        plan: says which: those of `start`, or `backbone_weights` and a new head.
+        recipe: the network's shape, and how it is trained.
+        training: what will be trained on; a few batches of it condition VGG19's weights
+            where the recipe asks for that.
+
+    Returns:
+        float32, in the order of `Network.classifier`.
+
+    Raises:
+        vgg19.WeightsError: the weights can't be had.
+        RunError: the start's layers are not those of the recipe, or a new head has no
+            start.
+    """
+    if plan.start is not None:
+        return _go_on(plan, recipe)
+    if plan.new_head:
+        raise RunError(
+            "a new head goes on from a trained network's convolutions; say which with "
+            "--from-run RUN or --from-bundle. Without them every head is new."
+        )
+    random = str(plan.backbone_weights) == "random"
+    built = vgg19.build(None if random else plan.backbone_weights, **recipe.network)
+    vgg19.freeze(built, recipe.frozen_blocks)
+    if recipe.condition:
+        batches = Batches(training, recipe, plan.seed)
+        some = [batches[step][0] for step in range(min(4, len(batches)))]
+        vgg19.condition(built, np.concatenate(some))
+    return built.classifier.get_weights()
+
+
+def _go_on(plan: Plan, recipe: Recipe) -> list[np.ndarray]:
+    trained = vgg19.load(plan.start)
+    built = vgg19.build(**recipe.network)
+    if plan.new_head:
+        built.features.set_weights(trained.features.get_weights())
+        return built.classifier.get_weights()
+    weights = trained.classifier.get_weights()
+    if [w.shape for w in weights] != [w.shape for w in built.classifier.weights]:
+        raise RunError(
+            f"the network in {plan.start} has other layers than the recipe asks for. "
+            "Start from a network with the same hidden_units, or take its "
+            "convolutions alone with --new-head."
+        )
+    return weights
 
 
 def average(runs: list[str | Path], out: str | Path, margin: int | None = None) -> Path:
     """Average the networks of runs, each weight by itself.
+
+    The mean of weights that were trained on from the same start often generalises
+    better than each of them, at no cost in use (model soups, Wortsman et al., ICML
+    2022). The start itself may be among them (WiSE-FT, Wortsman et al., CVPR 2022).
 
     Args:
         runs: folders of at least two: runs that went on from the same network, a run or
