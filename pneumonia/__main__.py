@@ -52,12 +52,13 @@ def _say_next(run: Path) -> None:
 
 
 def _ablate(args: argparse.Namespace) -> None:
-    from .study import ablation
+    from .study import ablation, ablation_table
     from .training.plan import Plan
 
     options = _options(args)
     asked = [options.pop(name) for name in ("rows", "seeds", "table")]
-    print(ablation.summarise(ablation.ablate(Plan(**options), *asked)))
+    table = ablation.ablate(Plan(**options), *asked)
+    print(ablation_table.summarise(table))
 
 
 def _evaluate(args: argparse.Namespace) -> None:

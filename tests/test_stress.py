@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from pneumonia.data import stress, subgroups
 from pneumonia.data.folder import Dataset
 from pneumonia.data.phantom import draw
-from pneumonia.study import ablation, ablation_rows
+from pneumonia.study import ablation, ablation_rows, ablation_table
 from pneumonia.training import sampling
 from pneumonia.training.augment import DEFAULT
 from pneumonia.training.plan import Plan
@@ -168,7 +168,7 @@ def test_row_trains_what_it_goes_on_from(tmp_path, monkeypatch):
 def measured(auroc: float, adults: float = 0.5, right: float = 0.9) -> dict:
     of_group = {"images": 9, "auroc": auroc, "right": right}
     return {
-        **dict.fromkeys(ablation.RANKED, auroc),
+        **dict.fromkeys(ablation_table.RANKED, auroc),
         "adult_auroc": adults,
         "families": dict.fromkeys(stress.FAMILIES, auroc),
         "groups": dict.fromkeys(subgroups.SUBGROUPS, of_group),
@@ -185,7 +185,7 @@ def test_table_says_what_an_unseen_group_costs(tmp_path):
     put_run(tmp_path, "ablation-start", 0, measured(0.9))
     put_run(tmp_path, "ablation-start", 1, measured(0.8))
     put_run(tmp_path, "without virus", 0, measured(0.6, right=0.5))
-    (row,) = ablation.collect(tmp_path, tmp_path / "none.json")["left_out"]
+    (row,) = ablation_table.collect(tmp_path, tmp_path / "none.json")["left_out"]
     assert row["group"] == "virus"
     assert row["seen"]["auroc"]["mean"] == pytest.approx(0.85)
     assert row["unseen"]["auroc"]["mean"] == pytest.approx(0.6)
@@ -198,7 +198,7 @@ def test_ranking_compares_rows_that_saw_no_adults(tmp_path):
     for place, name in enumerate(names):
         put_run(tmp_path, name, 0, measured(0.5 + place / 10, adults=0.9 - place / 10))
     put_run(tmp_path, "ours+adults", 0, measured(0.99, adults=0.99))
-    ranking = ablation.collect(tmp_path, tmp_path / "none.json")["ranking"]
+    ranking = ablation_table.collect(tmp_path, tmp_path / "none.json")["ranking"]
     assert ranking["rows"] == len(names)
     assert ranking["figures"]["stress_auroc"] == pytest.approx(-1)
 
@@ -209,11 +209,11 @@ def test_table_shows_mean_and_spread_over_seeds(tmp_path):
         figures = measured(value)
         figures["families"]["JPEG"] = value / 2
         put_run(tmp_path / str(seed), "ours", seed, figures)
-        table = ablation.collect(tmp_path / str(seed), tmp_path / "ablation.json")
+        table = ablation_table.collect(tmp_path / str(seed), tmp_path / "ablation.json")
         (tmp_path / "ablation.json").write_text(json.dumps(table))
     (row,) = table["rows"]
     assert row["worst_family"] == "JPEG"
     assert row["seeds"] == [0, 1]
     assert row["stress_auroc"]["mean"] == pytest.approx(0.85)
     assert row["stress_auroc"]["spread"] == pytest.approx(0.1)
-    assert "0.850 (0.100)" in ablation.summarise(table)
+    assert "0.850 (0.100)" in ablation_table.summarise(table)

@@ -1,12 +1,10 @@
-"""What each step of the recipe buys: rows are trained, measured and put in a table."""
+"""What each step of the recipe buys: rows are trained and measured."""
 
 import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from ..contract import BUNDLE
@@ -20,21 +18,10 @@ from ..training.devices import placed
 from ..training.plan import Plan
 from ..training.runs import RunError
 from ..training.sampling import overlap_weights
-from .ablation_rows import ALL, LEFT_OUT, ROWS, SHIPPED, START
-
-WHAT = """\
-Most rows go on from one short training, `ablation-start`, for the same 4,800 images. It
-saw none of the changes in which the rows differ, so the rows can be compared with each
-other. They cannot be compared with the rows from `default` on, which were trained for
-long, one after the other, nor with those from `new head` on, which go on from what
-ships. The spread is that of seeds alone: another `ablation-start`, trained on another
-machine, moved the worst family's AUROC by 0.03, and that of the rows that went on from
-it by up to 0.07. A row's command trains `ablation-start` first, where RUNS has none;
-`--backbone-weights` gives it other weights than ImageNet's to start from."""
+from .ablation_rows import ALL, SHIPPED, START
+from .ablation_table import collect
 
 STRESS_COPIES = 3
-RANKED = ("clean_auroc", "stress_auroc", "against_thumbnail_auroc", "worst_auroc")
-LEAST_RANKED = 5  # rows; fewer say nothing of an order
 
 
 def ablate(
@@ -188,104 +175,3 @@ def _auroc(labels: np.ndarray, margins: np.ndarray, shares=None) -> float:
 def _margins(network: vgg19.Network, images: np.ndarray) -> np.ndarray:
     """Return by how much pneumonia's logit is above normal's, float (n,)."""
     return np.diff(vgg19.run_logits(network, folder.as_input(images)))[:, 0]
-
-
-def collect(out: str | Path, table: str | Path) -> dict:
-    """Put the measured runs of a folder into a table, beside what it holds already.
-
-    Args:
-        out: folder of runs, `ROW-SEED/measured.json`.
-        table: JSON that an earlier call returned; need not exist yet. A run that is in
-            both is taken from the folder.
-
-    Returns:
-        `rows`: each with its command and the mean and spread over seeds of each figure
-        (largest minus smallest; None for one seed). `left_out`: the like, with a
-        subgroup's figures where it was `seen` and `unseen`. `ranking`: how well each
-        figure on children orders the rows that saw no adults as the AUROC on adults.
-    """
-    runs: dict[str, dict[str, dict]] = {}
-    if Path(table).exists():
-        known = json.loads(Path(table).read_text())
-        for row in [*known["rows"], *known.get("left_out", ())]:
-            runs[row["name"]] = row["runs"]
-    for path in sorted(Path(out).glob("*/measured.json")):
-        name, _, seed = path.parent.name.rpartition("-")
-        if name in ALL:
-            runs.setdefault(name, {})[seed] = json.loads(path.read_text())
-    rows = [_row(name, runs[name]) for name in ROWS if name in runs]
-    ranking = _rank([row for row in rows if not _saw_adults(row["name"])])
-    left_out = []
-    for name in [name for name in LEFT_OUT if name in runs]:
-        group, before = ALL[name].leave_out, runs.get(START, {})
-        seen = {"seen": _over_seeds(before, group)}
-        seen |= {"unseen": _over_seeds(runs[name], group)}
-        left_out.append({"group": group, **_row(name, runs[name]), **seen})
-    return {"what": WHAT, "rows": rows, "ranking": ranking, "left_out": left_out}
-
-
-def _row(name: str, runs: dict[str, dict]) -> dict:
-    measured = list(runs.values())
-    figures = [key for key, value in measured[0].items() if isinstance(value, float)]
-    seeds = sorted(int(seed) for seed in runs)
-    precisions = {one["precision"] for one in measured if "precision" in one}
-    words = ["python", "-m", "pneumonia", "ablate", "DIR", "--out", "RUNS"]
-    words += ["--adults", "ADULTS"]
-    words += ["--precision", *precisions] if len(precisions) == 1 else []
-    words += ["--rows", name, "--seeds", *map(str, seeds)]
-    by_family = {
-        f: np.mean([m["families"][f] for m in measured]) for f in stress.FAMILIES
-    }
-    return {
-        "name": name,
-        "what": ALL[name].what,
-        "command": shlex.join(words),
-        "seeds": seeds,
-        "worst_family": min(by_family, key=by_family.get),
-        **{key: _spread([m[key] for m in measured]) for key in figures},
-        "runs": runs,
-    }
-
-
-def _spread(values: list[float]) -> dict:
-    spread = float(np.ptp(values)) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "spread": spread}
-
-
-def _over_seeds(runs: dict[str, dict], group: str) -> dict:
-    found = [run["groups"][group] for run in runs.values() if "groups" in run]
-    return {key: _spread([one[key] for one in found]) for key in (found or [{}])[0]}
-
-
-def _saw_adults(name: str | None) -> bool:
-    """Tell whether a row, or what it goes on from, saw adults."""
-    if name in (None, SHIPPED):
-        return name == SHIPPED
-    row = ROWS[name]
-    return row.adults or any(map(_saw_adults, row.mean_of or [row.start]))
-
-
-def _rank(rows: list[dict]) -> dict:
-    """Return how figures on children order rows as adults do (Spearman)."""
-    if len(rows) < LEAST_RANKED:
-        return {}
-    adults, *figures = ([r[k]["mean"] for r in rows] for k in ("adult_auroc", *RANKED))
-    ranks = [float(spearmanr(figure, adults).statistic) for figure in figures]
-    span = {"rows": len(rows), "adult_auroc": [min(adults), max(adults)]}
-    return span | {"figures": dict(zip(RANKED, ranks, strict=True))}
-
-
-def summarise(table: dict) -> str:
-    """Return the table as text, figures as mean (spread)."""
-    if not table["rows"]:
-        return "no row was measured yet"
-    (first, *_) = table["rows"]
-    figures = [k for k, v in first.items() if isinstance(v, dict) and "mean" in v]
-    lines = [f"{'row':<18}{'seeds':>6}" + "".join(f"{key:>26}" for key in figures)]
-    for row in table["rows"]:
-        line = f"{row['name']:<18}{len(row['seeds']):>6}"
-        for mean, spread in (row[key].values() for key in figures):
-            text = f"{mean:.3f}" + ("" if spread is None else f" ({spread:.3f})")
-            line += f"{text:>26}"
-        lines.append(line)
-    return "\n".join(lines)

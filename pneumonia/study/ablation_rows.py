@@ -11,29 +11,17 @@ START, SHIPPED = "ablation-start", "bundle"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One line of the table."""
 
-    Attributes:
-        what: how it differs from the row "ours", in words.
-        settings: settings of the recipe that differ, as in `settings.adjust`.
-        recipe: its name.
-        start: the row that it goes on from; `SHIPPED`; None: VGG19's weights.
-        new_head: takes that row's convolutions alone, as in `Plan`.
-        adults: trains on adults too.
-        leave_out: one of `subgroups.SUBGROUPS`, that it must not see.
-        mean_of: nothing is trained: the weights of all seeds of those rows, averaged.
-        margin: of that mean's network, as in `vgg19.build`.
-    """
-
-    what: str
-    settings: dict[str, str] = field(default_factory=dict)
+    what: str  # how it differs from the row "ours", in words
+    settings: dict[str, str] = field(default_factory=dict)  # of the recipe, that differ
     recipe: str = "ablation-row"
-    start: str | None = START
-    new_head: bool = False
-    adults: bool = False
-    leave_out: str | None = None
-    mean_of: tuple[str, ...] = ()
-    margin: int | None = None
+    start: str | None = START  # a row, or `SHIPPED`; None: VGG19's weights
+    new_head: bool = False  # takes the convolutions of `start` alone, as in `Plan`
+    adults: bool = False  # trains on adults too
+    leave_out: str | None = None  # one of `subgroups.SUBGROUPS`, that it must not see
+    mean_of: tuple[str, ...] = ()  # trains nothing: the mean of all seeds of these rows
+    margin: int | None = None  # of that mean's network, as in `vgg19.build`
 
 
 def _but(what: str, **settings: str) -> Row:
@@ -125,10 +113,14 @@ ROWS = {
     "narrow head": _head("32", "as `new head`, one layer of 32 units"),
     "wide head": _head("1024,512", "as `new head`, 1024 and 512 units"),
 }
+"""The table's rows by name."""
+
 LEFT_OUT = {
     f"without {name}": Row(
         f"`{START}` without {name}", recipe=START, start=None, leave_out=name
     )
     for name in subgroups.SUBGROUPS
 }
+"""Rows that do not see a subgroup in training, by name."""
+
 ALL = ROWS | LEFT_OUT

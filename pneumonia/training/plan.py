@@ -58,7 +58,11 @@ class Plan:
         metavar="NAME=VALUE",
     )
     start: str | Path | None = _option(
-        "go on from it", None, flag="--from-run", type=Path, metavar="RUN"
+        "go on from the network of this run",
+        None,
+        flag="--from-run",
+        type=Path,
+        metavar="RUN",
     )
     new_head: bool = _option(
         "go on from its convolutions alone; the fully connected layers start anew",
@@ -66,10 +70,12 @@ class Plan:
         action="store_true",
     )
     extra: str | Path | None = _option(
-        "train on these too", None, type=Path, metavar="DIR"
+        "train on these X-rays too", None, type=Path, metavar="DIR"
     )
     leave_out: str | None = _option(
-        "a group that training must not see", None, metavar="GROUP"
+        "a subgroup that training must not see; an unknown name lists them",
+        None,
+        metavar="GROUP",
     )
     seed: int = _option(
         "of everything that is drawn (default: 0)", 0, type=int, metavar="N"
@@ -91,7 +97,7 @@ class Plan:
 
     @property
     def changes(self) -> dict[str, str]:
-        """What differs from the recipe, as in `recipe.adjust`; epochs among it."""
+        """What differs from the recipe, as in `settings.adjust`; epochs among it."""
         return ({"epochs": str(self.epochs)} if self.epochs else {}) | self.settings
 
     @property

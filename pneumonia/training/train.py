@@ -37,9 +37,9 @@ def train(plan: Plan) -> Path:
             `epochs` and `devices` count; the rest is as the run was started.
 
     Returns:
-        The run's folder: `best.weights.h5` (lowest validation loss), `last.weights.h5`
-        (to resume), `history.csv`, `curves.png`, `run.json` (the command, versions,
-        recipe, data).
+        The run's folder: `best.weights.h5` (of the epoch that the recipe's `monitor`
+        chooses), `last.weights.h5` (to resume), `history.csv`, `curves.png`, `run.json`
+        (the command, versions, recipe, data).
 
     Raises:
         folder.DataError: the data set is missing, or too small to be split.
