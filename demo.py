@@ -92,6 +92,7 @@ def launch(
     auth: door.Credentials | None = None,
     rate: int = 0,
     embed: Sequence[str] = (),
+    root_path: str = "",
     **options,
 ) -> tuple[str, str | None]:
     """Serve the page in threads of their own.
@@ -101,6 +102,8 @@ def launch(
         auth: who may come in; None: everybody.
         rate: requests that one client may send in a minute; 0: any number.
         embed: origins whose pages may embed this one.
+        root_path: below which a proxy shows the page, for the API's examples; "": what
+            the proxy says.
         **options: more of Gradio's.
 
     Returns:
@@ -112,6 +115,7 @@ def launch(
         max_body=many.MAX_TOTAL + _BODY_OVERHEAD,
         embed=list(embed),
         attendance=demo.attendance,
+        root_path=root_path,
     )
     chatter = io.StringIO()
     with redirect_stdout(chatter):
@@ -166,6 +170,7 @@ def main() -> None:
             auth=args.auth,
             rate=args.rate,
             embed=args.embed,
+            root_path=args.root_path,
             server_name=args.host,
             server_port=args.port,
             share=args.share,

@@ -61,6 +61,7 @@ def create_app(
     auth: door.Credentials | None = None,
     rate: int = 0,
     embed: Sequence[str] = (),
+    root_path: str = "",
 ) -> Flask:
     """Build the application.
 
@@ -70,6 +71,8 @@ def create_app(
         auth: who may come in; None: everybody.
         rate: requests that one client may send in a minute; 0: any number.
         embed: origins whose pages may embed these.
+        root_path: below which a proxy shows the app, for the API's example and
+            document; "": what the proxy says.
 
     Raises:
         BundleError: the bundle that ships is damaged.
@@ -78,6 +81,7 @@ def create_app(
     read = read or IsolatedReader(_WORKING).read
     app = Flask(__name__)
     app.request_class = MemoryRequest
+    app.url_map.merge_slashes = False  # it redirects, uploads too, to the host's root
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
     app.jinja_env.globals.update(
         notice=NOTICE,
@@ -96,6 +100,11 @@ def create_app(
         data = _uploaded()
         with turnstile.turn():
             return predict(classifier, data, read=read, **options)
+
+    @app.context_processor
+    def place() -> dict[str, str]:
+        # Relative: behind a proxy the app may stand below any path of the host.
+        return {"root": "../" * (request.path.count("/") - 1) or "./"}
 
     @app.get("/")
     def form() -> str:
@@ -123,13 +132,17 @@ def create_app(
 
     document = api.document(version("pneumonia"))
 
+    def prefix() -> str:
+        return door.prefix(root_path, request.headers.get(door.PREFIX_HEADER))
+
     @app.get("/openapi.json")
     def openapi_json() -> Response:
-        return jsonify(document)
+        return jsonify(document | {"servers": api.servers(prefix())})
 
     @app.get("/api")
     def api_page() -> str:
-        return render_template("api.html", document=document)
+        address = request.url_root.rstrip("/") + prefix()
+        return render_template("api.html", document=document, address=address)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -258,7 +271,12 @@ def main() -> None:
     classifier = startup.load(args)
     reader = IsolatedReader(_WORKING)
     app = create_app(
-        classifier, read=reader.read, auth=args.auth, rate=args.rate, embed=args.embed
+        classifier,
+        read=reader.read,
+        auth=args.auth,
+        rate=args.rate,
+        embed=args.embed,
+        root_path=args.root_path,
     )
     server = Server(args.host, args.port, app)
 

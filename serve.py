@@ -54,7 +54,13 @@ class Application(BaseApplication):
             classifier = startup.load(args)
         except SystemExit as end:  # at any other end gunicorn begins again, for ever
             raise AppImportError(end.code) from end
-        return create_app(classifier, auth=args.auth, rate=args.rate, embed=args.embed)
+        return create_app(
+            classifier,
+            auth=args.auth,
+            rate=args.rate,
+            embed=args.embed,
+            root_path=args.root_path,
+        )
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 // The form with a preview and a sign that it works; without this file it works as well.
+// And the address in the API's example as the browser knows it, whatever proxy there is.
 const form = document.querySelector("form");
 const input = form?.querySelector("input[type=file]");
 
@@ -16,6 +17,10 @@ form?.addEventListener("submit", () => {
   form.querySelector("progress").hidden = false;
   setTimeout(() => { button.disabled = true; });  // after it was sent
 });
+
+for (const example of document.querySelectorAll("[data-root]")) {
+  example.textContent = new URL(example.dataset.root, location).href.replace(/\/$/, "");
+}
 
 addEventListener("pageshow", () => {  // back from the answer
   if (!form) return;

@@ -47,7 +47,7 @@ def answered(classifier: Classifier, prediction: Prediction, request_id: str) ->
 
 
 def document(version: str) -> dict:
-    """Return the OpenAPI document.
+    """Return the OpenAPI document, but for `servers`.
 
     Args:
         version: of this software.
@@ -65,6 +65,16 @@ def document(version: str) -> dict:
             "securitySchemes": {"password": {"type": "http", "scheme": "basic"}},
         },
     }
+
+
+def servers(prefix: str) -> list[dict]:
+    """Return where the API stands, as seen from its document.
+
+    Args:
+        prefix: path below which a proxy shows the app; "": not known. Then the address
+            is relative, and programs resolve it that follow the standard.
+    """
+    return [{"url": prefix or "."}]
 
 
 def _predict() -> dict:

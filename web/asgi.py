@@ -7,9 +7,11 @@ import errno
 import hashlib
 import json
 import logging
+import posixpath
 import re
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 from . import door, words
 
@@ -18,6 +20,16 @@ READ_SECONDS = 60
 
 _ASSETS = ("/assets/", "/static/", "/svelte/")  # the same for everybody: may be cached
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_PAGES = ("/", "/gradio_api/runs", "/gradio_api/runs/")
+_CONFIGS = ("/config", "/config/")
+_EXAMPLES = ("/gradio_api/info", "/gradio_api/info/")
+_HERE = "http://here.invalid"  # Gradio writes it where the page's own address belongs
+_HOSTS = (b"host", b"x-forwarded-host")
+_HEAD = b"""<head><link rel="icon" href="./favicon.ico"><script>
+if (!location.pathname.endsWith("/")) location.pathname += "/";
+</script>"""
+"""Without the slash, relative addresses would lead out of the proxy's path."""
+
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _QUIET_SECONDS = 1.0  # a client's next step comes sooner
 _log = logging.getLogger("pneumonia.web")
@@ -67,6 +79,8 @@ class Door:
         max_body: largest body that is read, in bytes.
         embed: origins whose pages may embed these.
         attendance: kept up to date; None: nobody wants to know.
+        root_path: below which a proxy shows the app, for the API's examples; "": what
+            the proxy says. Everything else is told relative addresses.
     """
 
     def __init__(
@@ -77,18 +91,21 @@ class Door:
         max_body: int,
         embed: list[str],
         attendance: Attendance | None = None,
+        root_path: str = "",
     ):
         self._app = app
         self._attendance = attendance or Attendance()
         self._limit = limit
         self._max_body = max_body
         self._ancestors = door.frame_ancestors(embed)
+        self._root_path = root_path
 
     async def __call__(self, scope, receive, send) -> None:
         """Answer one request, or let it through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _placed(scope, self._root_path)
         answer = _Answer(scope, send, self._ancestors)
         try:
             self._check(scope)
@@ -119,6 +136,38 @@ class Door:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._max_body:
             raise _too_large(self._max_body)
+
+
+def _placed(scope: dict, root_path: str) -> dict:
+    """Tell Gradio where the app stands, as far as that can be known.
+
+    Pages get a mark for their own address, which `_Answer` makes relative. Examples of
+    the API need whole addresses: with the host and the prefix that the proxy names.
+    """
+    path, headers = scope["path"], dict(scope["headers"])
+    if path in _PAGES + _CONFIGS:
+        scope = scope | {"root_path": _HERE}
+    if path in _EXAMPLES:  # else Gradio tells all the address that the first one sent
+        scope = scope | {"query_string": b"page=&" + scope["query_string"]}
+    said = headers.get(door.PREFIX_HEADER.lower().encode(), b"").decode("latin-1")
+    prefix = door.prefix(root_path, said)
+    if not prefix or not (path == "/" or path.startswith("/gradio_api/")):
+        return scope
+    host = headers.get(b"x-forwarded-host") or headers.get(b"host", b"")
+    address = b"http://" + host.split(b",")[0].strip() + prefix.encode()
+    kept = [pair for pair in scope["headers"] if pair[0] != b"x-forwarded-host"]
+    return scope | {"headers": [(b"x-gradio-server", address), *kept]}
+
+
+def _relative(location: str, scope: dict) -> str:
+    """Return where a redirect of this app leads, as seen from what was asked for."""
+    to, headers = urlsplit(location), dict(scope["headers"])
+    own = [headers.get(name, b"").split(b",")[0].decode("latin-1") for name in _HOSTS]
+    if to.netloc not in ["", *own]:
+        return location
+    there, name = posixpath.split(to.path or "/")
+    up = posixpath.relpath(there, posixpath.dirname(scope["path"]))
+    return urlunsplit(("", "", f"./{up}/{name}", to.query, ""))
 
 
 def _too_large(max_body: int) -> _RefusedError:
@@ -153,6 +202,7 @@ class _Answer:
     def __init__(self, scope, send, ancestors: str):
         self.started = False
         self._id = door.request_id()
+        self._scope = scope
         self._cached = scope["path"].startswith(_ASSETS)
         self._send = send
         self._ancestors = ancestors
@@ -164,17 +214,47 @@ class _Answer:
         self.started = True
         if message["type"] == "http.response.start":
             kind = dict(message["headers"]).get(b"content-type", b"")
-            if kind.startswith(b"text/html"):
+            self._is_page = kind.startswith(b"text/html")
+            if self._is_page or self._scope["path"] in _CONFIGS:
                 self._held = message
             else:
                 await self._send(self._dressed(message, "default-src 'none'"))
         elif self._held and message["type"] == "http.response.body":
             self._page += message.get("body", b"")
             if not message.get("more_body", False):
-                await self._send(self._dressed(self._held, _page_policy(self._page)))
-                await self._send({"type": message["type"], "body": self._page})
+                page = self._placed_page()
+                policy = _page_policy(page) if self._is_page else "default-src 'none'"
+                size = str(len(page)).encode()
+                headers = [
+                    (name, size if name == b"content-length" else value)
+                    for name, value in self._held["headers"]
+                ]
+                start = self._held | {"headers": headers}
+                await self._send(self._dressed(start, policy))
+                await self._send({"type": message["type"], "body": page})
         else:
             await self._send(message)
+
+    def _placed(self, name: bytes, value: bytes) -> bytes:
+        """Return a header's value without the app's own address in it."""
+        if name == b"location":
+            return _relative(value.decode("latin-1"), self._scope).encode("latin-1")
+        if name == b"set-cookie" and self._scope["path"] in ("/login", "/logout"):
+            return re.sub(rb"; Path=/(?=;|$)", b"", value)  # the folder of the address
+        return value
+
+    def _placed_page(self) -> bytes:
+        """Return the page with relative addresses.
+
+        A page finds itself by them; who reads the configuration knows where he got it.
+        """
+        path = self._scope["path"]
+        if not self._is_page:
+            return self._page.replace(_HERE.encode(), b"")
+        up = "/".join([".."] * (path.count("/") - 1)) or "."
+        page = self._page.replace(_HERE.encode(), up.encode())
+        page = page.replace(b'href="/manifest.json"', b'href="./manifest.json"')
+        return page.replace(b"<head>", _HEAD, 1) if path == "/" else page
 
     async def refuse(self, error: _RefusedError) -> None:
         """Answer a request that is not let through."""
@@ -200,7 +280,11 @@ class _Answer:
             ours["Retry-After"] = str(door.RETRY_SECONDS)
         new = [(name.lower().encode(), value.encode()) for name, value in ours.items()]
         names = {name for name, _ in new}
-        kept = [pair for pair in message["headers"] if pair[0].lower() not in names]
+        kept = [
+            (name, self._placed(name.lower(), value))
+            for name, value in message["headers"]
+            if name.lower() not in names
+        ]
         if message["status"] >= 400:
             _log.info("%s %s", self._id, message["status"])
         return message | {"headers": kept + new}

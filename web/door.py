@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import math
 import os
+import re
 import secrets
 import threading
 import time
@@ -26,7 +27,11 @@ HEADERS = {
 RETRY_SECONDS = 5
 """When to come again after the queue was full."""
 
+PREFIX_HEADER = "X-Forwarded-Prefix"
+"""Where a proxy says below which path it shows an app; others may send it, too."""
+
 _AUTH_VARIABLE = "PNEUMONIA_AUTH"
+_ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]{1,64}){1,8}")
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,25 @@ def origin(text: str) -> str:
     if scheme not in ("http", "https") or not rest or set(rest) & set(" ;,/'\""):
         raise argparse.ArgumentTypeError("expected an origin like https://example.org")
     return text
+
+
+def root_path(text: str) -> str:
+    """Parse the path below which a proxy shows an app, as in /xray; / is none."""
+    path = text.removesuffix("/")
+    if path and not _ROOT_PATH.fullmatch(path):
+        raise argparse.ArgumentTypeError("expected a path like /xray")
+    return path
+
+
+def prefix(root_path: str, header: str | None) -> str:
+    """Return the path that addresses need which can't be relative, as in an example.
+
+    Args:
+        root_path: from the command line; it wins.
+        header: `PREFIX_HEADER` of the request; anything but a plain path is ignored.
+    """
+    path = root_path or (header or "").removesuffix("/")
+    return path if _ROOT_PATH.fullmatch(path) else ""
 
 
 def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
@@ -94,6 +118,14 @@ def add_arguments(parser: argparse.ArgumentParser, port: int) -> None:
         default=[],
         metavar="ORIGIN",
         help="let pages of this origin embed the app; may be repeated",
+    )
+    parser.add_argument(
+        "--root-path",
+        type=root_path,
+        default="",
+        metavar="PATH",
+        help="below which a proxy shows the app, for the examples of its API "
+        f"(default: what the proxy says in {PREFIX_HEADER}); pages need none",
     )
 
 

@@ -1,0 +1,347 @@
+"""Both apps below a path of a proxy that strips it, which may say so or may not."""
+
+import argparse
+import contextlib
+import http.client
+import http.server
+import re
+import threading
+
+import gradio_client
+import pytest
+import requests
+import schemathesis
+from playwright.sync_api import expect
+from test_pages import heading, shown
+from werkzeug.serving import make_server
+
+import demo
+import flask_app
+from pneumonia import phantoms, predict
+from pneumonia.serving.image import read_picture
+from web import asgi, door, words
+
+KEY = door.Credentials("ann", "secret")
+PREFIX = "/xray"
+ANNOUNCED = {"X-Forwarded-Prefix": PREFIX}
+HOSTILE = (
+    "//evil.example",
+    "https://evil.example",
+    "/x\"><script src='//evil.example'>",
+    "/../evil",
+    "/x//evil",
+    "/x?y=",
+    "\\evil",
+    "evil",
+    "/" + "x" * 2000,
+)
+_HOP = ("connection", "transfer-encoding", "accept-encoding")
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    """Shows the server at `port` below `PREFIX`; notes who asks for anything else.
+
+    Args:
+        port: of an app on this machine.
+        headers: that it adds to each request.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port: int, headers: dict[str, str]):
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.port, self.headers, self.strangers = port, headers, []
+        self.url = f"http://127.0.0.1:{self.server_port}{PREFIX}"
+
+
+class _Passing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:  # noqa: N802
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = re.fullmatch(rf"{PREFIX}([/?].*)?", self.path)
+        if not path:
+            self.server.strangers.append(f"{self.command} {self.path}")
+            self.send_error(404)
+            return
+        path = path[1] or "/"
+        path = path if path.startswith("/") else f"/{path}"
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP}
+        app = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=120)
+        with contextlib.closing(app), contextlib.suppress(OSError):  # the client left
+            app.request(self.command, path, body, headers | self.server.headers)
+            answer = app.getresponse()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in _HOP:
+                    self.send_header(name, value)
+            self.end_headers()
+            while part := answer.read1(2**16):
+                self.wfile.write(part)
+                self.wfile.flush()
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *args) -> None:
+        """Do not log."""
+
+
+@contextlib.contextmanager
+def proxied(port: int, headers: dict[str, str]):
+    """Put a proxy before an app; nothing may be sent to anything beside the app."""
+    with Proxy(port, headers) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy.url
+        proxy.shutdown()
+    assert not [asked for asked in proxy.strangers if asked.startswith("POST")]
+
+
+@pytest.fixture(scope="module")
+def form_port(classifier):
+    app = flask_app.create_app(classifier, read=read_picture)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+@pytest.fixture(scope="module", params=[None, KEY], ids=["open", "locked"])
+def demo_port(request, classifier):
+    app = demo.build_demo(classifier, read_picture)
+    demo.launch(app, auth=request.param)
+    yield app.server_port
+    app.close()
+    app.private_cache.close()
+
+
+@pytest.fixture
+def locked(demo_port, request):
+    return request.node.callspec.params["demo_port"] is KEY
+
+
+@pytest.fixture(params=[{}, ANNOUNCED], ids=["silent", "announced"])
+def headers(request):
+    return request.param
+
+
+@pytest.fixture
+def form(form_port, headers):
+    with proxied(form_port, headers) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    page.close()
+
+
+def watched(page, url: str) -> list[str]:
+    """Return a list that grows by each request of the page to elsewhere."""
+    beside = []
+    inside = (f"{url}/", "data:", "blob:")
+    page.on("request", lambda r: r.url.startswith(inside) or beside.append(r.url))
+    return beside
+
+
+def expected(classifier) -> str:
+    return heading(predict(classifier, phantoms()[0].read_bytes()))
+
+
+def test_the_form_answers_in_a_browser(page, form, classifier):
+    beside = watched(page, form)
+    page.goto(f"{form}/")
+    page.get_by_label("Chest X-ray").set_input_files(phantoms()[0])
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("heading", level=2)).to_have_text(expected(classifier))
+    shown(page)  # by its scripts
+    page.get_by_role("link", name=words.AGAIN).click()
+    expect(page.get_by_label("Chest X-ray")).to_be_visible()
+    assert page.url == f"{form}/"
+    page.get_by_role("link", name="API").click()
+    example = page.get_by_text("curl -F")
+    expect(example).to_contain_text(f"{form}/api/predict?overlay=1")
+    page.get_by_role("link", name="openapi.json").click()
+    assert page.url == f"{form}/openapi.json"
+    assert beside == []
+
+
+def test_an_upload_stays_with_the_form_where_the_slash_is_missing(
+    browser, form, classifier
+):
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(f"{form}?x=1")
+    page.get_by_label("Chest X-ray").set_input_files(phantoms()[0])
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("heading", level=2)).to_have_text(expected(classifier))
+    assert page.url == f"{form}?"
+    page.close()
+
+
+def test_programs_reach_the_form(form, headers, phantom_bytes):
+    files = {"image": phantom_bytes}
+    for path in ("/static/answer.css", "/static/page.js", "/healthz", "/api"):
+        assert requests.get(form + path, timeout=60).status_code == 200
+    page = requests.post(f"{form}/", files=files, timeout=60)
+    assert page.status_code == 200
+    assert not re.search(r"""(href|src|action)=["'](/|https?:)""", page.text)
+    place = f"{form}/openapi.json"
+    (server,) = requests.get(place, timeout=60).json()["servers"]
+    address = requests.compat.urljoin(place, server["url"]).rstrip("/")
+    answer = requests.post(f"{address}/api/predict", files=files, timeout=60)
+    assert answer.status_code == 200
+    assert answer.url == f"{form}/api/predict"
+    if headers:  # without, this program does not resolve the address, which is relative
+        api = schemathesis.openapi.from_url(place)
+        case = api["/api/predict"]["POST"].Case(body={"image": phantom_bytes})
+        assert case.call_and_validate().request.url == f"{form}/api/predict"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("//", 200),  # from a proxy that strips one slash too few
+        ("//api/predict", 200),
+        ("/api//predict", 404),
+        ("/api/predict/", 404),
+    ],
+)
+def test_the_form_sends_no_upload_elsewhere(form, phantom_bytes, path, status):
+    files = {"image": phantom_bytes}
+    answer = requests.post(form + path, files=files, timeout=60)
+    assert (answer.url, answer.status_code) == (form + path, status)
+    assert not answer.history
+
+
+def test_an_error_deep_in_the_form_leads_back(page, form):
+    page.goto(f"{form}/no/such/page")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("form")).to_have_count(0)  # from here it could lead astray
+    page.get_by_role("link", name=words.AGAIN).click()
+    assert page.url == f"{form}/"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_form_heeds_no_hostile_prefix(form_port, phantom_bytes, text):
+    url = f"http://127.0.0.1:{form_port}"
+    for path in ("/", "/api", "/openapi.json", "/none"):
+        plain = requests.get(url + path, timeout=60)
+        said = requests.get(
+            url + path, headers={"X-Forwarded-Prefix": text}, timeout=60
+        )
+        assert said.content == plain.content
+
+
+def test_the_prefix_is_for_the_api_alone(form_port):
+    url = f"http://127.0.0.1:{form_port}"
+    for path, count in (("/", 0), ("/api", 1), ("/openapi.json", 1)):
+        page = requests.get(url + path, headers=ANNOUNCED, timeout=60).text
+        assert page.count(PREFIX) == count
+    assert (
+        f"{url}{PREFIX}</span>/api/predict"
+        in requests.get(f"{url}/api", headers=ANNOUNCED, timeout=60).text
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("/xray", "/xray"), ("/a/b-1.0/", "/a/b-1.0"), ("/", ""), ("", "")]
+    + [(text, None) for text in HOSTILE],
+)
+def test_a_root_path_is_a_plain_path(text, path):
+    if path is not None:
+        assert door.root_path(text) == path
+        assert door.prefix("", text) == path
+        return
+    with pytest.raises(argparse.ArgumentTypeError):
+        door.root_path(text)
+    assert door.prefix("", text) == ""
+    assert door.prefix("/mine", text) == "/mine"
+
+
+@pytest.mark.parametrize("start", ["/", "?__theme=dark"])
+def test_the_demo_answers_in_a_browser(
+    page, classifier, demo_port, locked, start, headers
+):
+    with proxied(demo_port, headers) as url:
+        beside = watched(page, url)
+        page.goto(f"{url}{start}")
+        if locked:
+            page.get_by_label("username").fill(KEY.user)
+            page.get_by_label("password").fill(KEY.password)
+            page.get_by_role("button", name="Login").click()
+        page.locator("input[type=file]").first.set_input_files(phantoms()[0])
+        title = page.get_by_role("heading", name=expected(classifier))
+        expect(title).to_be_in_viewport()
+        shown(page)  # by its scripts
+        paths = {cookie["path"] for cookie in page.context.cookies()}
+        assert paths == ({PREFIX} if locked else set())
+        drawing = page.locator("button.drawing img").first
+        assert drawing.evaluate("image => image.naturalWidth") > 0
+        page.get_by_role("button", name="Use via API").click()
+        expect(page.get_by_text("/predict").first).to_be_visible()
+        example = page.get_by_text(f'Client("{url}"')
+        expect(example).to_have_count(1 if headers else 0)
+        if start == "/":  # without the slash, loading had begun where it should not
+            assert beside == []
+
+
+def test_programs_reach_the_demo(demo_port, locked, headers, tmp_path):
+    with proxied(demo_port, headers) as url:
+        auth = (KEY.user, KEY.password) if locked else None
+        client = gradio_client.Client(
+            url, verbose=False, auth=auth, download_files=tmp_path
+        )
+        picture = gradio_client.handle_file(phantoms()[0])
+        _, overlay, said = client.predict(picture, api_name="/predict")
+        assert overlay
+        assert "robability of pneumonia" in said
+        if not locked:
+            config = requests.get(f"{url}/config", timeout=60).json()
+            assert config["root"] == ""  # Gradio's other client takes its own address
+
+
+def test_a_hostile_prefix_changes_nothing_in_the_demo(demo_port):
+    url = f"http://127.0.0.1:{demo_port}"
+    for path in ("/", "/config", "/gradio_api/info"):
+        plain = requests.get(url + path, timeout=60)
+        for text in HOSTILE:
+            said = requests.get(
+                url + path, headers={"X-Forwarded-Prefix": text}, timeout=60
+            )
+            assert said.content == plain.content
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/upload/", "/logout", "/look"])
+def test_the_demo_leads_nobody_out_of_its_path(demo_port, headers, path):
+    with proxied(demo_port, headers) as url:
+        method = "POST" if "upload" in path else "GET"
+        answer = requests.request(method, url + path, allow_redirects=False, timeout=60)
+        assert answer.is_redirect
+        assert (
+            requests.compat.urljoin(url + path, answer.headers["Location"])
+            == {
+                "/gradio_api/upload/": f"{url}/gradio_api/upload",
+                "/logout": f"{url}/",
+                "/look": f"{url}/look/",
+            }[path]
+        )
+
+
+def test_redirects_to_elsewhere_stay():
+    scope = {"path": "/a/b", "headers": [(b"host", b"h")]}
+    assert asgi._relative("https://example.org/x?y", scope) == "https://example.org/x?y"
+    assert asgi._relative("http://h/a/c?y=1", scope) == "././c?y=1"
+
+
+def test_one_visitor_can_not_set_the_address_that_the_next_one_reads(demo_port, locked):
+    if locked:
+        pytest.skip("the address stands behind the password")
+    url = f"http://127.0.0.1:{demo_port}/gradio_api/info"
+    for headers in (
+        {"X-Forwarded-Host": "evil.example"},
+        {"X-Forwarded-Prefix": "/evil.example"},
+        {"X-Gradio-Server": "http://evil.example"},
+    ):
+        assert "evil" in requests.get(url, headers=headers, timeout=60).text
+    assert "evil" not in requests.get(url, timeout=60).text
