@@ -79,7 +79,7 @@ def expected(classifier: Classifier, read: Callable, data: bytes) -> Outcome:
         prediction = predict(classifier, data, read=read)
     except ImageError as error:
         return Outcome(error.reason)
-    return Outcome(prediction.label, prediction.probabilities["Pneumonia"])
+    return Outcome(prediction.label, prediction.p_pneumonia)
 
 
 class NoRetryAfterError(http.client.HTTPException):
@@ -201,7 +201,7 @@ class FlaskApp(App):
 class GunicornApp(FlaskApp):
     """The form as it runs in production."""
 
-    start = ("-m", "web.serve")
+    start = (ROOT / "serve.py",)
 
 
 class GradioApp(App):

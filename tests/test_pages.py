@@ -1,6 +1,6 @@
 """Both apps in a real browser: an X-ray in, an answer out, nothing asked of others.
 
-With PNEUMONIA_SCREENSHOTS=docs the README's pictures are taken again.
+With PNEUMONIA_SCREENSHOTS=docs the pictures of README and docs are taken again.
 """
 
 import base64

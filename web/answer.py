@@ -44,7 +44,7 @@ def in_words(classifier: Classifier, prediction: Prediction) -> dict:
     return {
         "heading": prediction.label if certain else words.UNCERTAIN,
         "sentence": sentence.format(
-            p=percent(prediction.probabilities[LABELS[1]]),
+            p=percent(prediction.p_pneumonia),
             label=prediction.label,
             threshold=percent(classifier.threshold),
         ),

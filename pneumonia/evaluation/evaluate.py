@@ -145,7 +145,7 @@ def _answer(classifier: Classifier, bundle, engine: str) -> Answer:
         def logits(images):
             return vgg19.run_logits(model, folder.as_input(images))
 
-    return lambda images: classifier.probabilities(logits(images))[:, 1]
+    return lambda images: classifier.p_pneumonia(logits(images))
 
 
 def measure_stress(

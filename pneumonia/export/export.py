@@ -203,6 +203,6 @@ def _correlate(maps: np.ndarray, others: np.ndarray) -> list[float]:
 def _answer_phantoms(classifier: Classifier) -> dict:
     """Return the probability of pneumonia for each shipped phantom, by file name."""
     return {
-        path.name: predict(classifier, path.read_bytes()).probabilities["Pneumonia"]
+        path.name: predict(classifier, path.read_bytes()).p_pneumonia
         for path in phantoms()
     }

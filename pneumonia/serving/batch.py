@@ -207,7 +207,7 @@ def answered_row(path: str, prediction: Prediction) -> Row:
         path=printable(path),
         status="ok",
         label=prediction.label,
-        p_pneumonia=f"{prediction.probabilities['Pneumonia']:.4f}",
+        p_pneumonia=f"{prediction.p_pneumonia:.4f}",
         certain=str(prediction.certain).lower(),
         reason=" ".join(prediction.warnings),
     )

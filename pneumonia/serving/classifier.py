@@ -93,6 +93,10 @@ class Classifier:
         """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
         return softmax(logits, self.temperature)
 
+    def p_pneumonia(self, logits: np.ndarray) -> np.ndarray:
+        """Turn logits (n, 2) into calibrated probabilities of pneumonia, (n,)."""
+        return self.probabilities(logits)[:, _PNEUMONIA]
+
     def decide(self, p_pneumonia: float) -> tuple[int, bool]:
         """Return the label's index and whether the answer is certain."""
         low, high = self.uncertain_band

@@ -43,6 +43,11 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     evidence: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
+    @property
+    def p_pneumonia(self) -> float:
+        """The probability of pneumonia, in [0, 1]."""
+        return self.probabilities["Pneumonia"]
+
 
 def predict(
     classifier: Classifier,
@@ -198,7 +203,7 @@ def explain(warning: str) -> str:
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
     """Say a prediction in one plain sentence, with the operating point it rests on."""
-    p = percent(prediction.probabilities["Pneumonia"])
+    p = percent(prediction.p_pneumonia)
     threshold = classifier.threshold
     if prediction.certain:
         return (
