@@ -1,24 +1,35 @@
-"""Subgroups of images in which a shortcut speaks otherwise than in training."""
+"""Subgroups of a data set in which a shortcut speaks otherwise than in training."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from ..contract import LABELS
 from .folder import Dataset
 
-_NORMAL, _PNEUMONIA = 0, 1
+_FAMILY = re.compile(r"(NORMAL2-IM-|IM-)|person\d+_(bacteria|virus)")
+_NORMAL = 0  # in LABELS
 
 
-def _named(start: str, label: int) -> Callable[[Dataset], np.ndarray]:
-    """Return what chooses the images of a class whose patient's name starts so."""
-    return lambda dataset: (
-        (dataset.labels == label)
-        & np.char.startswith(dataset.patients.astype(str), start)
-    )
+def name_family(name: str) -> str | None:
+    """Return `IM-`, `NORMAL2-IM-`, `bacteria` or `virus` by file name, None if none."""
+    match = _FAMILY.match(Path(name).name)
+    return match and (match[1] or match[2])
 
 
-def _cause(name: str) -> Callable[[Dataset], np.ndarray]:
-    return lambda dataset: np.char.find(dataset.names.astype(str), f"_{name}_") >= 0
+def name_families(dataset: Dataset) -> np.ndarray:
+    """Return the `name_family` of each image, str (n,); no family: `other`."""
+    return np.array([name_family(name) or "other" for name in dataset.names])
+
+
+def _normal(family: str) -> Callable[[Dataset], np.ndarray]:
+    return lambda data: (name_families(data) == family) & (data.labels == _NORMAL)
+
+
+def _cause(family: str) -> Callable[[Dataset], np.ndarray]:
+    return lambda dataset: name_families(dataset) == family
 
 
 def _brightness(low: float, high: float) -> Callable[[Dataset], np.ndarray]:
@@ -27,7 +38,7 @@ def _brightness(low: float, high: float) -> Callable[[Dataset], np.ndarray]:
     def choose(dataset: Dataset) -> np.ndarray:
         grey = dataset.images.mean(axis=(1, 2, 3))
         chosen = np.zeros(len(grey), bool)
-        for label in (_NORMAL, _PNEUMONIA):
+        for label in range(len(LABELS)):
             of_class = dataset.labels == label
             edges = np.quantile(grey[of_class], [low, high])
             chosen |= of_class & (grey >= edges[0]) & (grey <= edges[1])
@@ -37,8 +48,8 @@ def _brightness(low: float, high: float) -> Callable[[Dataset], np.ndarray]:
 
 
 SUBGROUPS: dict[str, Callable[[Dataset], np.ndarray]] = {
-    "normal IM": _named("IM-", _NORMAL),
-    "normal NORMAL2": _named("NORMAL2-", _NORMAL),
+    "normal IM": _normal("IM-"),
+    "normal NORMAL2": _normal("NORMAL2-IM-"),
     "bacteria": _cause("bacteria"),
     "virus": _cause("virus"),
     "darkest quarter": _brightness(0, 0.25),
@@ -57,7 +68,10 @@ def mask(dataset: Dataset, name: str) -> np.ndarray:
 
 
 def with_other_class(dataset: Dataset, name: str) -> np.ndarray:
-    """Return a subgroup's images and, where it has one class only, all of the other."""
+    """Return which images a subgroup is measured on, bool (n,).
+
+    Its own, and where they are of one class, all of the other class.
+    """
     chosen = mask(dataset, name)
     labels = set(dataset.labels[chosen])
     if len(labels) == 1:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from ..contract import LABELS
+from ..contract import IMAGE_SIZE, LABELS
 from ..data import folder
-from ..data.regions import CORNER, FRAME, corner_mask, frame_mask, lung_box
+from ..data.regions import BORDER, CORNER, border_mask, corner_mask, lung_box
 from ..evaluation import evaluate, metrics
 from ..serving.classifier import Classifier
 
-_BICUBIC = Image.Resampling.BICUBIC
 _R = ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#")
+_MID_GREY = 128
 
 Change = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 """(images uint8 (n, 128, 128, 1), labels (n,), generator) -> changed images."""
@@ -37,54 +37,49 @@ def crop(
 ) -> np.ndarray:
     """Show a part of every image, uint8 (n, H, W, 1), as large as the whole was.
 
-    Args:
-        images: to cut.
-        rows: where the part begins and ends, as shares of the height.
-        columns: the same of the width.
+    The part begins and ends at shares of the height (rows) and of the width (columns).
     """
     _, height, width, _ = images.shape
     (top, bottom), (left, right) = rows, columns
     box = (left * width, top * height, right * width, bottom * height)
-    parts = [
-        Image.fromarray(image[..., 0]).resize((width, height), _BICUBIC, box)
-        for image in images
-    ]
-    return np.stack([np.asarray(part) for part in parts])[..., None]
+    pictures = (Image.fromarray(image[..., 0]) for image in images)
+    parts = [p.resize((width, height), Image.Resampling.BICUBIC, box) for p in pictures]
+    return np.stack(parts)[..., None]
 
 
-def swap_frames(
+def swap_borders(
     images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Give every image the border of a random image of the other class."""
     donors = np.empty(len(images), int)
     for label in range(len(LABELS)):
-        others = np.flatnonzero(labels != label)
-        donors[labels == label] = rng.choice(others, (labels == label).sum())
-    mask = frame_mask(images.shape[1], FRAME)[..., None]
+        own = labels == label
+        donors[own] = rng.choice(np.flatnonzero(~own), own.sum())
+    mask = border_mask(images.shape[1], BORDER)[..., None]
     return np.where(mask, images[donors], images)
 
 
 INTERVENTIONS: dict[str, tuple[str, Change]] = {
     "nothing": ("the image as it is", lambda x, labels, rng: x),
     "corners covered": (
-        f"four corners of {CORNER} x {CORNER} of 128 pixels made black",
-        lambda x, labels, rng: cover(x, corner_mask(x.shape[1], CORNER)),
+        f"four corners of {CORNER} x {CORNER} of {IMAGE_SIZE} pixels made black",
+        lambda x, labels, rng: cover(x, corner_mask(IMAGE_SIZE, CORNER)),
     ),
     "border covered": (
-        f"the outer {FRAME} of 128 pixels made black all around",
-        lambda x, labels, rng: cover(x, frame_mask(x.shape[1], FRAME)),
+        f"the outer {BORDER} of {IMAGE_SIZE} pixels made black all around",
+        lambda x, labels, rng: cover(x, border_mask(IMAGE_SIZE, BORDER)),
     ),
     "R, upper right": (
         "a bright R pasted into the upper right, where none belongs",
-        lambda x, labels, rng: paste_marker(x, 6, x.shape[2] - 16),
+        lambda x, labels, rng: paste_marker(x, 6, IMAGE_SIZE - 16),
     ),
     "R, lower left": (
         "a bright R pasted into the lower left",
-        lambda x, labels, rng: paste_marker(x, x.shape[1] - 20, 6),
+        lambda x, labels, rng: paste_marker(x, IMAGE_SIZE - 20, 6),
     ),
     "other class's border": (
-        f"the outer {FRAME} pixels taken from a random image of the other class",
-        swap_frames,
+        f"the outer {BORDER} pixels taken from a random image of the other class",
+        swap_borders,
     ),
     "cut all around": (
         "the middle 80 % of both sides, enlarged",
@@ -97,11 +92,11 @@ INTERVENTIONS: dict[str, tuple[str, Change]] = {
     "mirrored": ("left and right exchanged", lambda x, labels, rng: x[:, :, ::-1]),
     "lungs covered": (
         "the central lung box made mid-grey, so that only the rest is left",
-        lambda x, labels, rng: cover(x, lung_box(x.shape[1]) > 0.5, grey=128),
+        lambda x, labels, rng: cover(x, lung_box(IMAGE_SIZE) > 0.5, _MID_GREY),
     ),
 }
-"""What is done to the images: name -> (description, change). The last one is the
-counter-check: without lungs there should be little left to answer from."""
+"""Name -> (description, change). The last is the counter-check: without lungs there
+should be little left to answer from."""
 
 
 def intervene(classifier: Classifier, dataset: folder.Dataset) -> list[dict]:
@@ -128,12 +123,12 @@ def intervene(classifier: Classifier, dataset: folder.Dataset) -> list[dict]:
         row = {"name": name, "what": what, "auroc": found["auroc"]}
         for index, label in enumerate(LABELS):
             own = dataset.labels == index
-            moved = (p - before)[own]
+            shift = (p - before)[own]
             row[label] = {
-                "n": int(own.sum()),
-                "mean_change": float(np.abs(moved).mean()),
-                "p95_change": float(np.percentile(np.abs(moved), 95)),
-                "mean_shift": float(moved.mean()),
+                "n": len(shift),
+                "mean_change": float(np.abs(shift).mean()),
+                "p95_change": float(np.percentile(np.abs(shift), 95)),
+                "mean_shift": float(shift.mean()),
                 "labels_changed": float(flipped[own].mean()),
             }
         rows.append(row)

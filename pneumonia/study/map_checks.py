@@ -1,54 +1,46 @@
-"""What the heat maps rest on: do they lie on the lungs, does the network shape them."""
+"""Three checks of the heat maps.
 
-from collections.abc import Sequence
+`look`: do they lie on the lungs?
+
+`randomised_heads`: does the head shape them? Its weights are shuffled (Adebayo et al.,
+"Sanity Checks for Saliency Maps", NeurIPS 2018). A map that looks the same when the
+layers behind it know nothing shows edges and no evidence.
+
+`cover_hottest`: do they show what the answers rest on? A deletion test (Petsiuk et al.,
+BMVC 2018) with two controls. If a map shows the evidence in its own image, covering its
+hottest part costs the answer more than covering the same outline elsewhere, and more
+than covering what another image's map calls hottest.
+"""
 
 import numpy as np
-import onnx
-import onnx.utils
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from keras import Model, models, ops
+from PIL import Image, ImageFilter
+from scipy.stats import rankdata
 
-from ..contract import LABELS, METHODS
+from ..contract import IMAGE_SIZE, LABELS, METHODS
 from ..data import folder
-from ..data.regions import lung_box
+from ..data.regions import inside_lung_box
 from ..evaluation import evaluate
 from ..evaluation.metrics import mean_with_interval
-from ..network import graph
+from ..network import heatmaps
+from ..network.vgg19 import Network
 from ..serving.classifier import Classifier
-from ..serving.overlay import split_evidence
+from ..serving.overlay import enlarge, split_evidence
 
-DRAWS = 10
-"""How often the head is randomised anew at each level."""
-POOL = 2
-"""Side of the max-pool between feature map and head, as in `vgg19.build`."""
+HEAD_DRAWS = 10  # how often the head is shuffled anew at each level
+CONTROL_DRAWS = 3  # how often each control is drawn anew
+AREA = 0.2  # share of the picture that is covered; less where the map is warm in less
+_BLUR = 12  # pixels: takes detail away and leaves the brightness
 
-
-def answers(classifier: Classifier, logits: np.ndarray) -> np.ndarray:
-    """Return the index of each answer, int (n,), for logits (n, 2)."""
-    p = classifier.probabilities(logits)[:, 1]
-    return (p >= classifier.threshold).astype(int)
+COVERED = ("own", "another", "elsewhere")
+"""What is covered: the hottest part of the image's own map. And two controls: that of
+another image's map, of the same answer; the same outline at a random place."""
 
 
 def shown_maps(
-    classifier: Classifier, logits: np.ndarray, maps: np.ndarray
-) -> np.ndarray:
-    """Pick the map of each image's answer, the one that users see.
-
-    Args:
-        classifier: what answered.
-        logits: float32 (n, 2).
-        maps: float32 (n, 2, 8, 8).
-
-    Returns:
-        float32 (n, 8, 8) in [0, 1].
-    """
-    return maps[np.arange(len(maps)), answers(classifier, logits)]
-
-
-def run_with_maps(
     classifier: Classifier, images: np.ndarray, method: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run a bundle on images for its heat maps.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Answer images, and pick the map of each answer: the one that users see.
 
     Args:
         classifier: from `load_classifier`.
@@ -56,29 +48,14 @@ def run_with_maps(
         method: one of `classifier.methods`.
 
     Returns:
-        logits float32 (n, 2) and maps float32 (n, 2, 8, 8) in [0, 1].
+        probabilities float64 (n, 2), the index of each answer, int (n,), and the maps,
+        float32 (n, 8, 8) in [0, 1].
     """
     logits, *found = evaluate.run_all(classifier, images, progress=False)
-    return logits, _maps_by(method, found)
-
-
-def _maps_by(method: str, found: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the maps (n, 2, 8, 8) of a method, from maps to evidence in `found`."""
-    return found[0] if method == METHODS[0] else split_evidence(found[-1])
-
-
-def inside_lung_box(maps: np.ndarray) -> np.ndarray:
-    """Measure what share of each map's mass lies inside `regions.LUNG_BOX`.
-
-    Args:
-        maps: float (n, h, h), not negative.
-
-    Returns:
-        float64 (n,) in [0, 1]; nan for a map that is zero everywhere.
-    """
-    mass = maps.sum(axis=(1, 2), dtype=np.float64)
-    inside = (maps * lung_box(maps.shape[1])).sum(axis=(1, 2))
-    return np.divide(inside, mass, out=np.full(len(maps), np.nan), where=mass > 0)
+    p = classifier.probabilities(logits)
+    given = (p[:, 1] >= classifier.threshold).astype(int)
+    maps = found[0] if method == METHODS[0] else split_evidence(found[-1])
+    return p, given, maps[np.arange(len(maps)), given]
 
 
 def look(
@@ -97,9 +74,8 @@ def look(
         patients, None where every map is empty. And the mean map of each label, float
         (2, 8, 8).
     """
-    logits, maps = run_with_maps(classifier, dataset.images, method)
-    shown = shown_maps(classifier, logits, maps)
-    shares = inside_lung_box(shown)
+    _, _, maps = shown_maps(classifier, dataset.images, method)
+    shares = inside_lung_box(maps)
     found, means = {}, []
     for index, label in enumerate(LABELS):
         own = dataset.labels == index
@@ -109,114 +85,34 @@ def look(
             "empty": int((own & ~some).sum()),
             "share": mean_with_interval(shares[some], dataset.groups[some]),
         }
-        means.append(shown[own].mean(axis=0))
+        means.append(maps[own].mean(axis=0))
     return found, np.stack(means)
 
 
-def split_graph(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """Cut a bundle's graph into its two halves.
+def shuffle_head(head: Model, count: int, rng: np.random.Generator) -> Model:
+    """Return a copy of a head, the weights of its last `count` dense layers shuffled.
 
-    Args:
-        model: from `graph.build_graph` or `int8.quantise`.
-
-    Returns:
-        `image` -> feature map, and feature map -> `logits`, `maps` and, where the graph
-        has it, `evidence`.
+    Each matrix and each bias keeps its numbers and loses their order, so that its scale
+    stays.
     """
-    feature_map = next(n.input[0] for n in model.graph.node if n.name == "pool")
-    known = onnx.ModelProto()
-    known.CopyFrom(model)
-    known.graph.value_info.append(
-        helper.make_tensor_value_info(feature_map, TensorProto.FLOAT, ["n", *"chw"])
-    )
-    cut = onnx.utils.Extractor(known).extract_model
-    outputs = [o.name for o in model.graph.output if o.name != "embedding"]
-    return cut(["image"], [feature_map]), cut([feature_map], outputs)
-
-
-def head_layers(head: onnx.ModelProto) -> list[str]:
-    """Return the fully connected layers of a graph by name, from map to logits."""
-    biases = [node.input[2:] for node in head.graph.node if node.op_type == "Gemm"]
-    return [bias.removesuffix(".bias") for some in biases for bias in some]
-
-
-def randomise_head(
-    head: onnx.ModelProto, layers: Sequence[str], rng: np.random.Generator
-) -> onnx.ModelProto:
-    """Shuffle the weights of some layers of the head, for logits and maps alike.
-
-    Each matrix keeps its numbers and loses their order, so that its scale stays.
-
-    Args:
-        head: a graph that holds the head, such as the second of `split_graph`.
-        layers: names from `head_layers`.
-        rng: source of the order.
-
-    Returns:
-        Another graph; `head` is left as it is.
-    """
-    changed = onnx.ModelProto()
-    changed.CopyFrom(head)
-    constants = {constant.name: constant for constant in changed.graph.initializer}
-
-    def write(name: str, values: np.ndarray) -> None:
-        values = np.ascontiguousarray(values, np.float32)
-        constants[name].CopyFrom(numpy_helper.from_array(values, name))
-
-    for layer in layers:
-        for name in (f"{layer}.kernel", f"{layer}.bias"):
-            values = numpy_helper.to_array(constants[name])
-            write(name, rng.permutation(values.ravel()).reshape(values.shape))
-        # The maps use the same matrix once more, backwards (see `graph.build_graph`).
-        kernel = numpy_helper.to_array(constants[f"{layer}.kernel"])  # (inputs, units)
-        if f"{layer}.gradient" in constants:  # the last layer
-            write(f"{layer}.gradient", kernel.T[None])
-        elif layer == head_layers(head)[0]:  # summed over its positions
-            units, channels = constants[f"{layer}.transposed"].dims
-            by_position = kernel.reshape(channels, -1, units)
-            cells = POOL**2 * by_position.shape[1]
-            write(f"{layer}.transposed", by_position.sum(axis=1).T / cells)
-        else:
-            write(f"{layer}.transposed", kernel.T)
-    return changed
-
-
-def rank_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Correlate pairs of maps by rank (Spearman).
-
-    Args:
-        one: float (n, h, w).
-        other: float (n, h, w).
-
-    Returns:
-        float64 (n,) in [-1, 1]; nan where one of the two maps is flat.
-    """
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (one, other)]
-    a, b = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
-    spread = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    both = (a * b).sum(axis=1)
-    return np.divide(both, spread, out=np.full(len(a), np.nan), where=spread > 0)
+    shuffled = models.clone_model(head)
+    shuffled.set_weights(head.get_weights())
+    layers = heatmaps.dense_layers(shuffled)
+    for layer in layers[len(layers) - count :]:
+        layer.set_weights([rng.permuted(weights) for weights in layer.get_weights()])
+    return shuffled
 
 
 def randomised_heads(
-    classifier: Classifier,
-    model: onnx.ModelProto,
-    images: np.ndarray,
-    method: str = METHODS[0],
+    classifier: Classifier, network: Network, feature_maps: np.ndarray, method: str
 ) -> dict:
-    """Compare heat maps with those of the same network with a random head.
-
-    The cascading randomisation of Adebayo et al., "Sanity Checks for Saliency Maps",
-    NeurIPS 2018: a map that looks the same when the layers behind it know nothing shows
-    edges and no evidence.
+    """Compare heat maps with those of the same network with a shuffled head.
 
     Args:
-        classifier: the bundle.
-        model: the bundle's graph.
-        images: uint8 (n, 128, 128, 1).
-        method: one of `classifier.methods`.
+        classifier: the bundle, for its temperature and threshold.
+        network: the bundle's Keras network, from `vgg19.load`.
+        feature_maps: float32 (n, 8, 8, 512), what `network.features` returns.
+        method: one of METHODS.
 
     Returns:
         `n`; `another_image`, the mean rank correlation of maps of different images that
@@ -226,56 +122,120 @@ def randomised_heads(
         its mean for each draw, and `empty`, the share of maps that vanish; these have
         no correlation. None where no map is left to compare.
     """
-    features, head = split_graph(model)
-    (feature_maps,) = _run(features, folder.as_input(images))
+    p = classifier.probabilities(ops.convert_to_numpy(network.head(feature_maps)))
+    given = (p[:, 1] >= classifier.threshold).astype(int)
 
-    def draw(head: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray]:
-        logits, *found = _run(head, feature_maps)
-        return logits, _maps_by(method, found)
+    def maps_of(head: Model) -> np.ndarray:
+        draw = heatmaps.heat_maps if method == METHODS[0] else heatmaps.evidence
+        drawn = ops.convert_to_numpy(draw(feature_maps, head, network.margin))
+        maps = drawn if method == METHODS[0] else split_evidence(drawn)
+        return maps[np.arange(len(given)), given]
 
-    logits, maps = draw(head)
-    given = answers(classifier, logits)
-    pick = np.arange(len(maps)), given
-    true = maps[pick]
-    layers, levels = head_layers(head), []
+    true, levels = maps_of(network.head), []
+    layers = [layer.name for layer in heatmaps.dense_layers(network.head)]
     for count in range(1, len(layers) + 1):
-        draws, empty = [], []
-        for number in range(DRAWS):
-            rng = np.random.default_rng((count, number))
-            random_head = randomise_head(head, layers[-count:], rng)
-            random = draw(random_head)[1][pick]
-            draws.append(rank_correlations(true, random))
-            empty.append((random.max(axis=(1, 2)) == 0).mean())
+        rngs = (np.random.default_rng((count, draw)) for draw in range(HEAD_DRAWS))
+        drawn = [maps_of(shuffle_head(network.head, count, rng)) for rng in rngs]
+        found = np.stack([rank_correlations(true, maps) for maps in drawn])
         levels.append(
             {
                 "layers": layers[-count:],
-                "correlation": _mean(np.concatenate(draws)),
-                "draws": [_mean(draw) for draw in draws],
-                "empty": float(np.mean(empty)),
+                "correlation": _mean(found),
+                "draws": [_mean(of_draw) for of_draw in found],
+                "empty": float((np.max(drawn, axis=(2, 3)) == 0).mean()),
             }
         )
-    neighbours = [
+    pairs = [
         rank_correlations(alike, np.roll(alike, 1, axis=0))
-        for alike in (true[given == 1], true[given == 0])
+        for alike in (true[given == index] for index in range(len(LABELS)))
         if len(alike) > 1
     ]
     return {
-        "n": len(images),
-        "another_image": _mean(np.concatenate(neighbours)) if neighbours else None,
+        "n": len(given),
+        "another_image": _mean(np.concatenate([[], *pairs])),
         "levels": levels,
     }
 
 
-def _run(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Run a graph of one input on (n, ...) in batches."""
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    name = session.get_inputs()[0].name
-    return graph.in_batches(lambda batch: session.run(None, {name: batch}), inputs)
+def rank_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Correlate pairs of maps, float (n, h, w) each, by rank (Spearman).
+
+    Returns:
+        float64 (n,) in [-1, 1]; nan where one of the two maps is flat.
+    """
+    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (one, other)]
+    a, b = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    spread = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        return (a * b).sum(axis=1) / spread
 
 
 def _mean(values: np.ndarray) -> float | None:
     """Return the mean of what is a number, None if nothing is."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
+
+
+def cover_hottest(
+    classifier: Classifier, dataset: folder.Dataset, method: str = METHODS[0]
+) -> dict:
+    """Measure what the hottest part of each map is to the answer that it explains.
+
+    The arguments are those of `look`.
+
+    Returns:
+        `area`, and by answer, one of LABELS, the images `n` with a map and how much of
+        the answer's calibrated log-odds is lost, on average with `ci95` over patients,
+        for each of `COVERED`; and `more_than`: `own` less each control. None for an
+        answer with fewer than two maps.
+    """
+    images = dataset.images
+    p, given, maps = shown_maps(classifier, images, method)
+    blur = ImageFilter.GaussianBlur(_BLUR)
+    blurred = np.stack([Image.fromarray(i).filter(blur) for i in images[..., 0]])
+    hottest = np.stack([_hottest(heat) for heat in maps])
+    has_map = hottest.any(axis=(1, 2))
+    of_answer = [has_map & (given == index) for index in range(len(LABELS))]
+    before = _log_odds(p)
+
+    def lost(covered: np.ndarray) -> np.ndarray:
+        changed = np.where(covered, blurred, images[..., 0])[..., None]
+        logits, *_ = evaluate.run_all(classifier, changed, progress=False)
+        after = _log_odds(classifier.probabilities(logits))
+        return (before - after) * (2 * given - 1)
+
+    own, *controls = COVERED
+    losses = {own: lost(hottest)} | dict.fromkeys(controls, 0.0)
+    rng = np.random.default_rng(0)
+    for _ in range(CONTROL_DRAWS):
+        others = np.arange(len(given))
+        for alike in of_answer:
+            order = rng.permutation(np.flatnonzero(alike))
+            others[order] = np.roll(order, 1)
+        steps = rng.integers(0, IMAGE_SIZE, (len(hottest), 2))
+        moved = [np.roll(hottest[i], step, (0, 1)) for i, step in enumerate(steps)]
+        losses["another"] += lost(hottest[others]) / CONTROL_DRAWS
+        losses["elsewhere"] += lost(np.stack(moved)) / CONTROL_DRAWS
+
+    def mean(loss: np.ndarray, some: np.ndarray) -> dict:
+        return mean_with_interval(loss[some], dataset.groups[some])
+
+    report = {"area": AREA} | dict.fromkeys(LABELS)
+    for label, some in zip(LABELS, of_answer, strict=True):
+        if some.sum() > 1:
+            of_label = {name: mean(loss, some) for name, loss in losses.items()}
+            more = {c: mean(losses[own] - losses[c], some) for c in controls}
+            report[label] = {"n": int(some.sum()), **of_label, "more_than": more}
+    return report
+
+
+def _hottest(heat: np.ndarray) -> np.ndarray:
+    """Return bool (128, 128): the hottest `AREA` of a map, less where it is zero."""
+    fine = enlarge(heat, (IMAGE_SIZE, IMAGE_SIZE))
+    return (fine >= np.quantile(fine, 1 - AREA)) & (fine > 0)
+
+
+def _log_odds(p: np.ndarray) -> np.ndarray:
+    """Return the log-odds of pneumonia, float (n,), of probabilities (n, 2)."""
+    normal, pneumonia = np.log(np.maximum(p, 1e-12)).T
+    return pneumonia - normal
