@@ -2,19 +2,19 @@
 
 Only the attributes in `_ATTRIBUTES` are read: how the pixels are stored and shown, and
 by which kind of machine they were taken. Names, dates and numbers of patients are
-skipped while reading, and no message repeats what stands in a file.
+skipped while reading, and no message repeats what stands in a file. What the pixels'
+numbers mean is told by `meaning`.
 """
 
 import io
 import logging
 import threading
 import warnings
-from collections.abc import Callable
 
 import gdcm  # decodes for pydicom what Pillow can't: JPEG-LS, lossless JPEG
 import numpy as np
 import pydicom
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.pixels import pixel_array
 from pydicom.uid import (
     JPEG2000,
     ExplicitVRBigEndian,
@@ -30,43 +30,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-PLAIN_RADIOGRAPHS = ("CR", "DX", "RG")
-"""Modalities that are read; every other is refused by its name."""
+from . import attributes, meaning, modality
+from .picture import ImageError, check_size
 
-_OTHERS = {
-    "CT": "computed tomography",
-    "MR": "magnetic resonance",
-    "US": "ultrasound",
-    "NM": "nuclear medicine",
-    "PT": "positron emission tomography",
-    "MG": "mammography",
-    "RF": "fluoroscopy",
-    "XA": "angiography",
-    "PX": "a panoramic dental X-ray",
-    "IO": "a dental X-ray",
-    "BMD": "bone densitometry",
-    "SC": "a secondary capture",
-    "OT": "an unspecified kind of image",
-    "ES": "endoscopy",
-    "XC": "a photograph",
-    "GM": "microscopy",
-    "SM": "slide microscopy",
-    "OP": "a photograph of an eye",
-    "ECG": "an electrocardiogram",
-    "SR": "a report",
-    "DOC": "a document",
-    "PR": "a presentation state",
-    "SEG": "a segmentation",
-    "RTDOSE": "a radiotherapy dose",
-    "RTPLAN": "a radiotherapy plan",
-    "RTSTRUCT": "a radiotherapy structure set",
-    "RTIMAGE": "a radiotherapy image",
-}
-_SOP_CLASSES = {  # where the modality is not said
-    "1.2.840.10008.5.1.4.1.1.1": "CR",
-    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
-    "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
-}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ATTRIBUTES = [
     "SOPClassUID",
@@ -83,6 +49,11 @@ _ATTRIBUTES = [
     "HighBit",
     "PixelRepresentation",
     "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "PixelIntensityRelationship",
+    "PixelIntensityRelationshipSign",
+    "PresentationIntentType",
+    "PresentationLUTShape",
     "RescaleIntercept",
     "RescaleSlope",
     "ModalityLUTSequence",
@@ -106,7 +77,8 @@ _PLUGINS = {  # who decodes what; "" where nothing is compressed
     **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "gdcm"),
     **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "gdcm"),
 }
-_LATERAL = ("LL", "RL", "LATERAL", "LAT")
+_GREY = ("MONOCHROME1", "MONOCHROME2")
+_KNOWN = (*_GREY, "RGB", "YBR_")
 
 # Complaints about a file quote it, so they are silenced at their source.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -116,150 +88,129 @@ for _turn_off in (gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff, gdcm.Trace.DebugOf
 _one_at_a_time = threading.Lock()  # `warnings.catch_warnings` is not made for threads
 
 
-class DicomError(ValueError):
-    """The file holds no plain radiograph that can be read.
-
-    Attributes:
-        reason: stable code: `modality`, `no_pixels`, `unsupported`, `damaged` or
-            `needs_worker`.
-    """
-
-    def __init__(self, reason: str, message: str):
-        super().__init__(message)
-        self.reason = reason
-
-
-def decode(
-    data: bytes, check_size: Callable[[int, int], None], risky: bool = False
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def decode(data: bytes, risky: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
     """Decode the first frame of a DICOM file as it is meant to be seen.
-
-    Modality and VOI look-up table or window are applied, MONOCHROME1 is inverted, and
-    padding takes the darkest value.
 
     Args:
         data: the file's content; the preamble may be missing.
-        check_size: called with width and height before any pixel is decoded; what it
-            raises goes through.
         risky: let GDCM decode, which a damaged file can bring to end the process.
 
     Returns:
-        float64 (H, W) of any range, bright where much was absorbed, or uint8 (H, W, 3)
-        for the rare colour image; and codes of warnings.
+        uint8 (H, W), bright where much was absorbed, or uint8 (H, W, 3) for the rare
+        colour image; and codes of warnings.
 
     Raises:
-        DicomError: no plain radiograph, or one that can't be read; says why.
+        ImageError: no plain radiograph, or one that can't be read; says why.
     """
     if _DEFLATED in data[:4096]:  # it inflates as a whole, to any size
-        raise DicomError(
-            "unsupported",
-            "This DICOM file is compressed as a whole, which is not read here. "
-            "Export it uncompressed or as PNG.",
-        )
+        raise _unsupported("is compressed as a whole", "uncompressed or as PNG")
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = _guarded(
-            lambda: pydicom.dcmread(
-                io.BytesIO(data), force=True, specific_tags=_ATTRIBUTES
-            )
-        )
-        found = _guarded(lambda: _check_kind(dataset))
-        check_size(*_guarded(lambda: (int(dataset.Columns), int(dataset.Rows))))
-        return _guarded(lambda: _frame(dataset, risky)), found
+        dataset = _parsed(data)
+        found = list(modality.check(dataset))
+        kind, colours = _photometric(dataset, found)
+        for name in ("Columns", "Rows", "BitsAllocated"):
+            if attributes.whole(dataset, name) is None:
+                raise ImageError(
+                    "damaged",
+                    f"This DICOM file lacks the attribute {name}, without which its "
+                    "pixels can't be told apart. Export it once more.",
+                )
+        width, height = (attributes.whole(dataset, n) for n in ("Columns", "Rows"))
+        check_size(width, height)
+        plugin = _plugin(dataset, risky)
+        raw = _decoded(dataset, plugin)
+        if colours > 1:
+            if raw.dtype != np.uint8 or raw.shape[2:] != (3,):
+                raise _unsupported("has colours of more than 8 bits")
+            return raw, tuple(found)  # RGB: pydicom converts YBR
+        packed = plugin not in ("", "pydicom")
+        pixels, more = meaning.shades(dataset, raw, packed, kind == "MONOCHROME1")
+        return pixels, tuple(dict.fromkeys(found + more))
 
 
-def _guarded(step: Callable):
-    """Run one step of a foreign parser, which may raise anything on a hostile file."""
+def _parsed(data: bytes) -> pydicom.Dataset:
+    """Find the attributes of a file; none of them is looked at."""
     try:
-        return step()
-    except (DicomError, MemoryError):
-        raise
-    except NotImplementedError:
-        message = (
-            "This DICOM file is compressed in a way that can't be read here. "
-            "Export it uncompressed or as PNG."
-        )
-        raise DicomError("unsupported", message) from None
-    except Exception:  # `from None`: what it says may quote the file
-        message = (
-            "This DICOM file is damaged or incomplete and can't be read to its end. "
-            "Export it once more and try again."
-        )
-        raise DicomError("damaged", message) from None
+        return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=_ATTRIBUTES)
+    except attributes.PARSE_ERRORS:
+        pass  # what it says may quote the file
+    raise _damaged()
 
 
-def _check_kind(dataset: pydicom.Dataset) -> tuple[str, ...]:
-    """Refuse what is no plain radiograph; return codes of warnings."""
-    sop_class = str(dataset.get("SOPClassUID", ""))
-    modality = str(dataset.get("Modality") or _SOP_CLASSES.get(sop_class, "")).strip()
-    modality = modality.upper()
-    if modality and modality not in PLAIN_RADIOGRAPHS:
-        name = (
-            f"{_OTHERS[modality]} (modality {modality})"
-            if modality in _OTHERS
-            else "another modality"  # a free text that is not repeated
-        )
-        raise DicomError(
-            "modality",
-            f"This DICOM file holds {name}, not a plain X-ray. "
-            f"Expected modality {', '.join(PLAIN_RADIOGRAPHS[:-1])} or "
-            f"{PLAIN_RADIOGRAPHS[-1]}.",
-        )
-    pixels = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-    if not any(name in dataset for name in pixels):
-        raise DicomError(
-            "no_pixels",
-            "This DICOM file holds no picture. Choose the X-ray's own file.",
-        )
-    view = str(dataset.get("ViewPosition") or "").strip().upper()
-    return (
-        *(() if modality else ("unknown_modality",)),
-        *(("lateral_view",) if view in _LATERAL else ()),
-        *(("first_frame",) if int(dataset.get("NumberOfFrames") or 1) > 1 else ()),
+def _damaged() -> ImageError:
+    return ImageError(
+        "damaged",
+        "This DICOM file is damaged or incomplete and can't be read to its end. "
+        "Export it once more and try again.",
     )
 
 
-def _frame(dataset: pydicom.Dataset, risky: bool) -> np.ndarray:
-    """Return the first frame as `decode` promises it."""
-    kind = str(dataset.PhotometricInterpretation).strip().upper()
-    if "TransferSyntaxUID" not in dataset.file_meta:  # then it is not compressed
+def _unsupported(what: str, instead: str = "as grey PNG") -> ImageError:
+    return ImageError(
+        "unsupported",
+        f"This DICOM file {what}, which is not read here. Export it {instead}.",
+    )
+
+
+def _photometric(dataset: pydicom.Dataset, found: list[str]) -> tuple[str, int]:
+    """Return how pixels are to be read and the colours of each; add to the warnings."""
+    kind = attributes.text(dataset, "PhotometricInterpretation")
+    colours = attributes.whole(dataset, "SamplesPerPixel")
+    if not kind or not colours:
+        found.append("values_assumed")
+    colours = colours or (1 if kind in ("", *_GREY) else 3)
+    kind = kind or ("MONOCHROME2" if colours == 1 else "RGB")
+    if kind == "PALETTE COLOR":
+        raise _unsupported("has the colours of a palette")
+    if (colours == 1) != (kind in _GREY) or not kind.startswith(_KNOWN):
+        raise _unsupported("holds pixels of an unusual kind")
+    dataset.PhotometricInterpretation, dataset.SamplesPerPixel = kind, colours
+    return kind, colours
+
+
+def _plugin(dataset: pydicom.Dataset, risky: bool) -> str:
+    """Return who decodes the pixels; "" where they are not compressed."""
+    if "TransferSyntaxUID" not in dataset.file_meta:  # then they are not
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         syntax = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = syntax
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax not in _PLUGINS:
-        raise NotImplementedError
+    stored = attributes.whole(dataset, "BitsStored") or 8
+    # Pillow decodes a JPEG of more than 8 bits to 8 bits alone
+    if syntax not in _PLUGINS or (syntax == JPEGExtended12Bit and stored > 8):
+        raise _unsupported("is compressed in a way", "uncompressed or as PNG")
     if _PLUGINS[syntax] == "gdcm" and not risky:
-        raise DicomError(
+        raise ImageError(
             "needs_worker",
             "This DICOM file is compressed in a way that is read only in a process of "
             "its own. Read it with IsolatedReader, or export it uncompressed.",
         )
-    if syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:
-        raise NotImplementedError  # Pillow decodes such a JPEG to 8 bits alone
-    stored = pixel_array(dataset, index=0, decoding_plugin=_PLUGINS[syntax])
-    if stored.ndim == 3 and stored.dtype == np.uint8 and stored.shape[2] == 3:
-        return stored  # RGB: pydicom converts YBR
-    if stored.ndim != 2 or kind not in ("MONOCHROME1", "MONOCHROME2"):
-        raise NotImplementedError
-    values = np.asarray(apply_modality_lut(stored, dataset), np.float64)
+    return _PLUGINS[syntax]
+
+
+def _decoded(dataset: pydicom.Dataset, plugin: str) -> np.ndarray:
+    """Return the first frame's numbers, (H, W) or (H, W, 3), as their decoder says."""
+    whole = {
+        name: attributes.whole(dataset, name)
+        for name in ("Rows", "Columns", "BitsAllocated", "NumberOfFrames")
+    }
+    allocated = whole["BitsAllocated"]
+    stored = attributes.whole(dataset, "BitsStored") or allocated
+    whole["BitsStored"] = stored if 1 <= stored <= allocated else allocated
+    whole["PixelRepresentation"] = int(
+        attributes.whole(dataset, "PixelRepresentation") == 1
+    )
+    whole["PlanarConfiguration"] = attributes.whole(dataset, "PlanarConfiguration") or 0
+    whole["NumberOfFrames"] = max(whole["NumberOfFrames"] or 1, 1)
+    for name, value in whole.items():
+        setattr(dataset, name, value)
     try:
-        shown = np.asarray(apply_voi_lut(_as_voi_input(values), dataset), np.float64)
-    except (ValueError, TypeError, LookupError, AttributeError):
-        shown = values  # an impossible window is as good as none
-    if shown.min() == shown.max():
-        shown = values
-    if kind == "MONOCHROME1":
-        shown = -shown
-    if "PixelPaddingValue" in dataset:
-        padding = stored == int(dataset.PixelPaddingValue)
-        if padding.any() and not padding.all():
-            shown = np.where(padding, shown[~padding].min(), shown)
-    return shown
-
-
-def _as_voi_input(values: np.ndarray) -> np.ndarray:
-    """Return whole numbers as integers: a VOI look-up table is indexed by them."""
-    whole = np.isfinite(values).all() and (values == np.rint(values)).all()
-    return values.astype(np.int64) if whole else values
+        # no bits are cut off before it is known which ones count
+        return pixel_array(
+            dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False
+        )
+    except attributes.PARSE_ERRORS:
+        pass  # what it says may quote the file
+    raise _damaged()

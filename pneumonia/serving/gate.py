@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..contract import IMAGE_SIZE
-from .image import READER_WARNINGS, ImageError, Picture
+from .picture import DOUBTS, READER_WARNINGS, ImageError, Picture
 
 CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
@@ -31,9 +31,13 @@ REFUSALS = {
     "rotated": "This X-ray seems to lie on its side. Turn it upright.",
     "not_chest_xray": "This does not look like a chest X-ray seen from the front. "
     "Choose one, or ask for an answer anyway if you know better.",
+    "doubtful": "This file could be read only with assumptions, and what came out does "
+    "not look like the chest X-rays that the network learned from. Export the X-ray as "
+    "PNG from its viewer and try again.",
     "outside_population": "This looks like an adult's X-ray, or like none that the "
-    "network learned from. It learned from children of one hospital and is known to "
-    "fail on adults: it answers only when asked to, and that answer can't be trusted.",
+    "network learned from; borders, text or a screen around the X-ray can cause that, "
+    "too. The network learned from children of one hospital and is known to fail on "
+    "adults: it answers only when asked to, and that answer can't be trusted.",
 }
 """What refuses a picture that can be read, first things first, for a layman."""
 
@@ -48,6 +52,7 @@ WARNINGS = {
 SENTENCES = READER_WARNINGS | REFUSALS | WARNINGS
 """The sentence of every code that stands in `Prediction.warnings`."""
 
+_BLAME = {"not_chest_xray", "outside_population"}  # the picture, for what it shows
 _CELLS = 16, 8  # cells along a side: of brightness, of edges
 _DIRECTIONS = 8
 _RULES = {"chest", "whole", "child"}
@@ -170,6 +175,8 @@ def judge(
     """
     colour = picture.chroma >= CHROMA_LIMIT
     found = gate.judge(inputs, embedding) if gate else ()
+    if _BLAME & {*found} and DOUBTS & {*picture.warnings}:
+        found = ("doubtful", *found)  # the reading may be at fault, not the patient
     return (*(("colour_photograph",) if colour else ()), *found, *picture.warnings)
 
 

@@ -7,7 +7,6 @@ in both. DICOM is decoded next door; what comes back is treated alike.
 import io
 import struct
 import zlib
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,20 +19,19 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ..contract import IMAGE_SIZE
-
-MAX_BYTES = 32 * 2**20
-"""Largest file that is read, in bytes."""
-
-TOO_LARGE = (
-    "This file has {size} MiB; at most {limit} MiB are read. Save the picture smaller."
+from . import depth, scale
+from .picture import MAX_BYTES as MAX_BYTES  # handed on with what is read here
+from .picture import READER_WARNINGS as READER_WARNINGS
+from .picture import TOO_LARGE as TOO_LARGE
+from .picture import (
+    ImageError,
+    Picture,
+    check_bytes,
+    check_size,
+    damaged,
+    too_many_pixels,
 )
-"""Why a larger one is refused; a page may say so before it is sent."""
-
-MAX_PIXELS = 50_000_000
-"""Largest picture that is decoded, in pixels; checked before any pixel is decoded."""
-
-MIN_SIDE = 64
-"""Shortest side that is accepted, in pixels: half of what the network looks at."""
+from .picture import too_large as too_large
 
 DISPLAY_SIDE = 1024
 """Longest side of what `read_image` returns, in pixels: enough to look at."""
@@ -76,45 +74,6 @@ _DECODE_ERRORS = (
     zlib.error,
 )
 
-READER_WARNINGS = {
-    "first_frame": "This file holds several pictures; only the first was looked at.",
-    "unknown_modality": "This DICOM file does not say how the picture was taken.",
-    "lateral_view": "This DICOM file says that the chest is seen from the side. The "
-    "network knows chests from the front alone.",
-}
-"""What the reader passes over, by its code, in a layman's words."""
-
-
-class ImageError(ValueError):
-    """The caller's image is at fault, not the installation.
-
-    Attributes:
-        reason: stable code for programs, listed in the README.
-        offers: arguments of `predict` that answer the image all the same: `anyway`,
-            `invert`; empty where nothing can be answered.
-    """
-
-    def __init__(self, reason: str, message: str, offers: tuple[str, ...] = ()):
-        super().__init__(message)
-        self.reason = reason
-        self.offers = offers
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """What a file holds, as far as anyone here wants to know.
-
-    Attributes:
-        pixels: uint8 (H, W) in [0, 255], upright, at most `DISPLAY_SIDE` a side.
-        chroma: how much colour varies besides brightness, in [0, 1]; 0 for grey
-            pictures and near 0 for evenly tinted ones.
-        warnings: codes of what the reader passed over.
-    """
-
-    pixels: np.ndarray
-    chroma: float = 0.0
-    warnings: tuple[str, ...] = ()
-
 
 def read_image(data: bytes) -> np.ndarray:
     """Return the pixels alone of `read_picture`, uint8 (H, W)."""
@@ -139,14 +98,14 @@ def read_picture(data: bytes) -> Picture:
         ImageError: the bytes are no picture that can be read, or one that is too large,
             too small or blank; the message says what to do.
     """
-    _check_bytes(data)
+    check_bytes(data)
     try:
         read = _read_dicom if _is_dicom(data) else _read_by_pillow
         grey, chroma, warnings = read(data)
         grey.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE), Image.Resampling.BOX)
         pixels = np.asarray(grey)
     except MemoryError as error:
-        raise _too_many_pixels("more") from error
+        raise too_many_pixels("more") from error
     if pixels.min() == pixels.max():
         raise ImageError(
             "no_contrast",
@@ -159,28 +118,30 @@ def read_picture(data: bytes) -> Picture:
 def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            _check_size(*picture.size)
-            several = getattr(picture, "is_animated", False)
+            check_size(*picture.size)
+            if isinstance(picture, TiffImageFile):
+                page, several = depth.first_page(picture)
+                check_size(*picture.size)
+            else:
+                page, several = 0, getattr(picture, "is_animated", False)
+            deep = depth.deep_colour(picture, data, page)
             picture.draft(picture.mode, (_JPEG_SIDE, _JPEG_SIDE))
             ImageOps.exif_transpose(picture, in_place=True)
             chroma = _spread_of_colour(picture)
-            grey = _to_grey(picture)
+            grey, clipped = _to_grey(picture, deep)
     except (ImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
-        raise ImageError(
+        raise depth.unknown(data) or ImageError(
             "not_image",
             f"This file is not a picture that can be read here. Expected {READABLE}.",
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels("far more") from error
+        raise too_many_pixels("far more") from error
     except _DECODE_ERRORS as error:
-        raise ImageError(
-            "damaged",
-            "This picture is damaged or incomplete and can't be read to its end. "
-            "Save or download it once more and try again.",
-        ) from error
-    return grey, chroma, ("first_frame",) if several else ()
+        raise damaged() from error
+    found = {"first_frame": several, "outliers_clipped": clipped}
+    return grey, chroma, tuple(code for code, holds in found.items() if holds)
 
 
 def allow_risky_decoders() -> None:
@@ -209,48 +170,9 @@ def _is_dicom(data: bytes) -> bool:
 def _read_dicom(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
     from . import dicom  # half a second that other formats need not wait for
 
-    try:
-        values, warnings = dicom.decode(data, _check_size, _risky_decoders)
-    except dicom.DicomError as error:
-        raise ImageError(error.reason, str(error)) from None
-    if values.ndim == 3:
-        colour = Image.fromarray(values)
-        return colour.convert("L"), _spread_of_colour(colour), warnings
-    return Image.fromarray(_scale_by_range(values)), 0.0, warnings
-
-
-def _check_bytes(data: bytes) -> None:
-    if not data:
-        raise ImageError("empty", "No image came in: the file is empty. Choose one.")
-    if len(data) > MAX_BYTES:
-        raise too_large(len(data))
-
-
-def too_large(size: int) -> ImageError:
-    """Return what refuses a file of `size` bytes."""
-    return ImageError(
-        "too_large",
-        TOO_LARGE.format(size=-(-size // 2**20), limit=MAX_BYTES // 2**20),
-    )
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise _too_many_pixels(f"{width * height / 1e6:.0f} million")
-    if min(width, height) < MIN_SIDE:
-        raise ImageError(
-            "too_small",
-            f"This picture is {width} x {height} pixels; each side must have at least "
-            f"{MIN_SIDE}. Choose a larger copy of the X-ray.",
-        )
-
-
-def _too_many_pixels(count: str) -> ImageError:
-    return ImageError(
-        "too_many_pixels",
-        f"This picture has {count} pixels; at most {MAX_PIXELS // 10**6} million are "
-        "read. Save it smaller.",
-    )
+    pixels, warnings = dicom.decode(data, _risky_decoders)
+    picture = Image.fromarray(pixels)
+    return picture.convert("L"), _spread_of_colour(picture), warnings
 
 
 def _spread_of_colour(picture: Image.Image) -> float:
@@ -275,43 +197,30 @@ def _spread_of_colour(picture: Image.Image) -> float:
     return float(np.sqrt(np.mean(np.square(rest))))
 
 
-def _to_grey(picture: Image.Image) -> Image.Image:
-    """Return `picture` as mode L, deep pixels scaled by their own range."""
-    if picture.mode[0] in "IF":  # I, I;16, I;16B, I;16L, F: convert("L") would clip
-        return Image.fromarray(_scale_by_range(np.asarray(picture)))
+def _to_grey(picture: Image.Image, deep: np.ndarray | None) -> tuple[Image.Image, bool]:
+    """Return mode L, and whether more than a trace was clipped for it.
+
+    Args:
+        picture: opened.
+        deep: its grey (H, W), if Pillow alone would lose depth. Numbers that aren't
+            shades of 8 bits are scaled by their own range.
+    """
+    numbers = (deep, False) if deep is not None else depth.numbers(picture)
+    if numbers is not None:
+        pixels, clipped = scale.by_own_range(*numbers)
+        return Image.fromarray(pixels), clipped
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
+        if not picture.getchannel("A").getbbox():  # it would leave nothing
+            return picture.convert("RGB").convert("L"), False
         black = Image.new("RGBA", picture.size, "black")
         picture = Image.alpha_composite(black, picture)
     if picture.mode == "L":
         picture.load()
-        return picture
+        return picture, False
     if picture.mode != "RGB":
         picture = picture.convert("RGB")  # CMYK and Lab go through RGB
-    return picture.convert("L")
-
-
-def _scale_by_range(deep: np.ndarray) -> np.ndarray:
-    """Map numbers (H, W) of any dtype linearly onto uint8, their minimum to 0."""
-    # block by block, because float64 takes up to eight times a large picture's memory
-    blocks = np.array_split(deep, deep.size // 2**20 + 1)
-    finite = [values for b in blocks if (values := _range(b)) is not None]
-    if not finite:
-        return np.zeros(deep.shape, np.uint8)
-    low, high = np.min(finite), np.max(finite)
-    scaled = np.empty(deep.shape, np.uint8)
-    for block, part in zip(blocks, np.array_split(scaled, len(blocks)), strict=True):
-        block = np.nan_to_num(
-            block.astype(np.float64), nan=low, posinf=high, neginf=low
-        )
-        part[:] = np.rint((block - low) * (255 / ((high - low) or 1)))
-    return scaled
-
-
-def _range(block: np.ndarray) -> tuple[float, float] | None:
-    """Return the lowest and the highest finite number, if there is one."""
-    finite = block[np.isfinite(block)].astype(np.float64)
-    return (finite.min(), finite.max()) if finite.size else None
+    return picture.convert("L"), False
 
 
 def to_input(pixels: np.ndarray, size: int = IMAGE_SIZE) -> np.ndarray:

@@ -1,0 +1,213 @@
+"""What Pillow keeps to itself of deep pictures and of TIFF: low bytes, sign, polarity.
+
+Pillow hands out colours of 16 bits as their high bytes alone, reads unsigned numbers
+as signed ones and the other way round, and inverts WhiteIsZero only where it has 8
+bits. Its own decoders do the work here, too.
+"""
+
+import io
+import sys
+
+import numpy as np
+from PIL import Image, ImageOps, TiffImagePlugin
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+from .picture import ImageError
+
+_COLOURS = ("LA", "RGB", "RGBA", "CMYK", "LAB", "YCbCr")
+_LUMA = np.array([299, 587, 114], np.float32) / 1000
+_PAGES = 16  # that are looked at for one that is no thumbnail
+_NEW_SUBFILE_TYPE, _PLANAR = 254, 284  # tags that Pillow has no name for
+_THUMBNAIL_OR_MASK = 1 | 4
+_WHITE_IS_ZERO = 0
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_NUMBERS = {
+    _UNSIGNED: "whole numbers",
+    _SIGNED: "signed numbers",
+    _FLOAT: "floating-point numbers",
+}
+_CODESTREAM = b"\xff\x4f\xff\x51"  # how that of JPEG 2000 begins
+_BRANDS = {  # of a file that begins with an `ftyp` box
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"), "HEIC"),
+}
+
+
+def first_page(picture: TiffImageFile) -> tuple[int, bool]:
+    """Go to the first page of a TIFF that is neither a thumbnail nor a mask.
+
+    Returns:
+        Its number, and whether other such pages were passed over.
+    """
+    full = []
+    for page in range(_PAGES):
+        try:
+            picture.seek(page)
+        except EOFError:
+            break
+        kind = picture.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
+        if not (isinstance(kind, int) and kind & _THUMBNAIL_OR_MASK):
+            full.append(page)
+    page = full[0] if full else 0
+    picture.seek(page)
+    return page, len(full) > 1
+
+
+def numbers(picture: Image.Image) -> tuple[np.ndarray, bool] | None:
+    """Return the numbers of a grey picture that Pillow reads in another way than meant.
+
+    Args:
+        picture: opened; it is decoded.
+
+    Returns:
+        (H, W) of whole numbers or floats as they stand in the file, and whether the
+        largest is black; None where Pillow's own conversion to grey is right.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    kind = _first(tags.get(TiffImagePlugin.SAMPLEFORMAT, _UNSIGNED))
+    bits = _first(tags.get(TiffImagePlugin.BITSPERSAMPLE, 8))
+    if picture.mode[0] in "IF":
+        deep = np.asarray(picture)
+        if (bits, kind, picture.mode) == (32, _UNSIGNED, "I"):
+            deep = deep.view(np.uint32)
+        photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+        return deep, photometric == _WHITE_IS_ZERO
+    if (bits, kind, picture.mode) == (8, _SIGNED, "L"):
+        return np.asarray(picture).view(np.int8), False
+    return None
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, tuple) and value else value
+
+
+def deep_colour(picture: Image.Image, data: bytes, page: int) -> np.ndarray | None:
+    """Return the grey of a picture of colours, or of grey and alpha, of 16 bits each.
+
+    Args:
+        picture: opened, at the page, not yet decoded.
+        data: the file's content.
+        page: of it.
+
+    Returns:
+        uint16 (H, W), upright, luma, what is transparent laid on black; None where the
+        picture is no such.
+
+    Raises:
+        ImageError: it is one that Pillow gives no low bytes of.
+    """
+    raw = _raw_mode(picture)
+    if raw == "LA;16B":  # four bytes a pixel, which can be had as they are
+        high_grey, low_grey, high_alpha, low_alpha = np.moveaxis(
+            _decode(data, page, "RGBA"), -1, 0
+        )
+        return _on_black(_join(high_grey, low_grey), _join(high_alpha, low_alpha))
+    if picture.mode not in _COLOURS or (
+        ";16" not in raw and _precision(picture, data) <= 8
+    ):
+        return None
+    planar = getattr(picture, "tag_v2", {}).get(_PLANAR) == 2
+    kind, _, order = raw.partition(";16")
+    if kind not in ("RGB", "RGBX", "RGBA") or planar:
+        raise ImageError(
+            "unsupported",
+            "This picture has colours of more than 8 bits in a layout that is not "
+            "read here. Save it as grey PNG with 8 or 16 bits.",
+        )
+    other = {"L": "B", "B": "L"}[order.replace("N", sys.byteorder[0].upper())]
+    high = _decode(data, page, raw)
+    low = _decode(data, page, f"{kind};16{other}")
+    grey = np.empty(high.shape[:2], np.uint16)
+    for row in range(len(grey)):  # floats of the whole picture would take 600 MB
+        colours = _join(high[row, :, :3], low[row, :, :3])
+        grey[row] = np.rint(colours.astype(np.float32) @ _LUMA)
+    if kind == "RGBA":
+        return _on_black(grey, _join(high[..., 3], low[..., 3]))
+    return grey
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """Return how Pillow calls the bytes of a picture that isn't decoded; "" if not."""
+    args = picture.tile[0].args if picture.tile else ""
+    return str(args if isinstance(args, str) else _first(args) or "")
+
+
+def _precision(picture: Image.Image, data: bytes) -> int:
+    """Return the bits of each colour of a TIFF or JPEG 2000; 8 for other formats."""
+    if picture.format == "TIFF":
+        return _first(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, 8))
+    if picture.format != "JPEG2000":
+        return 8
+    start = data.find(_CODESTREAM)
+    depth = data[start + 42 : start + 43]  # of the first component
+    return (depth[0] & 127) + 1 if start >= 0 and depth else 8
+
+
+def _decode(data: bytes, page: int, raw: str) -> np.ndarray:
+    """Decode with another name for the same bytes; uint8 (H, W, 3 or 4), upright."""
+    with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as picture:
+        if page:
+            picture.seek(page)
+        picture.tile = [
+            tile._replace(
+                args=raw if isinstance(tile.args, str) else (raw, *tile.args[1:])
+            )
+            for tile in picture.tile
+        ]
+        ImageOps.exif_transpose(picture, in_place=True)
+        return np.asarray(picture)
+
+
+def _join(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    return high.astype(np.uint16) << 8 | low
+
+
+def _on_black(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Lay uint16 (H, W) on black; alpha that is 0 everywhere says nothing."""
+    if alpha.min() == 65535 or not alpha.any():
+        return grey
+    return (grey.astype(np.uint32) * alpha // 65535).astype(np.uint16)
+
+
+def unknown(data: bytes) -> ImageError | None:
+    """Return what refuses a known kind of file that Pillow can't open here."""
+    brand = _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+    if brand:
+        return ImageError(
+            "unsupported",
+            f"This is a picture in the format {brand}, which is not read here. Save it "
+            "as PNG or JPEG.",
+        )
+    if data[:5] == b"%PDF-":
+        return ImageError(
+            "not_image",
+            "This is a PDF document, not a picture. Export the X-ray from it as PNG.",
+        )
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        what = _kind_of_tiff(data) or "pixels of an unusual kind"
+        return ImageError(
+            "unsupported",
+            f"This TIFF holds {what}, which are not read here. Save it as grey PNG or "
+            "TIFF with 8 or 16 bits.",
+        )
+    return None
+
+
+def _kind_of_tiff(data: bytes) -> str | None:
+    """Say what the pixels of a TIFF are, in fixed words."""
+    try:
+        tags = ImageFileDirectory_v2(data[:8] if data[2:3] != b"+" else data[:16])
+        file = io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+        kind = tags.get(TiffImagePlugin.SAMPLEFORMAT, (_UNSIGNED,))
+        count = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError):
+        return None
+    if _first(bits) not in (8, 16, 32, 64) or _first(kind) not in _NUMBERS:
+        return None
+    channels = {1: "", 2: "grey and alpha as ", 3: "colours as ", 4: "colours as "}
+    if count not in channels:
+        return None
+    return f"{channels[count]}{_NUMBERS[_first(kind)]} of {_first(bits)} bits"

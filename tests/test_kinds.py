@@ -1,0 +1,542 @@
+"""One picture in many unusual files: the same pixels out of each, or the true reason.
+
+Every row makes its file from one drawing. What is expected is the drawing stretched to
+the whole range, unless the row says otherwise.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pydicom
+import pytest
+from dicoms import SYNTAXES, make, shipped
+from PIL import Image
+from pydicom.dataset import Dataset
+from test_image import GREY, encode
+
+from pneumonia import ImageError, predict
+from pneumonia.data.phantom import draw
+from pneumonia.serving.image import read_picture
+from pneumonia.serving.isolated import read_anywhere
+from pneumonia.serving.picture import DOUBTS
+
+LOW, HIGH = int(GREY.min()), int(GREY.max())
+STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
+DEEP = np.ascontiguousarray(GREY).astype(np.uint16) * 16 + 8
+"""12 bits in 16, from 8 to 4088."""
+
+SIGNED = (DEEP.astype(np.int32) - 2048).astype(np.int16)
+OPAQUE = np.full_like(DEEP, 65535)
+MARK = (slice(3, 9), slice(4, 12))  # 48 of 51,200 pixels, a trace
+FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
+TWELVE = {"BitsStored": 12, "HighBit": 11}
+WHOLE = {"WindowCenter": "2048", "WindowWidth": "4096"}
+
+
+def png(pixels: np.ndarray, colour: int) -> bytes:
+    """Write (H, W, ...) as PNG of 16 bits; colour as in its header."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + checksum
+
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+def tiff(
+    pixels: np.ndarray,
+    *,
+    order: str = "<",
+    photometric: int | None = None,
+    packed: bool = False,
+    extra: tuple[int, ...] = (),
+    planar: int = 1,
+    reduced: int = 0,
+    before: bytes = b"",
+) -> bytes:
+    """Write (H, W) or (H, W, channels) as a page of a TIFF, perhaps behind another."""
+    height, width = pixels.shape[:2]
+    count = pixels.shape[2] if pixels.ndim == 3 else 1
+    if photometric is None:
+        photometric = 2 if count > 2 else 1
+    stored = np.moveaxis(pixels, -1, 0) if planar == 2 else pixels
+    plane = stored.astype(stored.dtype.newbyteorder(order)).tobytes()
+    strips = [plane]
+    if planar == 2:
+        step = len(plane) // count
+        strips = [plane[at : at + step] for at in range(0, len(plane), step)]
+    if packed:
+        strips = [zlib.compress(strip) for strip in strips]
+    bits, kind = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    starts = np.cumsum([len(before) or 8, *map(len, strips)]).tolist()
+    tags = {
+        **{254: [reduced], 256: [width], 257: [height], 258: [bits] * count},
+        **{259: [8 if packed else 1], 262: [photometric], 273: starts[:-1]},
+        **{277: [count], 278: [height], 279: [len(strip) for strip in strips]},
+        **{284: [planar], 338: [*extra], 339: [kind] * count},
+    }
+    tags = {tag: values for tag, values in tags.items() if values}
+    behind = starts[-1] + 2 + 12 * len(tags) + 4  # where long values are
+    entries, tail = struct.pack(f"{order}H", len(tags)), b""
+    for tag, values in tags.items():
+        packed_values = struct.pack(f"{order}{len(values)}I", *values)
+        entries += struct.pack(f"{order}HHI", tag, 4, len(values))
+        if len(values) == 1:
+            entries += packed_values
+        else:
+            entries += struct.pack(f"{order}I", behind + len(tail))
+            tail += packed_values
+    head = (b"II" if order == "<" else b"MM") + struct.pack(
+        f"{order}HI", 42, starts[-1]
+    )
+    if before:
+        head = before[:-4] + struct.pack(f"{order}I", starts[-1])
+    return head + b"".join(strips) + entries + bytes(4) + tail
+
+
+def thumbnail_first() -> bytes:
+    small = np.asarray(Image.fromarray(GREY).resize((96, 100)))
+    return tiff(GREY, before=tiff(small, reduced=1))
+
+
+def raw(name: str, value: bytes, kind: str) -> Callable[[bytes], bytes]:
+    """Put an attribute into a file as bytes that pydicom would not write."""
+
+    def put(data: bytes) -> bytes:
+        tag = pydicom.tag.Tag(name)
+        padded = value + b" " * (len(value) % 2)
+        element = struct.pack("<HH2sH", tag.group, tag.element, kind.encode(), 0)
+        element = element[:6] + struct.pack("<H", len(padded)) + padded
+        at = data.index(struct.pack("<HH", 0x7FE0, 0x10))
+        return data[:at] + element + data[at:]
+
+    return put
+
+
+def table(first: int, entries: np.ndarray, kind: str = "SS") -> Dataset:
+    item = Dataset()
+    item.add_new(0x00283002, kind if first < 0 else "US", [len(entries), first, 16])
+    item.add_new(0x00283006, "OW", entries.astype("<u2").tobytes())
+    return item
+
+
+def marked(pixels: np.ndarray, value: int) -> np.ndarray:
+    pixels = pixels.copy()
+    pixels[MARK] = value
+    return pixels
+
+
+def framed(pixels: np.ndarray, value: int, rows: int = 9) -> np.ndarray:
+    """Overwrite the first rows, as a border is."""
+    pixels = pixels.copy()
+    pixels[:rows] = value
+    return pixels
+
+
+def overlaid() -> np.ndarray:
+    planes = np.zeros_like(DEEP)
+    planes[60:120, 50:90] = planes[::37] = 1
+    return DEEP | planes << 12
+
+
+def rgb(pixels: np.ndarray) -> np.ndarray:
+    return np.dstack([pixels] * 3)
+
+
+def exposure(sign: int = 1) -> np.ndarray:
+    linear = 65535 * np.exp(GREY / -255.0 * 4)
+    return np.rint(linear if sign == 1 else 65535 - linear).astype(np.uint16)
+
+
+def processing(**attributes) -> bytes:
+    intent = {"SOPClassUID": FOR_PROCESSING, "PresentationIntentType": "FOR PROCESSING"}
+    linear = {"PixelIntensityRelationship": "LIN", "PixelIntensityRelationshipSign": 1}
+    pixels = attributes.pop("pixels", exposure())
+    return make(pixels, **(intent | linear | attributes))
+
+
+DICOM = {
+    # which bits count, after every decoder
+    "overlays above 12 bits": (lambda: make(overlaid(), **TWELVE), 0, ()),
+    "overlays, RLE": (lambda: make(overlaid(), SYNTAXES["RLE"], **TWELVE), 0, ()),
+    "overlays, JPEG 2000": (
+        lambda: make(overlaid(), SYNTAXES["JPEG 2000"], **TWELVE),
+        *(0, ()),
+    ),
+    "the highest 12 of 16 bits": (
+        lambda: make(DEEP * 16 + 5, BitsStored=12, HighBit=15),
+        *(0, ()),
+    ),
+    "a HighBit that is not so": (
+        lambda: make(DEEP, BitsStored=12, HighBit=15),
+        *(0, ()),
+    ),
+    "12 signed bits without their sign above": (
+        lambda: make((SIGNED & 0xFFF).astype(np.int16), **TWELVE),
+        *(0, ()),
+    ),
+    "no BitsStored": (lambda: make(DEEP, BitsStored=None, HighBit=None), 0, ()),
+    # one outlier
+    "a marker at 65535": (lambda: make(marked(DEEP, 65535)), 0, ()),
+    "a marker at 4095 over dim pixels": (
+        lambda: make(marked(DEEP // 4, 4095), **TWELVE),
+        *(1, ()),
+    ),
+    "a pixel at -32768": (lambda: make(marked(SIGNED, -32768)), 0, ()),
+    # windows and tables
+    "window of an empty function": (
+        lambda: make(marked(DEEP, 65535), VOILUTFunction="", **WHOLE),
+        *(0, ()),
+    ),
+    "window of an unknown function": (
+        lambda: make(marked(DEEP, 65535), VOILUTFunction="FOO", **WHOLE),
+        *(0, ()),
+    ),
+    "0/0 before a good window": (
+        lambda: make(DEEP, WindowCenter=["0", "2048"], WindowWidth=["0", "4096"]),
+        *(0, ("window_ignored",)),
+    ),
+    "window of 8 bits": (
+        lambda: make(DEEP, WindowCenter="128", WindowWidth="256"),
+        *(0, ("window_ignored",)),
+    ),
+    "window 1/1": (
+        lambda: make(DEEP, WindowCenter="1", WindowWidth="1"),
+        *(0, ("window_ignored",)),
+    ),
+    "window that is no number": (
+        lambda: raw("WindowWidth", b"wide", "DS")(
+            raw("WindowCenter", b"2048", "DS")(make(DEEP))
+        ),
+        *(0, ("window_ignored",)),
+    ),
+    "empty window": (lambda: make(DEEP, WindowCenter="", WindowWidth=""), 0, ()),
+    "one width for two centers": (
+        lambda: make(DEEP, WindowCenter=["2048", "1000"], WindowWidth="4096"),
+        *(0, ()),
+    ),
+    "table over signed pixels": (
+        lambda: make(SIGNED, VOILUTSequence=[table(-2048, np.arange(4096))], **TWELVE),
+        *(1, ()),
+    ),
+    "the same, its first value written without its sign": (
+        lambda: make(SIGNED, VOILUTSequence=[table(63488, np.arange(4096))], **TWELVE),
+        *(1, ()),
+    ),
+    "table of too few entries": (
+        lambda: make(DEEP, VOILUTSequence=[table(0, np.arange(2))]),
+        *(0, ("window_ignored",)),
+    ),
+    # polarity and padding
+    "MONOCHROME1": (
+        lambda: make(4095 - DEEP, PhotometricInterpretation="MONOCHROME1"),
+        *(0, ()),
+    ),
+    "monochrome1": (
+        lambda: raw("PhotometricInterpretation", b"monochrome1", "CS")(
+            make(4095 - DEEP, PhotometricInterpretation=None)
+        ),
+        *(0, ()),
+    ),
+    "MONOCHROME2, INVERSE": (
+        lambda: make(4095 - DEEP, PresentationLUTShape="INVERSE"),
+        *(0, ()),
+    ),
+    "MONOCHROME1, INVERSE": (
+        lambda: make(
+            4095 - DEEP,
+            PhotometricInterpretation="MONOCHROME1",
+            PresentationLUTShape="INVERSE",
+        ),
+        *(0, ()),
+    ),
+    "negative slope": (
+        lambda: make(4095 - DEEP, RescaleSlope="-1", RescaleIntercept="4095"),
+        *(0, ()),
+    ),
+    "padding written without its sign": (
+        lambda: raw("PixelPaddingValue", struct.pack("<H", 32768), "US")(
+            make(framed(SIGNED, -32768))
+        ),
+        *("framed", ()),
+    ),
+    "padding of all 16 bits": (
+        lambda: raw("PixelPaddingValue", struct.pack("<H", 65535), "US")(
+            make(framed(DEEP, 65535), **TWELVE)
+        ),
+        *("framed", ()),
+    ),
+    "padding up to a limit": (
+        lambda: raw("PixelPaddingRangeLimit", struct.pack("<H", 65000), "US")(
+            raw("PixelPaddingValue", struct.pack("<H", 65535), "US")(
+                make(framed(framed(DEEP, 65535), 65100, rows=4))
+            )
+        ),
+        *("framed", ()),
+    ),
+    "empty padding": (lambda: raw("PixelPaddingValue", b"", "US")(make(DEEP)), 0, ()),
+    # slope, missing attributes, other spellings
+    "slope 0": (
+        lambda: make(DEEP, RescaleSlope="0", RescaleIntercept="0"),
+        *(0, ("values_assumed",)),
+    ),
+    "empty slope": (lambda: make(DEEP, RescaleSlope="", RescaleIntercept=""), 0, ()),
+    "slope with a comma, as text": (
+        lambda: raw("RescaleSlope", b"-1,0", "LO")(make(4095 - DEEP)),
+        *(0, ()),
+    ),
+    "no PhotometricInterpretation": (
+        lambda: make(DEEP, PhotometricInterpretation=None),
+        *(0, ("values_assumed",)),
+    ),
+    "no SamplesPerPixel": (
+        lambda: make(DEEP, SamplesPerPixel=None),
+        *(0, ("values_assumed",)),
+    ),
+    "no PixelRepresentation": (lambda: make(DEEP, PixelRepresentation=None), 0, ()),
+    "modality DR": (lambda: make(DEEP, Modality="DR"), 0, ()),
+    # the detector's own numbers
+    "linear in the exposure": (processing, 1, ("unprocessed",)),
+    "linear, by its class alone": (
+        lambda: processing(PresentationIntentType=""),
+        *(1, ("unprocessed",)),
+    ),
+    "linear, falling": (
+        lambda: processing(pixels=exposure(-1), PixelIntensityRelationshipSign=-1),
+        *(1, ("unprocessed",)),
+    ),
+    "logarithmic, rising with the exposure": (
+        lambda: processing(pixels=4095 - DEEP, PixelIntensityRelationship="LOG"),
+        *(1, ("unprocessed",)),
+    ),
+    "of its class, but for presentation": (
+        lambda: make(
+            DEEP,
+            SOPClassUID=FOR_PROCESSING,
+            PresentationIntentType="FOR PRESENTATION",
+            PixelIntensityRelationship="LIN",
+        ),
+        *(0, ()),
+    ),
+}
+
+FILES = {
+    "PNG, RGB of 16 bits": (lambda: png(rgb(DEEP), 2), 1, ()),
+    "PNG, grey and alpha of 16 bits": (
+        lambda: png(np.dstack([DEEP, OPAQUE]), 4),
+        *(1, ()),
+    ),
+    "PNG, RGBA of 16 bits": (lambda: png(np.dstack([rgb(DEEP), OPAQUE]), 6), 1, ()),
+    "PNG, alpha of zeros": (
+        lambda: encode(np.dstack([GREY, np.zeros_like(GREY)])),
+        *("as it is", ()),
+    ),
+    "PNG, alpha of zeros, 16 bits": (
+        lambda: png(np.dstack([DEEP, np.zeros_like(DEEP)]), 4),
+        *(1, ()),
+    ),
+    "PNG, marker at 65535": (lambda: png(marked(DEEP, 65535), 0), 0, ()),
+    "TIFF, RGB of 16 bits": (lambda: tiff(rgb(DEEP)), 1, ()),
+    "TIFF, RGB, big endian": (lambda: tiff(rgb(DEEP), order=">"), 1, ()),
+    "TIFF, RGB, deflated": (lambda: tiff(rgb(DEEP), packed=True), 1, ()),
+    "TIFF, RGB, deflated, big endian": (
+        lambda: tiff(rgb(DEEP), packed=True, order=">"),
+        *(1, ()),
+    ),
+    "TIFF, RGBA of 16 bits": (
+        lambda: tiff(np.dstack([rgb(DEEP), OPAQUE]), extra=(2,)),
+        *(1, ()),
+    ),
+    "TIFF, marker at 65535": (lambda: tiff(marked(DEEP, 65535)), 0, ()),
+    "TIFF, int8": (
+        lambda: tiff((GREY.astype(np.int16) - 128).astype(np.int8)),
+        *(0, ()),
+    ),
+    "TIFF, int16": (lambda: tiff(SIGNED), 0, ()),
+    "TIFF, uint32 above 2^31": (lambda: tiff(DEEP.astype(np.uint32) << 20), 0, ()),
+    "TIFF, int32": (lambda: tiff((SIGNED.astype(np.int32)) << 18), 0, ()),
+    "TIFF, WhiteIsZero, 8 bits": (
+        lambda: tiff(255 - GREY, photometric=0),
+        *("as it is", ()),
+    ),
+    "TIFF, WhiteIsZero, 16 bits": (lambda: tiff(65535 - DEEP, photometric=0), 0, ()),
+    "TIFF, WhiteIsZero, floats": (
+        lambda: tiff(1 - DEEP.astype(np.float32) / 4096, photometric=0),
+        *(1, ()),
+    ),
+    "TIFF, a thumbnail first": (thumbnail_first, "as it is", ()),
+}
+
+KINDS = DICOM | FILES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_picture_comes_out_of_every_file(kind):
+    build, tolerance, warnings = KINDS[kind]
+    picture = read_picture(build())
+    expected = GREY.astype(float) if tolerance == "as it is" else STRETCHED
+    apart = np.abs(picture.pixels - expected)
+    if "marker" in kind or "a pixel" in kind or "function" in kind:
+        apart[MARK] = 0
+    if tolerance == "framed":
+        assert not picture.pixels[:9].any()
+        inside = GREY[9:].astype(float)
+        stretched = np.rint((inside - inside.min()) * 255 / np.ptp(inside))
+        apart = np.abs(picture.pixels[9:] - stretched)
+    assert apart.max() <= (tolerance if isinstance(tolerance, int) else 0)
+    assert picture.warnings == warnings
+    assert picture.chroma == 0
+
+
+def test_deep_colours_keep_what_their_low_bytes_say():
+    deep = DEEP + np.arange(DEEP.size, dtype=np.uint16).reshape(DEEP.shape) % 16
+    for data in (png(rgb(deep), 2), tiff(rgb(deep)), tiff(rgb(deep), packed=True)):
+        assert (read_picture(data).pixels == read_picture(png(deep, 0)).pixels).all()
+
+
+def test_deep_transparency_is_black():
+    alpha = OPAQUE.copy()
+    alpha[:40] = 0
+    for data in (
+        png(np.dstack([DEEP, alpha]), 4),
+        png(np.dstack([rgb(DEEP), alpha]), 6),
+    ):
+        assert not read_picture(data).pixels[:40].any()
+
+
+def test_deep_pictures_are_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = exif.tobytes()[6:]  # without "Exif" and two zeros
+    turned = np.rot90(rgb(DEEP), 1)
+    data = png(np.ascontiguousarray(turned), 2)
+    body = b"eXIf" + block
+    chunk = struct.pack(">I", len(block)) + body + struct.pack(">I", zlib.crc32(body))
+    data = data[:33] + chunk + data[33:]
+    assert np.abs(read_picture(data).pixels - STRETCHED).max() <= 1
+
+
+@pytest.mark.parametrize("rows", [1, 2, 30])
+def test_what_is_clipped_is_warned_of_unless_it_is_a_trace(rows):
+    pixels = DEEP.copy()
+    pixels[: rows * 3, :10] = 65535
+    share = rows * 30 / DEEP.size
+    found = read_picture(png(pixels, 0))
+    assert found.warnings == (("outliers_clipped",) if share > 0.001 else ())
+    assert np.abs(found.pixels - STRETCHED)[rows * 3 :].max() == 0
+
+
+def test_a_window_that_clips_is_no_outlier():
+    data = make(DEEP, WindowCenter="1600", WindowWidth="801")
+    found = read_picture(data)
+    assert found.warnings == ()
+    assert (found.pixels == 255).mean() > 0.2
+
+
+REFUSED = {
+    "float64": (lambda: tiff(GREY / 255.0), "unsupported", "64 bits"),
+    "RGB of floats": (
+        lambda: tiff(rgb(GREY).astype(np.float32)),
+        *("unsupported", "colours as floating-point"),
+    ),
+    "grey and alpha of 16 bits": (
+        lambda: tiff(np.dstack([DEEP, OPAQUE]), extra=(2,)),
+        *("unsupported", "grey and alpha"),
+    ),
+    "RGB of 16 bits, plane by plane": (
+        lambda: tiff(rgb(DEEP), planar=2),
+        *("unsupported", "more than 8 bits"),
+    ),
+    "CMYK of 16 bits": (
+        lambda: tiff(np.dstack([rgb(DEEP), DEEP]), photometric=5),
+        *("unsupported", "more than 8 bits"),
+    ),
+    "HEIC": (lambda: b"\0\0\0\x18ftypheic" + bytes(900), "unsupported", "HEIC"),
+    "AVIF": (lambda: b"\0\0\0\x18ftypavif" + bytes(900), "unsupported", "AVIF"),
+    "PDF": (lambda: b"%PDF-1.7\n" + bytes(500), "not_image", "PDF"),
+    "palette": (
+        lambda: make(GREY.copy(), PhotometricInterpretation="PALETTE COLOR"),
+        *("unsupported", "palette"),
+    ),
+    "RGB of 16 bits in DICOM": (
+        lambda: make(
+            np.ascontiguousarray(np.moveaxis(rgb(DEEP), -1, 0)),
+            PhotometricInterpretation="RGB",
+            SamplesPerPixel=3,
+            PlanarConfiguration=1,
+            NumberOfFrames=1,
+        ),
+        *("unsupported", "more than 8 bits"),
+    ),
+    "a kind of pixels that nobody knows": (
+        lambda: make(DEEP, PhotometricInterpretation="FOO"),
+        *("unsupported", "unusual kind"),
+    ),
+    "unprocessed, of no known relation": (
+        lambda: processing(PixelIntensityRelationship=""),
+        *("unsupported", "further processing"),
+    ),
+    "no Rows": (lambda: make(DEEP, Rows=None), "damaged", "Rows"),
+    "no BitsAllocated": (
+        lambda: make(DEEP, BitsAllocated=None),
+        *("damaged", "BitsAllocated"),
+    ),
+    "modality OT": (lambda: make(DEEP, Modality="OT"), "modality", "PNG"),
+    "modality SC": (lambda: make(DEEP, Modality="SC"), "modality", "PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_not_read_is_named(kind):
+    build, reason, words = REFUSED[kind]
+    with pytest.raises(ImageError, match=words) as caught:
+        read_picture(build())
+    assert caught.value.reason == reason
+
+
+def test_signed_pixels_in_jpeg_ls_stay_signed():
+    found, expected = (
+        read_anywhere(shipped(name)).pixels
+        for name in ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm")
+    )
+    assert (found == expected).all()
+
+
+CHEST = draw(3, size=300)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: png(rgb(CHEST.astype(np.uint16) * 16), 2),
+        lambda: tiff(65535 - CHEST.astype(np.uint16) * 16, photometric=0),
+        lambda: make(marked(CHEST.astype(np.uint16) * 16, 65535)),
+        lambda: make(CHEST.astype(np.uint16), WindowCenter="1", WindowWidth="1"),
+    ],
+)
+def test_the_answer_is_that_of_the_plain_picture(classifier, build):
+    plain, other = (
+        predict(classifier, data, anyway=True).probabilities["Pneumonia"]
+        for data in (encode(CHEST), build())
+    )
+    assert other == pytest.approx(plain, abs=0.03)
+
+
+def test_doubtful_reading_is_not_blamed_on_the_patient(classifier):
+    """A refusal by the gate says first that the file may have been read wrongly."""
+    noise = np.random.default_rng(0).integers(0, 4096, (200, 200), dtype=np.uint16)
+    doubted = make(noise, WindowCenter="1", WindowWidth="1")
+    for data, reason in ((make(noise), "not_chest_xray"), (doubted, "doubtful")):
+        with pytest.raises(ImageError) as caught:
+            predict(classifier, data)
+        assert caught.value.reason == reason
+        assert "anyway" in caught.value.offers
+    warned = predict(classifier, doubted, anyway=True).warnings
+    assert warned[:2] == ("doubtful", "not_chest_xray")
+    assert DOUBTS & set(warned)
