@@ -245,13 +245,15 @@ def _chosen(name: str, choices: Sequence[str]) -> str:
 
 def _uploaded() -> bytes:
     """Return the file in the form field `image`."""
-    file = request.files.get("image")
-    if file is None:
+    files = request.files.getlist("image")
+    if not files:
         raise ImageError(
             "no_file",
             "No file came in. Send the X-ray as multipart form field `image`.",
         )
-    return file.read()
+    if len(files) > 1:
+        raise BadRequest(f"{len(files)} files came in the field `image`. Send one.")
+    return files[0].read()
 
 
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from .arguments import build as parser
@@ -213,6 +214,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command; what the user can mend ends in one sentence, status 1."""
     commands = {run.__name__[1:]: run for run in _COMMANDS}
     args = parser(commands).parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):  # it may lack a letter of a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args.run(args)
     except (BundleError, ValueError, RuntimeError) as error:

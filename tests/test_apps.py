@@ -180,6 +180,13 @@ def test_gradio_without_an_image_says_so(gradio):
         gradio.predict(None, api_name="/predict")
 
 
+def test_flask_takes_one_file_and_says_so(web, phantom_bytes):
+    files = [(io.BytesIO(phantom_bytes), name) for name in ("a.png", "b.png")]
+    response = web.post("/api/predict", data={"image": files})
+    assert response.status_code == 400
+    assert response.json["error"]["message"].startswith("2 files came in")
+
+
 @pytest.mark.parametrize("path", ["/", "/api/predict"])
 def test_flask_without_a_file_names_the_field(web, phantom_bytes, path):
     for answer in (web.post(path), upload(web, phantom_bytes, path, field="file")):

@@ -116,7 +116,7 @@ def intervene(classifier: Classifier, dataset: folder.Dataset) -> list[dict]:
     for name, (what, change) in INTERVENTIONS.items():
         changed = change(dataset.images, dataset.labels, np.random.default_rng(0))
         logits, *_ = evaluate.run_all(classifier, changed, progress=False)
-        p = classifier.probabilities(logits)[:, 1]
+        p = classifier.p_pneumonia(logits)
         before = p if before is None else before
         flipped = (p >= classifier.threshold) != (before >= classifier.threshold)
         found = metrics.measure(dataset.labels, p, dataset.groups, classifier.threshold)

@@ -122,8 +122,8 @@ def randomised_heads(
         its mean for each draw, and `empty`, the share of maps that vanish; these have
         no correlation. None where no map is left to compare.
     """
-    p = classifier.probabilities(ops.convert_to_numpy(network.head(feature_maps)))
-    given = (p[:, 1] >= classifier.threshold).astype(int)
+    p = classifier.p_pneumonia(ops.convert_to_numpy(network.head(feature_maps)))
+    given = (p >= classifier.threshold).astype(int)
 
     def maps_of(head: Model) -> np.ndarray:
         draw = heatmaps.heat_maps if method == METHODS[0] else heatmaps.evidence
