@@ -22,7 +22,7 @@ def _data(args: argparse.Namespace) -> None:
     from .data import folder
 
     dataset = folder.load(args.source)
-    print(folder.describe(dataset))
+    print(folder.summarise(dataset))
     if args.arrays:
         folder.save(dataset, args.arrays)
         print(f"arrays written to {args.arrays}")

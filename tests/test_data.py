@@ -61,8 +61,8 @@ def test_unreadable_files_are_listed_and_left_out(folder):
     dataset = data.load(folder, progress=False)
     assert len(dataset.labels) == 12
     assert dataset.unreadable == (("NORMAL/broken.jpeg", "not_image"),)
-    assert "unreadable files: 1" in data.describe(dataset)
-    assert "NORMAL/broken.jpeg: not_image" in data.describe(dataset)
+    assert "unreadable files: 1" in data.summarise(dataset)
+    assert "NORMAL/broken.jpeg: not_image" in data.summarise(dataset)
 
 
 def test_what_is_left_out_is_said(folder, capsys):
@@ -86,7 +86,7 @@ def test_what_is_left_out_is_said(folder, capsys):
     assert dataset.unreadable == (("NORMAL/gone.png", "unreadable"),)
     assert dataset.left_out == ("NORMAL/notes", "COVID/", "test/")
     assert "NORMAL/notes, COVID/, test/" in capsys.readouterr().err
-    assert "  COVID/" in data.describe(dataset)
+    assert "  COVID/" in data.summarise(dataset)
 
 
 def test_train_is_taken_and_its_siblings_are_named(tmp_path, folder):

@@ -204,7 +204,7 @@ def test_every_answer_carries_its_headers_and_a_new_id(make_web):
         assert "unsafe" not in policy
         for script in re.findall(r"<script.*", answer.text):
             assert re.fullmatch(
-                r'<script type="module" src="/static/\w+.js"></script>', script
+                r'<script type="module" src="\./static/\w+.js"></script>', script
             )
         assert not re.search(r"\son\w+=", answer.text)
     ids = {answer.headers["X-Request-Id"] for answer in answers}

@@ -184,7 +184,7 @@ def split(dataset: Dataset, share: float = VALIDATION_SHARE) -> tuple[Dataset, D
     return sides
 
 
-def describe(dataset: Dataset) -> str:
+def summarise(dataset: Dataset) -> str:
     """Return a table of images and patients per class and split, and what is wrong."""
     held_out = validation_mask(dataset.groups)
     lines = [

@@ -266,7 +266,7 @@ def load(source: str | Path | None = None) -> Network:
     """
     source = Path(source or BUNDLE)
     with _explained(source):
-        facts, path = describe(source), source / "best.weights.h5"
+        facts, path = read_facts(source), source / "best.weights.h5"
         if not _is_run(source):
             path = source / KERAS_WEIGHTS
             if not path.exists():
@@ -286,7 +286,7 @@ def load(source: str | Path | None = None) -> Network:
     return network
 
 
-def describe(source: str | Path) -> dict:
+def read_facts(source: str | Path) -> dict:
     """Return what a run's `run.json` or a bundle's `bundle.json` says.
 
     Args:

@@ -112,7 +112,7 @@ def measure_run(
     adults that the run trained on, only its held-out ones are measured.
     """
     images, labels, n = validation.images, validation.labels, len(validation.labels)
-    if vgg19.describe(run).get("extra_source"):
+    if vgg19.read_facts(run).get("extra_source"):
         _, adults = folder.split(adults, train.EXTRA_HELD_OUT)
     copies = stress.mixed_copies(images, labels, STRESS_COPIES, seed=7)
     with placed("one", precision, batch_size=1):

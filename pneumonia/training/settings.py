@@ -29,7 +29,7 @@ def like_its_start(recipe: Recipe, plan: Plan) -> Recipe:
         vgg19.WeightsError: there is no network in `plan.start`.
     """
     kept = {"dropout", *plan.changes, *(["hidden_units"] if plan.new_head else [])}
-    known = vgg19.describe(plan.start)["network"].items()
+    known = vgg19.read_facts(plan.start)["network"].items()
     return replace(recipe, **{k: v for k, v in known if k not in kept})
 
 

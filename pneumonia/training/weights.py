@@ -138,7 +138,7 @@ def average(runs: list[str | Path], out: str | Path, margin: int | None = None) 
 
 def _record(folder: Path) -> dict:
     """Return what a run or a bundle says of its training."""
-    facts = vgg19.describe(folder)
+    facts = vgg19.read_facts(folder)
     if "training" in facts:  # a bundle
         return facts["training"] | {"network": facts["network"]}
     return facts
