@@ -24,6 +24,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 from dicoms import SYNTAXES, make, shipped  # noqa: E402
 from test_image import encode  # noqa: E402
+from test_kinds import png, rgb, table, tiff  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
 from pneumonia.data import phantom  # noqa: E402
@@ -61,6 +62,17 @@ def corpus() -> dict[str, bytes]:
         "TIFF": encode(picture, "TIFF"),
         "TIFF float": encode(deep.astype(np.float32), "TIFF"),
     }
+    opaque = np.full_like(deep, 65535)
+    files |= {
+        "PNG RGB 16 bit": png(rgb(deep), 2),
+        "PNG grey alpha 16 bit": png(np.dstack([deep, opaque]), 4),
+        "TIFF RGB 16 bit": tiff(rgb(deep)),
+        "TIFF RGB 16 bit deflated": tiff(rgb(deep), packed=True, order=">"),
+        "TIFF uint32 deflated": tiff(deep.astype(np.uint32) << 18, packed=True),
+        "TIFF int8": tiff((grey.astype(np.int16) - 128).astype(np.int8)),
+        "TIFF white is zero": tiff(65535 - deep, photometric=0),
+        "TIFF thumbnail": tiff(grey, before=tiff(grey[:70, :70], reduced=1)),
+    }
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         files[f"TIFF {compression}"] = encode(picture, "TIFF", compression=compression)
     for name, syntax in SYNTAXES.items():
@@ -72,6 +84,14 @@ def corpus() -> dict[str, bytes]:
     ):
         files[f"DICOM {name}"] = shipped(f"{name}.dcm")
     files["DICOM frames"] = make(np.stack([deep, deep]))
+    files["DICOM table"] = make(deep, VOILUTSequence=[table(0, np.arange(4096))])
+    files["DICOM padding"] = make(deep, PixelPaddingValue=7, PixelPaddingRangeLimit=0)
+    files["DICOM for processing"] = make(
+        deep,
+        PresentationIntentType="FOR PROCESSING",
+        PixelIntensityRelationship="LIN",
+    )
+    files["DICOM 12 of 16 bits"] = make(deep, BitsStored=12, HighBit=15)
     files["DICOM window"] = make(deep, WindowCenter="1600", WindowWidth="800")
     return files
 

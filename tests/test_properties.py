@@ -1,6 +1,7 @@
 """What holds for every picture, whatever its size, depth, file format or position."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from dicoms import SYNTAXES, make
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_kinds import png, raw, rgb, tiff
 
 from pneumonia import LABELS, predict
 from pneumonia.serving.image import read_image, read_picture
@@ -70,6 +72,101 @@ def test_deep_pixels_are_scaled_by_their_own_range(pixels, scale, offset):
         encode(deep, "TIFF"),
         encode(floats, "TIFF"),
         make(deep, SYNTAXES["explicit"]),
+    ):
+        assert np.abs(read_image(data).astype(int) - pixels).max() <= 1
+
+
+@FEW
+@given(
+    pixels=pictures(),
+    bits=st.integers(10, 16),
+    shift=st.booleans(),
+    signed=st.booleans(),
+    inverted=st.sampled_from(["", "MONOCHROME1", "INVERSE"]),
+    padding=st.sampled_from(["", "US", "SS"]),
+    container=st.sampled_from(["explicit", "RLE", "JPEG 2000"]),
+)
+def test_dicom_means_the_same_however_it_is_stored(
+    pixels, bits, shift, signed, inverted, padding, container
+):
+    shift = shift and container != "JPEG 2000"  # whose numbers lie at the bottom
+    top, half = 2**bits - 1, 2 ** (bits - 1)
+    codes = pixels.astype(np.int64) * 2 ** (bits - 8) + 1  # 0 is for padding
+    if inverted:
+        codes = top - codes
+    if padding:
+        codes[:5] = 0
+    if signed:
+        codes -= half
+    codes &= top
+    junk = np.arange(codes.size).reshape(codes.shape) % 2 ** (16 - bits)
+    stored = codes << (16 - bits) | junk if shift else codes | junk << bits
+    data = make(
+        stored.astype(np.uint16),
+        SYNTAXES[container],
+        BitsStored=bits,
+        HighBit=15 if shift else bits - 1,
+        PixelRepresentation=int(signed),
+        PhotometricInterpretation="MONOCHROME1"
+        if inverted == "MONOCHROME1"
+        else "MONOCHROME2",
+        **({"PresentationLUTShape": inverted} if inverted == "INVERSE" else {}),
+    )
+    if padding:
+        value = (0 - half if signed else 0) % 2**16
+        data = raw("PixelPaddingValue", struct.pack("<H", value), padding)(data)
+        seen = pixels[5:].astype(float)
+        expected = (seen - seen.min()) * 255 / np.ptp(seen)
+        assert not read_image(data)[:5].any()
+    else:
+        expected = pixels
+    found = read_image(data)[5 if padding else 0 :]
+    assert np.abs(found - expected).max() <= 1
+
+
+@FEW
+@given(
+    pixels=pictures(),
+    dtype=st.sampled_from(["i1", "u2", "i2", "u4", "i4", "f4"]),
+    order=st.sampled_from("<>"),
+    packed=st.booleans(),
+    white_is_zero=st.booleans(),
+)
+def test_tiff_means_the_same_in_every_type(pixels, dtype, order, packed, white_is_zero):
+    white_is_zero &= dtype != "i1"
+    shown = 255 - pixels if white_is_zero else pixels
+    numbers = shown.astype(np.float64)
+    if dtype != "f4":
+        limits = np.iinfo(dtype)
+        numbers = int(limits.min) + numbers * max(
+            (int(limits.max) - int(limits.min)) // 256, 1
+        )
+        numbers += numbers % 7 if dtype != "i1" else 0  # bytes whose order matters
+    data = tiff(
+        numbers.astype(dtype),
+        order=order,
+        packed=packed,
+        photometric=int(not white_is_zero),
+    )
+    assert np.abs(read_image(data).astype(int) - pixels).max() <= 1
+
+
+@FEW
+@given(
+    pixels=pictures(),
+    scale=st.integers(1, 250),
+    order=st.sampled_from("<>"),
+    packed=st.booleans(),
+)
+def test_deep_colours_mean_what_deep_grey_means(pixels, scale, order, packed):
+    deep = pixels.astype(np.uint16) * scale + 300
+    opaque = np.full_like(deep, 65535)
+    for data in (
+        png(rgb(deep), 2),
+        png(np.dstack([deep, opaque]), 4),
+        png(np.dstack([rgb(deep), opaque]), 6),
+        tiff(rgb(deep), order=order, packed=packed),
+        tiff(np.dstack([rgb(deep), opaque]), order=order, packed=packed, extra=(2,)),
     ):
         assert np.abs(read_image(data).astype(int) - pixels).max() <= 1
 

@@ -21,6 +21,22 @@ _NEW_SUBFILE_TYPE, _PLANAR = 254, 284  # tags that Pillow has no name for
 _THUMBNAIL_OR_MASK = 1 | 4
 _WHITE_IS_ZERO = 0
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+# Pillow opens such grey TIFFs in one order of bytes, or with black as zero, alone.
+for _key, _modes in {
+    (b"MM", 1, (_UNSIGNED,), 1, (32,), ()): ("I", "I;32BS"),
+    (b"MM", 0, (_UNSIGNED,), 1, (16,), ()): ("I;16B", "I;16B"),
+    (b"II", 0, (_UNSIGNED,), 1, (32,), ()): ("I", "I;32S"),
+    (b"MM", 0, (_UNSIGNED,), 1, (32,), ()): ("I", "I;32BS"),
+    (b"II", 0, (_SIGNED,), 1, (16,), ()): ("I", "I;16S"),
+    (b"MM", 0, (_SIGNED,), 1, (16,), ()): ("I", "I;16BS"),
+    (b"II", 0, (_SIGNED,), 1, (32,), ()): ("I", "I;32S"),
+    (b"MM", 0, (_SIGNED,), 1, (32,), ()): ("I", "I;32BS"),
+}.items():
+    TiffImagePlugin.OPEN_INFO.setdefault(_key, _modes)
+_NATIVE = {
+    **{"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"},
+    "I;16B": "I;16N",
+}
 _NUMBERS = {
     _UNSIGNED: "whole numbers",
     _SIGNED: "signed numbers",
@@ -50,6 +66,13 @@ def first_page(picture: TiffImageFile) -> tuple[int, bool]:
             full.append(page)
     page = full[0] if full else 0
     picture.seek(page)
+    # what libtiff inflates is in this machine's order, which Pillow forgets
+    picture.tile = [
+        tile._replace(args=(_NATIVE.get(tile.args[0], tile.args[0]), *tile.args[1:]))
+        if tile.codec_name == "libtiff"
+        else tile
+        for tile in picture.tile
+    ]
     return page, len(full) > 1
 
 
