@@ -3,7 +3,7 @@
 Only the attributes in `_ATTRIBUTES` are read: how the pixels are stored and shown, and
 by which kind of machine they were taken. Names, dates and numbers of patients are
 skipped while reading, and no message repeats what stands in a file. What the pixels'
-numbers mean is told by `meaning`.
+numbers mean is told by `dicom_grayscale`.
 """
 
 import io
@@ -30,7 +30,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from . import attributes, meaning, modality
+from . import dicom_attributes as attributes
+from . import dicom_grayscale, dicom_modality
 from .picture import ImageError, check_size
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -107,7 +108,7 @@ def decode(data: bytes, risky: bool = False) -> tuple[np.ndarray, tuple[str, ...
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = _parsed(data)
-        found = list(modality.check(dataset))
+        found = list(dicom_modality.check(dataset))
         kind, colours = _photometric(dataset, found)
         for name in ("Columns", "Rows", "BitsAllocated"):
             if attributes.whole(dataset, name) is None:
@@ -125,7 +126,9 @@ def decode(data: bytes, risky: bool = False) -> tuple[np.ndarray, tuple[str, ...
                 raise _unsupported("has colours of more than 8 bits")
             return raw, tuple(found)  # RGB: pydicom converts YBR
         packed = plugin not in ("", "pydicom")
-        pixels, more = meaning.shades(dataset, raw, packed, kind == "MONOCHROME1")
+        pixels, more = dicom_grayscale.shades(
+            dataset, raw, packed, kind == "MONOCHROME1"
+        )
         return pixels, tuple(dict.fromkeys(found + more))
 
 

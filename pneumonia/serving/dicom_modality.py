@@ -2,7 +2,7 @@
 
 import pydicom
 
-from . import attributes
+from . import dicom_attributes as attributes
 from .picture import ImageError
 
 PLAIN_RADIOGRAPHS = ("CR", "DX", "RG")

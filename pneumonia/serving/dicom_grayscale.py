@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pydicom
 
-from . import attributes, scale, stored
+from . import dicom_attributes as attributes
+from . import dicom_bits, scale
 from .picture import ImageError
 
 _Map = Callable[[np.ndarray], np.ndarray]
@@ -40,13 +41,13 @@ def shades(
     values, counts = scale.levels(raw)
     if not len(values):
         return np.zeros(raw.shape, np.uint8), []
-    bits = stored.bits_of(dataset, raw, packed)
-    padding = stored.padding_of(dataset, bits)
+    bits = dicom_bits.bits_of(dataset, raw, packed)
+    padding = dicom_bits.padding_of(dataset, bits)
     picture = ~padding(values)
     if picture.any():
         values, counts = values[picture], counts[picture]
     else:
-        padding = stored.no_padding
+        padding = dicom_bits.no_padding
     modality, warnings = _modality(dataset, bits)
     intent = attributes.text(dataset, "PresentationIntentType")
     if intent == "FOR PROCESSING" or (
@@ -84,7 +85,9 @@ def _negative(of: _Map) -> _Map:
     return lambda numbers: -of(numbers)
 
 
-def _modality(dataset: pydicom.Dataset, bits: stored.Bits) -> tuple[_Map, list[str]]:
+def _modality(
+    dataset: pydicom.Dataset, bits: dicom_bits.Bits
+) -> tuple[_Map, list[str]]:
     """Return the modality's table or slope, and codes of warnings."""
     sequence = attributes.items(dataset, "ModalityLUTSequence")
     for item in sequence:
@@ -110,7 +113,7 @@ def _look_up(first: int, entries: np.ndarray) -> _Map:
 
 
 def _unprocessed(
-    dataset: pydicom.Dataset, bits: stored.Bits, bright_is_low: bool
+    dataset: pydicom.Dataset, bits: dicom_bits.Bits, bright_is_low: bool
 ) -> _Map:
     """Return what turns the detector's own numbers into brightness.
 

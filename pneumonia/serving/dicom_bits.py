@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pydicom
 
-from . import attributes
+from . import dicom_attributes as attributes
 
 
 @dataclass(frozen=True)
