@@ -1,4 +1,4 @@
-"""Pictures of how good a bundle is."""
+"""Pictures of what was measured."""
 
 from pathlib import Path
 
@@ -97,3 +97,32 @@ def plot_stress(out: Path, report: dict) -> None:
     axis.grid(alpha=0.3)
     axis.legend()
     figure.savefig(out / "stress.png", dpi=120)
+
+
+def plot_shortcuts(path: Path, rows: list[dict]) -> None:
+    """Draw how well labels can be read without lungs, AUROC with intervals."""
+    rows = rows[::-1]  # drawn from below
+    figure = Figure(figsize=(7, 1 + 0.32 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    for place, row in enumerate(rows):
+        axis.plot(row["auroc"]["ci95"], [place, place], color="C0")
+        axis.plot(row["auroc"]["value"], place, "o", color="C0")
+    axis.set_yticks(range(len(rows)), [f"{row['name']}: {row['task']}" for row in rows])
+    axis.axvline(0.5, color="grey", ls=":")
+    axis.set(xlabel="AUROC of a simple classifier (0.5: chance)", xlim=(0.4, 1.01))
+    axis.grid(alpha=0.3, axis="x")
+    figure.savefig(path, dpi=120)
+
+
+def plot_maps(path: Path, mean_maps: np.ndarray, box: dict[str, float]) -> None:
+    """Draw the mean heat map of each label, float (2, 8, 8), with a box on it."""
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(LABELS))
+    top, bottom, left, right = box.values()
+    around = [left, right, right, left, left], [top, top, bottom, bottom, top]
+    for axis, mean_map, label in zip(axes, mean_maps, LABELS, strict=True):
+        picture = axis.imshow(mean_map, "inferno", clim=(0, 1), extent=(0, 1, 1, 0))
+        axis.plot(*around, "w--", lw=1)
+        axis.set(title=f"truth: {label}", xticks=[], yticks=[])
+    figure.colorbar(picture, ax=axes, label="mean heat map")
+    figure.savefig(path, dpi=120)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ..contract import LABELS, METHODS
 from ..data import folder, regions
+from ..evaluation import plots
 from ..network import vgg19
 from ..serving.classifier import load_classifier
 from . import interventions, map_checks, shortcuts
@@ -95,8 +95,8 @@ def audit(
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     (out / "audit.json").write_text(text, encoding="utf-8")
-    plot_shortcuts(out / "shortcuts.png", report)
-    plot_maps(out / "heat_map.png", mean_maps)
+    plots.plot_shortcuts(out / "shortcuts.png", _readable(report))
+    plots.plot_maps(out / "heat_map.png", mean_maps, regions.LUNG_BOX)
     return report
 
 
@@ -108,35 +108,6 @@ def _readable(report: dict) -> list[dict]:
     """Return the rows of what a simple classifier could read, all sources together."""
     originals = report["shortcuts"]["originals"]
     return report["shortcuts"]["rows"] + (originals["rows"] if originals else [])
-
-
-def plot_shortcuts(path: Path, report: dict) -> None:
-    """Draw how well labels can be read without lungs, AUROC with intervals."""
-    rows = _readable(report)[::-1]  # drawn from below
-    figure = Figure(figsize=(7, 1 + 0.32 * len(rows)), layout="constrained")
-    axis = figure.subplots()
-    for place, row in enumerate(rows):
-        axis.plot(row["auroc"]["ci95"], [place, place], color="C0")
-        axis.plot(row["auroc"]["value"], place, "o", color="C0")
-    axis.set_yticks(range(len(rows)), [f"{row['name']}: {row['task']}" for row in rows])
-    axis.axvline(0.5, color="grey", ls=":")
-    axis.set(xlabel="AUROC of a simple classifier (0.5: chance)", xlim=(0.4, 1.01))
-    axis.grid(alpha=0.3, axis="x")
-    figure.savefig(path, dpi=120)
-
-
-def plot_maps(path: Path, mean_maps: np.ndarray) -> None:
-    """Draw the mean heat map of each label, float (2, 8, 8), with the lung box."""
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(LABELS))
-    top, bottom, left, right = regions.LUNG_BOX.values()
-    around = [left, right, right, left, left], [top, top, bottom, bottom, top]
-    for axis, mean_map, label in zip(axes, mean_maps, LABELS, strict=True):
-        picture = axis.imshow(mean_map, "inferno", clim=(0, 1), extent=(0, 1, 1, 0))
-        axis.plot(*around, "w--", lw=1)
-        axis.set(title=f"truth: {label}", xticks=[], yticks=[])
-    figure.colorbar(picture, ax=axes, label="mean heat map")
-    figure.savefig(path, dpi=120)
 
 
 def summarise(report: dict) -> str:
