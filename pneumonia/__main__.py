@@ -42,6 +42,24 @@ def _train(args: argparse.Namespace) -> None:
     _say_next(train.train(Plan(**_options(args))))
 
 
+def _train_finder(args: argparse.Namespace) -> None:
+    from .training import train_finder
+
+    run = train_finder.train(train_finder.FinderPlan(**_options(args)))
+    print(
+        f"finder kept in {run}; next: python -m pneumonia evaluate-finder "
+        f"{args.source} --masks {args.masks} --run {run} --out REPORT"
+    )
+
+
+def _evaluate_finder(args: argparse.Namespace) -> None:
+    from .evaluation import evaluate_finder
+
+    report = evaluate_finder.evaluate_finder(**_options(args))
+    print(evaluate_finder.summarise(report))
+    print(f"report written to {args.out}")
+
+
 def _average(args: argparse.Namespace) -> None:
     from .training import weights
 
@@ -197,6 +215,8 @@ _COMMANDS = (
     _data,
     _download,
     _train,
+    _train_finder,
+    _evaluate_finder,
     _average,
     _ablate,
     _evaluate,
@@ -212,7 +232,7 @@ _COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; what the user can mend ends in one sentence, status 1."""
-    commands = {run.__name__[1:]: run for run in _COMMANDS}
+    commands = {run.__name__[1:].replace("_", "-"): run for run in _COMMANDS}
     args = parser(commands).parse_args(arguments)
     if isinstance(sys.stdout, TextIOWrapper):  # it may lack a letter of a file's name
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -60,6 +60,29 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
             help="go on from a bundle's network (default: the one that ships)",
         )
 
+    masks_help = "lung masks: PNG files named like the images, or .npz; docs/finder.md"
+    sub = command("train-finder", "train the network that finds the lungs")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument("--masks", type=Path, required=True, help=masks_help)
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="RUN", help="run folder"
+    )
+    sub.add_argument("--epochs", type=int, default=16, metavar="N")
+    sub.add_argument("--seed", type=int, default=0, metavar="N")
+    sub.add_argument("--resume", action="store_true", help="go on with a stopped run")
+
+    sub = command("evaluate-finder", "measure it on the patients that it did not see")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument("--masks", type=Path, required=True, help=masks_help)
+    sub.add_argument("--out", type=Path, required=True, help="folder for finder.json")
+    sub.add_argument(
+        "--run",
+        dest="trained",
+        type=Path,
+        metavar="RUN",
+        help="default: the one that ships",
+    )
+
     sub = command("average", "average the weights of runs that share their start")
     sub.add_argument(
         "runs",

@@ -1,0 +1,306 @@
+"""The lung finder: masks, boxes, training on drawings, and what ships."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pneumonia.__main__ import main
+from pneumonia.contract import BUNDLE
+from pneumonia.data import lungs, stress
+from pneumonia.data.phantom import draw
+from pneumonia.evaluation import evaluate_finder as evaluation
+from pneumonia.network import finder
+from pneumonia.training import lung_views, train_finder
+from pneumonia.training.runs import RunError, read_history
+
+LUNG = ((-5, 17), (3, 19), (12, 36), (16, 62), (16, 84), (2, 75), (-10, 80), (-10, 27))
+"""Corners of a drawn lung beside its middle, and down, in hundredths of the side."""
+
+
+def drawn_mask(size: int) -> Image.Image:
+    """Return where `draw` puts the lungs, give or take a hundredth of the side."""
+    picture = Image.new("L", (size, size))
+    for side in (-1, 1):
+        middle = 50 + side * 19
+        corners = [((middle + side * x) * size / 100, y * size / 100) for x, y in LUNG]
+        ImageDraw.Draw(picture).polygon(corners, fill=255)
+    return picture
+
+
+def rectangles(*places: tuple[slice, slice]) -> np.ndarray:
+    """Return a mask float32 (1, 96, 96, 1) that is 1 in rectangles."""
+    mask = np.zeros((1, 96, 96, 1), np.float32)
+    for rows, columns in places:
+        mask[0, rows, columns] = 1
+    return mask
+
+
+TWO_LUNGS = rectangles(np.s_[20:70, 10:40], np.s_[24:66, 55:85])
+BOX = np.array([20, 70, 10, 85]) / 96
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory):
+    """A data set of drawings, and a folder of their masks but one."""
+    folder = tmp_path_factory.mktemp("drawings")
+    masks = tmp_path_factory.mktemp("masks")
+    for label, name in (("NORMAL", "IM-{:04}-0001"), ("PNEUMONIA", "person{}_virus_1")):
+        (folder / label).mkdir()
+        for number in range(30):
+            picture = Image.fromarray(draw(number, size=128))
+            picture.save(folder / label / f"{name.format(number)}.jpeg")
+            drawn_mask(160).resize((160, 90)).save(masks / f"{name.format(number)}.png")
+    (masks / "IM-0003-0001.png").unlink()
+    return folder, masks
+
+
+@pytest.fixture(scope="module")
+def run(drawings, tmp_path_factory):
+    """A run of a few steps, without a stop."""
+    out = tmp_path_factory.mktemp("straight") / "run"
+    return train_finder.train(plan(drawings, out))
+
+
+def plan(drawings, out, **changes) -> train_finder.FinderPlan:
+    folder, masks = drawings
+    settings = {"epochs": 4, "images_per_epoch": 96} | changes
+    return train_finder.FinderPlan(folder, masks, out, **settings)
+
+
+def test_box_holds_all_but_the_tails():
+    # 1 % of 2,760 pixels; 30, 30, 50 and 42 of them stand in a row or column there.
+    tail = 27.6 / np.array([30, -30, 50, -42]) / 96
+    assert np.asarray(finder.boxes(TWO_LUNGS))[0] == pytest.approx(BOX + tail, abs=1e-5)
+
+
+def test_box_is_that_of_certain_pixels():
+    faint = np.maximum(TWO_LUNGS, 0.4)
+    speck = np.maximum(TWO_LUNGS, rectangles(np.s_[1:4, 90:93]))
+    box = np.asarray(finder.boxes(TWO_LUNGS))
+    for mask in (faint, speck):
+        assert np.asarray(finder.boxes(mask)) == pytest.approx(box, abs=0.01)
+
+
+def test_box_without_lungs_is_the_whole_picture():
+    box = np.asarray(finder.boxes(np.zeros((1, 96, 96, 1), np.float32)))
+    assert box == pytest.approx(np.array([[0, 1, 0, 1]]), abs=0.011)
+
+
+def test_dice_of_known_masks():
+    half = rectangles(np.s_[20:70, 10:40])
+    same, part, apart = (
+        finder.dice(half, other)[0]
+        for other in (half, rectangles(np.s_[20:45, 10:40]), 1 - half)
+    )
+    assert [float(same), float(part), float(apart)] == pytest.approx(
+        [1, 2 / 3, 0], abs=1e-3
+    )
+
+
+def test_a_moved_mask_is_measured_and_failed():
+    moved = np.roll(TWO_LUNGS, 12, axis=1)  # an eighth of the side down
+    dice, errors = evaluation.compare(TWO_LUNGS, moved)
+    assert errors[0] == pytest.approx([12 / 96, 12 / 96, 0, 0], abs=1e-6)
+    row = evaluation.summarise_group(dice, errors)
+    assert row["failures"] == 1
+    assert row["box_error_p95"]["top"] == 0.125
+    assert evaluation.summarise_group(np.ones(1), np.zeros((1, 4)))["failures"] == 0
+
+
+def test_finder_is_small_and_gives_probabilities():
+    model = finder.build()
+    assert model.count_params() <= 300_000
+    found = finder.find(model, np.stack([draw(1, size=128)[..., None]] * 3))
+    assert found.shape == (3, 96, 96, 1)
+    assert found.dtype == np.float32
+    assert 0 <= found.min() < found.max() <= 1
+
+
+@pytest.mark.parametrize("side", [96, 128, 224])
+def test_input_is_the_picture_at_96_pixels(side):
+    picture = draw(4, size=side)[None, ..., None]
+    small = finder.to_finder(picture)
+    assert small.shape == (1, 96, 96, 1)
+    assert small.dtype == np.float32
+    assert small.mean() == pytest.approx(picture.mean() / 255, abs=0.005)
+    ones = np.full((1, side, side, 1), 255, np.uint8)
+    assert finder.to_finder(ones) == pytest.approx(1)
+
+
+def test_masks_are_the_same_from_a_folder_and_from_arrays(drawings, tmp_path):
+    _, folder = drawings
+    names = ["NORMAL/IM-0003-0001.jpeg", "PNEUMONIA/person7_virus_1.jpeg"]
+    found, masks = lungs.load(folder, names)
+    assert found.tolist() == [False, True]
+    assert masks.shape == (1, 128, 128, 1)
+    assert masks.dtype == np.uint8
+    # a mask of 160 x 90 pixels is squashed as its picture is
+    expected = np.asarray(drawn_mask(128)) > 127
+    assert ((masks[0, ..., 0] > 127) != expected).mean() < 0.02
+
+    tall = np.asarray(Image.open(folder / "person7_virus_1.png")) > 0
+    packed = np.packbits(tall, axis=1)[None]
+    np.savez(tmp_path / "masks.npz", names=["person7_virus_1.png"], packed=packed)
+    again, same = lungs.load(tmp_path / "masks.npz", names)
+    assert again.tolist() == found.tolist()
+    assert np.array_equal(same, masks)
+
+
+def test_what_holds_no_masks_is_refused(drawings, tmp_path):
+    _, folder = drawings
+    with pytest.raises(lungs.LungsError, match="holds no mask"):
+        lungs.load(tmp_path, ["a.png"])
+    with pytest.raises(lungs.LungsError, match="none has the name"):
+        lungs.load(folder, ["a.png"])
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(lungs.LungsError, match="can't be read"):
+        lungs.load(tmp_path, ["a.jpeg"])
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.png").write_bytes(b"")
+    with pytest.raises(lungs.LungsError, match="one name"):
+        lungs.load(tmp_path, ["a.jpeg"])
+    for arrays in ({"other": [1]}, {"names": ["a", "b"], "packed": [[[1]]]}):
+        np.savez(tmp_path / "masks.npz", **arrays)
+        with pytest.raises(lungs.LungsError, match="expected"):
+            lungs.load(tmp_path / "masks.npz", ["a.jpeg"])
+
+
+def test_every_family_says_whether_lungs_move():
+    assert lungs.MOVES.keys() == stress.FAMILIES.keys()
+
+
+@pytest.mark.parametrize("family", stress.FAMILIES)
+def test_masks_change_as_the_images_do(family):
+    # Masks with as many pixels each: they have one tone, so lending it does nothing.
+    masks = np.zeros((4, 128, 128, 1), np.uint8)
+    for number, mask in enumerate(masks):
+        mask[20 + 8 * number : 90 + 8 * number, 15 * number : 60 + 15 * number] = 255
+    labels = np.array([0, 1, 0, 1])
+    moved = lungs.changed(masks, labels, family, seed=5)
+    if lungs.MOVES[family] is None:
+        assert np.array_equal(moved, masks)
+    else:
+        assert np.array_equal(moved, stress.changed(masks, labels, family, seed=5))
+        assert not np.array_equal(moved, masks)
+
+
+@pytest.mark.parametrize("change", [lung_views.move, lung_views.border])
+def test_augmentation_moves_image_and_mask_alike(change):
+    # Each picture is its own mask: a lung that moves must be bright where its mask is.
+    wide = rectangles(np.s_[4:80, 2:40], np.s_[16:92, 56:94])
+    masks = np.repeat(wide, 40, axis=0)
+    masks[::2] = masks[::2, ::-1]
+    seen, moved = change(masks, masks, np.random.default_rng(3))
+    assert seen[moved > 0.99].min() > 0.98
+    alike = np.abs(seen - moved).max(axis=(1, 2, 3)) < 1e-5
+    assert alike.mean() > 0.3  # the others have a grey border, which is no lung
+    assert (np.abs(moved - masks).max(axis=(1, 2, 3)) > 0.5).mean() > 0.25
+
+
+def test_hidden_lungs_are_hidden_in_place():
+    images = np.repeat(0.5 - 0.4 * TWO_LUNGS, 20, axis=0)
+    masks = np.repeat(TWO_LUNGS, 20, axis=0)
+    hidden = lung_views.hide_lungs(images, masks, np.random.default_rng(0))
+    change = np.abs(hidden - images)
+    assert (change.max(axis=(1, 2, 3)) > 0.2).mean() > 0.2
+    far = np.ones((96, 96), bool)
+    far[10:80, 2:94] = False
+    assert change[:, far].max() < 0.01
+
+
+def test_augmented_pairs_keep_shape_dtype_and_range():
+    images = np.repeat(draw(1, size=96)[None, ..., None] / 255, 8, 0).astype(np.float32)
+    masks = np.repeat(np.asarray(drawn_mask(96))[None, ..., None] / 255, 8, 0)
+    masks = masks.astype(np.float32)
+    first, again = (
+        lung_views.augment(images, masks, np.random.default_rng(7)) for _ in range(2)
+    )
+    for one, other, before in zip(first, again, (images, masks), strict=True):
+        assert one.shape == before.shape
+        assert one.dtype == np.float32
+        assert 0 <= one.min() < one.max() <= 1 + 1e-6
+        assert np.array_equal(one, other)
+
+
+def test_training_on_drawings_lowers_the_loss(run, drawings):
+    losses = [row["loss"] for row in read_history(run)]
+    assert losses[-1] < 0.9 * losses[0]
+    record = json.loads((run / "run.json").read_text())
+    assert record["epochs"] == 4
+    assert str(drawings[0].parent) not in json.dumps(record)
+
+
+def test_a_stopped_run_goes_on(run, drawings, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(RunError, match="no run to resume"):
+        train_finder.train(plan(drawings, out, resume=True))
+    train_finder.train(plan(drawings, out, epochs=2))
+    with pytest.raises(RunError, match="already"):
+        train_finder.train(plan(drawings, out))
+    train_finder.train(plan(drawings, out, seed=9, resume=True))  # the seed stays
+    straight, stopped = (read_history(place) for place in (run, out))
+    assert len(stopped) == 4
+    for one, other in zip(straight, stopped, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+
+
+def test_command_asks_for_what_the_plan_takes(monkeypatch):
+    plans = []
+    monkeypatch.setattr(train_finder, "train", lambda plan: plans.append(plan) or "RUN")
+    needed = ["train-finder", "DIR", "--masks", "M.npz", "--out", "RUN"]
+    main([*needed, "--epochs", "3", "--seed", "2", "--resume"])
+    main(needed)
+    short = train_finder.FinderPlan(Path("DIR"), Path("M.npz"), Path("RUN"))
+    assert plans == [replace(short, epochs=3, seed=2, resume=True), short]
+
+
+def test_stored_weights_give_the_same_lungs(run, tmp_path):
+    picture = draw(2, size=128)[None, ..., None]
+    model = finder.load(run)
+    found = finder.find(model, picture)
+    assert np.ptp(found) > 0.05
+    finder.save(model, tmp_path)
+    assert finder.find(finder.load(tmp_path), picture) == pytest.approx(found, abs=1e-6)
+    assert keras.config.dtype_policy().name == "float32"
+    with pytest.raises(finder.FinderError, match="train-finder"):
+        finder.load(tmp_path / "nowhere")
+
+
+def test_report_holds_every_family_and_group(run, drawings, tmp_path, capsys):
+    data, masks = map(str, drawings)
+    options = ["--masks", masks, "--run", str(run), "--out", str(tmp_path)]
+    main(["evaluate-finder", data, *options])
+    report = json.loads((tmp_path / "finder.json").read_text())
+    assert report["sha256"] == finder.digest(run)
+    assert report["families"].keys() == stress.FAMILIES.keys()
+    groups = {"all", "Normal", "Pneumonia", "most opaque tenth"}
+    for row in (report["clean"], *report["families"].values()):
+        assert groups <= row.keys()
+        assert row["Normal"]["n"] + row["Pneumonia"]["n"] == row["all"]["n"]
+    assert report["clean"]["most opaque tenth"]["n"] < report["n"]
+    table = capsys.readouterr().out
+    assert all(f"| {name} |" in table for name in (*stress.FAMILIES, *groups))
+
+
+def test_shipped_finder_finds_the_lungs_of_held_out_patients(held_out):
+    masks = os.environ.get("PNEUMONIA_MASKS")
+    if not masks:
+        pytest.skip("PNEUMONIA_MASKS names no masks of the X-rays")
+    if not (BUNDLE / finder.WEIGHTS).exists():
+        pytest.skip("no finder ships")
+    stated = json.loads((BUNDLE / "finder.json").read_text())
+    assert finder.digest() == stated["sha256"]
+    found, true = lungs.load(masks, held_out.names)
+    lungs_found = finder.find(finder.load(), held_out.images[found])
+    row = evaluation.summarise_group(
+        *evaluation.compare(finder.to_finder(true), lungs_found)
+    )
+    for name in ("dice", "failures"):
+        assert row[name] == pytest.approx(stated["clean"]["all"][name], abs=0.005)
+    assert row["dice"] > 0.94
