@@ -79,8 +79,9 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         "--run",
         dest="trained",
         type=Path,
+        required=True,
         metavar="RUN",
-        help="default: the one that ships",
+        help="of train-finder",
     )
 
     sub = command("average", "average the weights of runs that share their start")

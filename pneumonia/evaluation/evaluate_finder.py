@@ -30,7 +30,7 @@ def evaluate_finder(
     source: str | Path,
     masks: str | Path,
     out: str | Path,
-    trained: str | Path | None = None,
+    trained: str | Path,
 ) -> dict:
     """Measure a finder on the patients that training holds out, and write a report.
 

@@ -13,7 +13,6 @@ import numpy as np
 from keras import layers, ops
 from PIL import Image
 
-from ..contract import BUNDLE
 from .layers import PIXEL_SPREAD, Standardize
 
 SIDE = 96
@@ -23,7 +22,7 @@ WIDTHS = (8, 20, 40, 56, 64)
 """Channels at each resolution: 96, 48, 24, 12 and 6 pixels a side."""
 
 WEIGHTS = "finder.weights.h5"
-"""The finder in the folder of a run or of a bundle, float16."""
+"""The finder in the folder of a run, float16."""
 
 TAIL = 0.01
 """Share of the lungs that may lie beyond each side of their box."""
@@ -154,16 +153,16 @@ def save(finder: keras.Model, folder: str | Path) -> Path:
     return path
 
 
-def load(folder: str | Path | None = None) -> keras.Model:
+def load(folder: str | Path) -> keras.Model:
     """Build the finder, and load its weights.
 
     Args:
-        folder: of a run of `train_finder.train`; None: the bundle that ships.
+        folder: of a run of `train_finder.train`.
 
     Raises:
         FinderError: there is no trained finder, or its file is damaged.
     """
-    path = Path(folder or BUNDLE) / WEIGHTS
+    path = Path(folder) / WEIGHTS
     finder = build()
     try:
         finder.load_weights(path)
@@ -175,7 +174,7 @@ def load(folder: str | Path | None = None) -> keras.Model:
     return finder
 
 
-def digest(folder: str | Path | None = None) -> str:
+def digest(folder: str | Path) -> str:
     """Return the SHA-256 of the weights in a folder, as in `load`."""
-    path = Path(folder or BUNDLE) / WEIGHTS
+    path = Path(folder) / WEIGHTS
     return hashlib.sha256(path.read_bytes()).hexdigest()

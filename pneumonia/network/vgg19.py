@@ -66,7 +66,7 @@ def build(
             weights file for `keras.applications.VGG19(include_top=False)`, or None for
             random weights.
         standardize: scale each image to the spread that VGG19 was trained on. False
-            hands the pixels in [0, 1] on as they are, as the `seed` recipe does.
+            hands the pixels in [0, 1] on as they are, as the `published` recipe does.
         local_contrast: even out brightness and contrast across the image first.
         margin: pixels at each side of the image, of 128, that are cut off before; what
             is left is enlarged. Weights fit any margin.
