@@ -272,6 +272,12 @@ DICOM = {
         ),
         *("framed", ()),
     ),
+    "padding of 12 bits written with its sign": (
+        lambda: raw("PixelPaddingValue", struct.pack("<h", -1), "SS")(
+            make(framed((SIGNED & 0xFFF).astype(np.int16), 0x0FFF), **TWELVE)
+        ),
+        *("framed", ()),
+    ),
     "padding up to a limit": (
         lambda: raw("PixelPaddingRangeLimit", struct.pack("<H", 65000), "US")(
             raw("PixelPaddingValue", struct.pack("<H", 65535), "US")(
@@ -430,6 +436,27 @@ def test_what_is_clipped_is_warned_of_unless_it_is_a_trace(rows):
     found = read_picture(png(pixels, 0))
     assert found.warnings == (("outliers_clipped",) if share > 0.001 else ())
     assert np.abs(found.pixels - STRETCHED)[rows * 3 :].max() == 0
+
+
+def test_the_brightest_pixels_before_a_gap_are_kept():
+    """Few pixels may be the brightest of the lungs; an outlier begins with a gap."""
+    pixels = DEEP // 2
+    pixels[200, 10:14] = 2200, 2400, 2600, 2800  # four of 51,200
+    expected = read_picture(png(pixels, 0)).pixels.astype(int)
+    pixels[MARK] = 65535
+    apart = np.abs(read_picture(png(pixels, 0)).pixels - expected)
+    apart[MARK] = 0
+    assert apart.max() == 0
+
+
+def test_soft_edges_of_text_do_not_rule_the_scale():
+    """Antialiased text has pixels of every value up to its own."""
+    pixels = DEEP.copy()
+    pixels[20:24, :180] = np.linspace(4100, 65535, 720).reshape(4, 180)
+    found = read_picture(png(pixels, 0))
+    assert found.warnings == ("outliers_clipped",)
+    rest = np.delete(np.abs(found.pixels - STRETCHED), range(20, 24), axis=0)
+    assert rest.mean() < 16
 
 
 def test_a_window_that_clips_is_no_outlier():
