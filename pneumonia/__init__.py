@@ -11,7 +11,7 @@ Research demonstration, not a medical device.
 from .contract import LABELS, METHODS, NOTICE
 from .serving.batch import Row, answered_row, refused_row, write_rows
 from .serving.classifier import BundleError, Classifier, load_classifier
-from .serving.image import MAX_BYTES, READABLE, SUFFIXES, TOO_LARGE, ImageError
+from .serving.image import READABLE, SUFFIXES
 from .serving.isolated import IsolatedReader
 from .serving.overlay import (
     COLOUR_MAPS,
@@ -21,6 +21,7 @@ from .serving.overlay import (
     enlarge,
     split_evidence,
 )
+from .serving.picture import MAX_BYTES, TOO_LARGE, ImageError
 from .serving.prediction import (
     Prediction,
     explain,

@@ -28,7 +28,8 @@ from test_kinds import png, rgb, table, tiff  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
 from pneumonia.data import phantom  # noqa: E402
-from pneumonia.serving.image import DISPLAY_SIDE, ImageError, read_picture  # noqa: E402
+from pneumonia.serving.image import DISPLAY_SIDE, read_picture  # noqa: E402
+from pneumonia.serving.picture import ImageError  # noqa: E402
 
 SLOW_SECONDS = 2.0
 """Processor time from which a file is reported."""

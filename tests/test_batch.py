@@ -9,7 +9,7 @@ import pytest
 
 from pneumonia import phantoms
 from pneumonia.serving import batch
-from pneumonia.serving.image import MAX_BYTES
+from pneumonia.serving.picture import MAX_BYTES
 
 PICTURE = phantoms()[0].read_bytes()
 

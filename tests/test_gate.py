@@ -26,7 +26,8 @@ from pneumonia.data.folder import Dataset, save
 from pneumonia.data.patients import validation_mask
 from pneumonia.export import gate_fit, not_chests
 from pneumonia.serving import gate as gates
-from pneumonia.serving.image import Picture, read_picture, to_input
+from pneumonia.serving.image import read_picture, to_input
+from pneumonia.serving.picture import Picture
 
 SHIPPED = BUNDLE
 

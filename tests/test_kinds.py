@@ -487,6 +487,12 @@ REFUSED = {
     "HEIC": (lambda: b"\0\0\0\x18ftypheic" + bytes(900), "unsupported", "HEIC"),
     "AVIF": (lambda: b"\0\0\0\x18ftypavif" + bytes(900), "unsupported", "AVIF"),
     "PDF": (lambda: b"%PDF-1.7\n" + bytes(500), "not_image", "PDF"),
+    "zip": (lambda: b"PK\x03\x04" + bytes(500), "archive", "zip"),
+    "empty zip": (lambda: b"PK\x05\x06" + bytes(18), "archive", "Unpack"),
+    "RAR": (lambda: b"Rar!\x1a\x07\x01\0" + bytes(500), "archive", "RAR"),
+    "7z": (lambda: b"7z\xbc\xaf\x27\x1c" + bytes(500), "archive", "7z"),
+    "gzip": (lambda: b"\x1f\x8b\x08" + bytes(500), "archive", "gzip"),
+    "unpacks itself": (lambda: b"MZ\x90\0" + bytes(500), "archive", "program"),
     "palette": (
         lambda: make(GREY.copy(), PhotometricInterpretation="PALETTE COLOR"),
         *("unsupported", "palette"),

@@ -7,7 +7,8 @@ import zipfile
 import pytest
 
 from pneumonia import ImageError, phantoms
-from pneumonia.serving.image import MAX_BYTES, read_picture
+from pneumonia.serving.image import read_picture
+from pneumonia.serving.picture import MAX_BYTES
 from web import many, words
 
 PICTURE = phantoms()[0].read_bytes()
@@ -50,7 +51,7 @@ def test_files_of_equal_names_can_be_told_apart():
 
 def test_every_file_of_a_zip_gets_a_row():
     data = pack({"../../x.png": b"1", "inner.zip": pack({"y": b""}), ".hidden": b""})
-    assert contents(data) == {"../../x.png": b"1", "inner.zip": "not_image"}
+    assert contents(data) == {"../../x.png": b"1", "inner.zip": "archive"}
     assert contents(pack({})) == {"x.zip": "empty"}
     assert contents(pack({".hidden": b""})) == {"x.zip": "empty"}
 

@@ -118,7 +118,7 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, OSError, ValueError):
         _refuse_zip()
     if content.startswith(_ZIPS):
-        raise ImageError("not_image", words.NESTED_ZIP)
+        raise ImageError("archive", words.NESTED_ZIP)
     return content
 
 

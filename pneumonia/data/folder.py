@@ -13,7 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..contract import LABELS
-from ..serving.image import ImageError, read_image, to_input
+from ..serving.image import read_image, to_input
+from ..serving.picture import ImageError
 from .layout import DataError, look
 from .patients import (
     VALIDATION_SHARE,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 from .classifier import Classifier
-from .image import MAX_BYTES, ImageError, too_large
 from .overlay import encode_png
+from .picture import MAX_BYTES, ImageError, too_large
 from .prediction import Prediction, predict_batch
 
 FILES_A_RUN = 4

@@ -43,6 +43,13 @@ _NUMBERS = {
     _FLOAT: "floating-point numbers",
 }
 _CODESTREAM = b"\xff\x4f\xff\x51"  # how that of JPEG 2000 begins
+_ARCHIVES = {  # how they begin
+    **dict.fromkeys((b"PK\x03\x04", b"PK\x05\x06"), "a zip archive"),
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"MZ": "a program, perhaps an archive that unpacks itself",
+}
 _BRANDS = {  # of a file that begins with an `ftyp` box
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"), "HEIC"),
@@ -201,6 +208,13 @@ def unknown(data: bytes) -> ImageError | None:
             f"This is a picture in the format {brand}, which is not read here. Save it "
             "as PNG or JPEG.",
         )
+    for start, what in _ARCHIVES.items():
+        if data.startswith(start):
+            return ImageError(
+                "archive",
+                f"This is {what}, not a picture. Unpack it, and choose the X-rays "
+                "in it.",
+            )
     if data[:5] == b"%PDF-":
         return ImageError(
             "not_image",

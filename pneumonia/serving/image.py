@@ -20,9 +20,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from ..contract import IMAGE_SIZE
 from . import depth, scale
-from .picture import MAX_BYTES as MAX_BYTES  # handed on with what is read here
-from .picture import READER_WARNINGS as READER_WARNINGS
-from .picture import TOO_LARGE as TOO_LARGE
 from .picture import (
     ImageError,
     Picture,
@@ -31,7 +28,6 @@ from .picture import (
     damaged,
     too_many_pixels,
 )
-from .picture import too_large as too_large
 
 DISPLAY_SIDE = 1024
 """Longest side of what `read_image` returns, in pixels: enough to look at."""

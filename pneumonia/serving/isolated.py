@@ -25,13 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .image import (
-    DISPLAY_SIDE,
-    READER_WARNINGS,
-    ImageError,
-    Picture,
-    read_picture,
-)
+from .image import DISPLAY_SIDE, read_picture
+from .picture import READER_WARNINGS, ImageError, Picture
 
 WALL_SECONDS = 60
 """Time after which a worker is killed, whatever it does."""

@@ -58,7 +58,7 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What a file holds, as far as anyone here wants to know.
+    """What a file holds.
 
     Attributes:
         pixels: uint8 (H, W) in [0, 255], upright, at most `DISPLAY_SIDE` a side.

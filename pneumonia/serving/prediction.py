@@ -8,9 +8,10 @@ import numpy as np
 from ..contract import LABELS, METHODS
 from . import gate as gates
 from .classifier import Classifier, Outputs
-from .image import ImageError, Picture, to_input
+from .image import to_input
 from .isolated import read_anywhere
 from .overlay import draw_overlay, enlarge, split_evidence
+from .picture import ImageError, Picture
 
 
 @dataclass(frozen=True, eq=False)

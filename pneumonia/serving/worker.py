@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .image import ImageError, Picture, allow_risky_decoders, read_picture
+from .image import allow_risky_decoders, read_picture
+from .picture import ImageError, Picture
 
 CPU_SECONDS = 10
 """Processor time that one file may take; ends a loop on a busy machine, too."""
