@@ -210,6 +210,9 @@ class Corner:
         p = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
         return np.stack([1 - p, p], axis=1)
 
+    def p_pneumonia(self, logits):
+        return self.probabilities(logits)[:, 1]
+
 
 def corner_data() -> folder.Dataset:
     dataset = noise(40)
