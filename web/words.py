@@ -96,10 +96,10 @@ COLUMNS = {
     "file": "File",
     "kind": "Answer",
     "probability": "Probability of pneumonia",
-    "certain": "Needs a reader",
+    "certain": "Uncertain",
     "reason": "Reason",
 }
-NEEDS_READER = {"true": "no", "false": "yes", "": ""}
+IS_UNCERTAIN = {"true": "no", "false": "yes", "": ""}
 """What the column says, by the `certain` of a row."""
 PREVIOUS = "Previous"
 NEXT = "Next"
