@@ -67,8 +67,8 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="run folder"
     )
-    sub.add_argument("--epochs", type=int, default=16, metavar="N")
-    sub.add_argument("--seed", type=int, default=0, metavar="N")
+    for name in ("--epochs", "--seed"):  # without them the defaults of FinderPlan hold
+        sub.add_argument(name, type=int, default=argparse.SUPPRESS, metavar="N")
     sub.add_argument("--resume", action="store_true", help="go on with a stopped run")
 
     sub = command("evaluate-finder", "measure it on the patients that it did not see")

@@ -142,11 +142,4 @@ def changed(
     change = MOVES[family]
     if change is None:
         return masks
-    number = list(stress.FAMILIES).index(family)
-    moved = []
-    for index, label in enumerate(labels):
-        rng = np.random.default_rng((seed, number, index))  # as `stress.changed` does
-        other = rng.choice(np.flatnonzero(labels != label))
-        one, donor = (Image.fromarray(masks[i, ..., 0].copy()) for i in (index, other))
-        moved.append(np.asarray(change(one, rng, donor)))
-    return np.stack(moved)[..., None]
+    return stress.changed(masks, labels, family, seed, change)

@@ -227,7 +227,11 @@ def seen_in_training(family: str, augmentation: str) -> bool:
 
 
 def changed(
-    images: np.ndarray, labels: np.ndarray, family: str, seed: int = 0
+    images: np.ndarray,
+    labels: np.ndarray,
+    family: str,
+    seed: int = 0,
+    change: Change | None = None,
 ) -> np.ndarray:
     """Change images as one family does, always in the same way.
 
@@ -236,14 +240,17 @@ def changed(
         labels: int (n,); both classes occur.
         family: key of `FAMILIES`.
         seed: another seed gives other changes.
+        change: made instead of the family's own, with the same draws and donors: what
+            the family does to masks of the images.
 
     Returns:
         uint8 (n, 128, 128, 1).
     """
     number = list(FAMILIES).index(family)
+    change = change or FAMILIES[family].change
     return np.stack(
         [
-            _apply(family, images, labels, index, (seed, number, index))
+            _apply(change, images, labels, index, (seed, number, index))
             for index in range(len(images))
         ]
     )
@@ -267,7 +274,9 @@ def mixed_copies(
     for copy, row in enumerate(names.reshape(copies, len(images))):
         yield np.stack(
             [
-                _apply(name, images, labels, index, (seed, copy, index))
+                _apply(
+                    FAMILIES[name].change, images, labels, index, (seed, copy, index)
+                )
                 for index, name in enumerate(row)
             ]
         )
@@ -287,7 +296,7 @@ def mixed_families(count: int, copies: int, seed: int = 0) -> np.ndarray:
 
 
 def _apply(
-    family: str,
+    change: Change,
     images: np.ndarray,
     labels: np.ndarray,
     index: int,
@@ -297,4 +306,4 @@ def _apply(
     rng = np.random.default_rng(seed)
     other = rng.choice(np.flatnonzero(labels != labels[index]))
     one, donor = (Image.fromarray(images[i, ..., 0].copy()) for i in (index, other))
-    return np.asarray(FAMILIES[family].change(one, rng, donor))[..., None]
+    return np.asarray(change(one, rng, donor))[..., None]

@@ -81,7 +81,7 @@ def evaluate_finder(
         "families": families,
         "parameters": found_by.count_params(),
         "sha256": finder.digest(trained),
-        "training": _training(trained),
+        "training": json.loads((Path(trained) / "run.json").read_text()),
         "source": Path(source).name,
         "masks": Path(masks).name,
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,16 +90,6 @@ def evaluate_finder(
     out.mkdir(parents=True, exist_ok=True)
     (out / "finder.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
-
-
-def _training(place: str | Path | None) -> dict:
-    """Return what the run, or the report beside the finder, says of its training."""
-    place = Path(place or finder.BUNDLE)
-    if (place / "run.json").exists():
-        return json.loads((place / "run.json").read_text())
-    if (place / "finder.json").exists():
-        return json.loads((place / "finder.json").read_text())["training"]
-    return {}
 
 
 def group(held_out: folder.Dataset, masks: np.ndarray) -> dict[str, np.ndarray]:

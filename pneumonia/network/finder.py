@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers, ops
 from PIL import Image
 
+from ..serving.classifier import in_batches
 from .layers import PIXEL_SPREAD, Standardize
 
 SIDE = 96
@@ -26,8 +27,6 @@ WEIGHTS = "finder.weights.h5"
 
 TAIL = 0.01
 """Share of the lungs that may lie beyond each side of their box."""
-
-BATCH = 64
 
 
 class FinderError(RuntimeError):
@@ -90,8 +89,10 @@ def find(finder: keras.Model, images: np.ndarray) -> np.ndarray:
     Returns:
         float32 (n, 96, 96, 1), the probability of lung.
     """
-    parts = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
-    return np.concatenate([finder.predict_on_batch(to_finder(part)) for part in parts])
+    (lungs,) = in_batches(
+        lambda batch: [finder.predict_on_batch(to_finder(batch))], images
+    )
+    return lungs
 
 
 def boxes(lungs):
