@@ -25,6 +25,7 @@ from werkzeug.exceptions import (
 
 from pneumonia import (
     MAX_BYTES,
+    METHODS,
     NOTICE,
     SUFFIXES,
     TOO_LARGE,
@@ -126,7 +127,7 @@ def create_app(
     @app.post("/api/predict")
     def api_predict() -> Response:
         with_overlay = _asked("overlay")
-        method = _chosen("method", classifier.methods)
+        method = _chosen("method", METHODS)
         prediction = ask(draw=with_overlay, method=method)
         return jsonify(api.answered(classifier, prediction, g.request_id))
 

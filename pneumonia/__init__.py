@@ -16,10 +16,11 @@ from .serving.isolated import IsolatedReader
 from .serving.overlay import (
     COLOUR_MAPS,
     STRENGTH,
+    by_method,
     draw_overlay,
     encode_png,
     enlarge,
-    split_evidence,
+    outline,
 )
 from .serving.picture import MAX_BYTES, TOO_LARGE, ImageError
 from .serving.prediction import (
@@ -31,6 +32,7 @@ from .serving.prediction import (
     verdict,
 )
 from .serving.selfcheck import phantoms, selftest
+from .serving.zones import ZONES
 
 __all__ = [
     "COLOUR_MAPS",
@@ -42,6 +44,7 @@ __all__ = [
     "STRENGTH",
     "SUFFIXES",
     "TOO_LARGE",
+    "ZONES",
     "BundleError",
     "Classifier",
     "ImageError",
@@ -49,18 +52,19 @@ __all__ = [
     "Prediction",
     "Row",
     "answered_row",
+    "by_method",
     "draw_overlay",
     "encode_png",
     "enlarge",
     "explain",
     "load_classifier",
+    "outline",
     "percent",
     "phantoms",
     "predict",
     "predict_batch",
     "refused_row",
     "selftest",
-    "split_evidence",
     "verdict",
     "write_rows",
 ]

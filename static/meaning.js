@@ -1,15 +1,8 @@
 // <number-meaning data-report="{...}">: what a probability is worth, in counts of people.
 // `web/tab_meaning.py` writes data-report; all words come with it.
-import { make } from "./viewer.js";
+import { draw, make } from "./viewer.js";
 
 const PEOPLE = 1000, COLUMNS = 50, SIDE = 260, EDGE = 56;
-
-function draw(name, attributes = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
 
 const fill = (text, values) => text.replace(/{(\w+)}/g, (_, name) => values[name]);
 const percent = (x) => `${Math.round(100 * x)}%`;

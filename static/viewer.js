@@ -1,6 +1,6 @@
-// <xray-viewer data-look="{...}">: an X-ray under its heat map. Strength, colours, method,
-// the other label's map and the plain X-ray beside it need no new answer, nor a server.
-// `web/answer.py` writes data-look; all words come with it.
+// <xray-viewer data-look="{...}">: an X-ray under its heat map, with a line around the
+// lungs. Strength, colours, method, the other label's map and the plain X-ray beside it
+// need no new answer, nor a server. `web/answer.py` writes data-look; all words come with it.
 
 /** Make an element with attributes and children. */
 export function make(name, attributes = {}, ...children) {
@@ -9,6 +9,14 @@ export function make(name, attributes = {}, ...children) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (value !== false) element.setAttribute(key, value === true ? "" : value);
   }
+  element.append(...children);
+  return element;
+}
+
+/** Make an element of SVG. */
+export function draw(name, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   element.append(...children);
   return element;
 }
@@ -57,6 +65,10 @@ class XrayViewer extends HTMLElement {
     const { look } = this, { words } = look;
     this.picture = make("img", { src: look.picture, alt: words.picture });
     this.heat = make("canvas", { role: "img" });
+    this.lungs = draw("path", { d: look.lungs, "vector-effect": "non-scaling-stroke" });
+    this.line = draw("svg",
+      { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": true },
+      this.lungs);
     this.divider = make("span", { class: "divider", "aria-hidden": "true" });
     const compare = make("input", {
       type: "range", min: 0, max: 100, value: 0, "aria-label": words.compare,
@@ -64,7 +76,7 @@ class XrayViewer extends HTMLElement {
       oninput: () => this.divide(compare.value),
     });
     const stage = make("div", { class: "stage" },
-      this.picture, this.heat, this.divider, compare);
+      this.picture, this.heat, this.line, this.divider, compare);
     stage.style.aspectRatio = `${look.width} / ${look.height}`;
     stage.style.width = `min(100%, ${(28 * look.width) / look.height}rem)`;
     return stage;
@@ -133,7 +145,9 @@ class XrayViewer extends HTMLElement {
   }
 
   divide(percent) {
-    this.heat.style.clipPath = `inset(0 0 0 ${percent}%)`;
+    for (const part of [this.heat, this.line]) {
+      part.style.clipPath = `inset(0 0 0 ${percent}%)`;
+    }
     this.divider.style.left = `${percent}%`;
   }
 
@@ -145,6 +159,12 @@ class XrayViewer extends HTMLElement {
     pen.drawImage(this.picture, 0, 0, width, height);
     pen.globalAlpha = Number(this.heat.style.opacity);
     pen.drawImage(this.heat, 0, 0, width, height);
+    const path = new Path2D(), look = getComputedStyle(this.lungs);
+    path.addPath(new Path2D(this.look.lungs), new DOMMatrix().scale(width / 1000, height / 1000));
+    pen.globalAlpha = 1;
+    pen.strokeStyle = look.stroke;
+    pen.lineWidth = Math.max(1, Math.min(width, height) / 400);
+    pen.stroke(path);
     const link = make("a", { href: canvas.toDataURL("image/png"), download: "overlay.png" });
     link.click();
   }

@@ -20,7 +20,7 @@ from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
 import flask_app
-from pneumonia import MAX_BYTES, NOTICE, phantoms, predict
+from pneumonia import MAX_BYTES, METHODS, NOTICE, phantoms, predict
 from pneumonia.export import not_chests
 from pneumonia.serving.image import read_picture
 from web import door
@@ -55,7 +55,7 @@ def upload(web, data: bytes, path="/api/predict", field="image"):
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ("method=LIME", "`method` takes Grad-CAM or HiResCAM."),
+        ("method=LIME", f"`method` takes {' or '.join(METHODS)}."),
         ("overlay=yes", "`overlay` takes 0 or 1."),
     ],
 )
@@ -85,10 +85,14 @@ def test_both_apps_and_the_package_agree(
     assert answer["certain"] == expected.certain
     assert answer["threshold"] == classifier.threshold
     assert answer["warnings"] == list(expected.warnings)
+    assert answer["zone"] == expected.zone
+    assert answer["evidence_zones"] == expected.evidence_zones
+    assert answer["evidence_outside"] == expected.evidence_outside
+    assert answer["box"] == pytest.approx(expected.box)
     assert (overlay_of(answer["overlay"]) == expected.overlay).all()
 
-    other = predict(classifier, data, anyway=True, method="HiResCAM")
-    address = "/api/predict?overlay=1&anyway=1&method=HiResCAM"
+    other = predict(classifier, data, anyway=True, method=METHODS[1])
+    address = f"/api/predict?overlay=1&anyway=1&method={METHODS[1]}"
     answer = upload(web, data, address).json
     assert (overlay_of(answer["overlay"]) == other.overlay).all()
 
@@ -102,10 +106,11 @@ def test_both_apps_and_the_package_agree(
     assert found == expected.probabilities
     assert (np.asarray(Image.open(overlay)) == expected.overlay).all()
     assert expected.label in words
+    assert expected.zone in words
     _, overlay, _ = gradio.predict(
         gradio_client.handle_file(path),
         anyway=True,
-        method="HiResCAM",
+        method=METHODS[1],
         api_name="/predict",
     )
     assert (np.asarray(Image.open(overlay)) == other.overlay).all()

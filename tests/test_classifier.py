@@ -1,7 +1,6 @@
 """The answer: label, probabilities, map and overlay from the bundle that ships."""
 
-import hashlib
-import json
+import csv
 import os
 import shutil
 import subprocess
@@ -9,7 +8,6 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-import onnx
 import pytest
 
 from pneumonia import (
@@ -24,14 +22,13 @@ from pneumonia import (
     phantoms,
     predict,
     selftest,
-    split_evidence,
     verdict,
 )
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE
 from pneumonia.export import not_chests
 from pneumonia.serving.classifier import softmax
-from web.answer import context
+from pneumonia.serving.overlay import split_evidence
 
 SHIPPED = BUNDLE
 
@@ -171,9 +168,9 @@ def test_command_line_refuses_and_answers_anyway(tmp_path, capsys):
     main(["predict", str(tmp_path)])
     assert ",refused,,,,not_chest_xray" in capsys.readouterr().out
     main(["predict", str(tmp_path), "--anyway"])
-    row = capsys.readouterr().out.splitlines()[1].split(",")
-    assert row[1] == "ok"
-    assert "not_chest_xray" in row[-1]
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert row["status"] == "ok"
+    assert "not_chest_xray" in row["reason"]
 
 
 def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys):
@@ -187,10 +184,11 @@ def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys)
     command = ["predict", str(tmp_path / "in"), str(missing), "--csv", str(table)]
     main([*command, "--overlays", str(overlays)])
     head, bad, good, gone = table.read_text().splitlines()
-    assert head == "path,status,label,p_pneumonia,certain,reason"
-    assert bad == f"{folder / 'bad.jpeg'},error,,,,not_image"
-    assert gone == f"{missing},error,,,,unreadable"
-    path, status, label, p, certain, reason = good.split(",")
+    assert head == "path,status,label,p_pneumonia,certain,reason,zone"
+    assert bad == f"{folder / 'bad.jpeg'},error,,,,not_image,"
+    assert gone == f"{missing},error,,,,unreadable,"
+    ((path, status, label, p, certain, reason, zone),) = csv.reader([good])
+    assert label in zone
     assert (path, status, reason) == (str(folder / "good.png"), "ok", "")
     assert label in LABELS
     assert 0 <= float(p) <= 1
@@ -202,11 +200,11 @@ def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys)
 def test_the_method_chooses_the_map_and_not_the_answer(
     classifier, phantom_bytes, tmp_path
 ):
-    plain = predict(classifier, phantom_bytes)
+    plain = predict(classifier, phantom_bytes, method="Grad-CAM")
     other = predict(classifier, phantom_bytes, method="HiResCAM")
     assert other.probabilities == plain.probabilities
     drawn = split_evidence(other.evidence[None])[0, LABELS.index(other.label)]
-    expected = enlarge(drawn, other.pixels.shape)
+    expected = enlarge(drawn, other.pixels.shape, other.box)
     np.testing.assert_allclose(other.heatmap, expected, atol=1e-6)
     assert (other.overlay != plain.overlay).any()
 
@@ -228,37 +226,9 @@ def test_command_line_says_what_is_wrong_with_an_empty_folder(tmp_path):
         main(["predict", str(tmp_path)])
 
 
-def test_a_bundle_of_before_is_served_without_evidence(
-    classifier, phantom_bytes, tmp_path
-):
-    """What was exported before there was HiResCAM keeps its answers."""
-    for path in SHIPPED.iterdir():
-        shutil.copy(path, tmp_path)
-    graph = onnx.load(SHIPPED / "classifier.onnx")
-    del graph.graph.output[-1]
-    weights = graph.SerializeToString()
-    (tmp_path / "classifier.onnx").write_bytes(weights)
-    facts = json.loads((SHIPPED / "bundle.json").read_text())
-    facts["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
-    (tmp_path / "bundle.json").write_text(json.dumps(facts))
-
-    before = load_classifier(tmp_path)
-    assert before.methods == ("Grad-CAM",)
-    found = predict(before, phantom_bytes)
-    expected = predict(classifier, phantom_bytes)
-    assert found.probabilities == expected.probabilities
-    assert (found.heatmap == expected.heatmap).all()
-    assert found.evidence.size == 0
-    assert expected.evidence.size == 64
-    with pytest.raises(ValueError, match="draws Grad-CAM; HiResCAM was asked for"):
-        predict(before, phantom_bytes, method="HiResCAM")
-    with pytest.raises(SystemExit, match="draws Grad-CAM alone"):
-        picture, bundle = str(tmp_path / "none.png"), str(tmp_path)
-        main(["predict", picture, "--bundle", bundle, "--method", "HiResCAM"])
-    for bundle, prediction in ((before, found), (classifier, expected)):
-        shown = context(bundle, prediction)
-        assert tuple(json.loads(shown["look"])["maps"]) == bundle.methods
-        assert len(shown["captions"]) == len(bundle.methods)
+def test_a_method_that_is_none_is_named(classifier, phantom_bytes):
+    with pytest.raises(ValueError, match="not LIME"):
+        predict(classifier, phantom_bytes, method="LIME")
 
 
 def test_a_cell_of_the_evidence_speaks_for_one_label():
@@ -283,6 +253,12 @@ def test_verdict_never_claims_certainty(classifier, p, said):
         overlay=np.zeros((8, 8, 3), np.uint8),
         pixels=picture.astype(np.uint8),
         maps=np.zeros((2, 8, 8), np.float32),
+        evidence=np.zeros((8, 8), np.float32),
+        lungs=np.zeros((96, 96), np.float32),
+        box=np.array([0, 1, 0, 1], np.float32),
+        evidence_zones={},
+        evidence_outside=0.0,
+        zone="",
     )
     assert said in verdict(classifier, answer)
 

@@ -18,6 +18,7 @@ from playwright.sync_api import expect
 from pneumonia import (
     LABELS,
     MAX_BYTES,
+    METHODS,
     NOTICE,
     TOO_LARGE,
     percent,
@@ -69,6 +70,8 @@ def test_flask_answers(page, flask_url, classifier):
     expect(page.get_by_role("heading", level=2)).to_have_text(heading(expected))
     expect(page.get_by_text(NOTICE)).to_be_visible()
     assert has_colour(shown(page))
+    expect(page.get_by_text(expected.zone)).to_be_visible()
+    assert page.locator("xray-viewer .stage path").get_attribute("d").startswith("M")
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
 
 
@@ -157,7 +160,7 @@ def test_the_readmes_film(browser, gradio_url):
         page.get_by_label("Colours").select_option(colours)
         page.wait_for_timeout(300)
         frames.append(frame(page))
-    for control, choice in (("Method", "HiResCAM"), ("Evidence", "Normal")):
+    for control, choice in (("Method", METHODS[1]), ("Evidence", "Normal")):
         page.get_by_role("combobox", name=control).select_option(choice)
         page.wait_for_timeout(300)
         frames.append(frame(page))
@@ -185,18 +188,19 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     compare = page.get_by_label("Compare")
     compare.focus()
     page.keyboard.press("End")
-    expect(canvas).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
+    for part in (canvas, page.locator("xray-viewer .stage svg")):
+        expect(part).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
     page.get_by_role("combobox", name="Evidence").select_option(other)
     drawn = page.locator(f"xray-viewer canvas[data-label={other}]")
     expect(drawn).to_have_attribute("aria-label", re.compile(other))
-    grad_cam = picture_of(canvas)
-    page.get_by_label("Method").select_option("HiResCAM")
+    first = picture_of(canvas)
+    page.get_by_label("Method").select_option(METHODS[1])
     drawn = page.locator(
-        f"xray-viewer canvas[data-method=HiResCAM][data-label={other}]"
+        f"xray-viewer canvas[data-method={METHODS[1]}][data-label={other}]"
     )
-    expect(drawn).to_have_attribute("aria-label", re.compile(f"HiResCAM.*{other}"))
+    expect(drawn).to_have_attribute("aria-label", re.compile(f"{METHODS[1]}.*{other}"))
     assert has_colour(canvas)
-    assert picture_of(canvas) != grad_cam
+    assert picture_of(canvas) != first
     with page.expect_download() as download:
         page.get_by_role("button", name="Save this view").click()
     with Image.open(download.value.path()) as saved:

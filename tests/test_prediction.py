@@ -32,6 +32,10 @@ def test_a_batch_answers_each_as_if_it_were_alone(classifier):
             assert answer.warnings == alone.warnings
             assert (answer.maps == alone.maps).all()
             assert (answer.evidence == alone.evidence).all()
+            assert (answer.lungs == alone.lungs).all()
+            assert (answer.box == alone.box).all()
+            assert answer.evidence_zones == alone.evidence_zones
+            assert answer.zone == alone.zone
             assert (answer.overlay == alone.overlay).all()
         else:
             with pytest.raises(ImageError) as alone:

@@ -23,11 +23,12 @@ from pneumonia import (
     Classifier,
     ImageError,
     Prediction,
+    by_method,
     encode_png,
     enlarge,
     explain,
+    outline,
     percent,
-    split_evidence,
 )
 
 from . import measured, words
@@ -38,7 +39,7 @@ _MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
 
 
 def in_words(classifier: Classifier, prediction: Prediction) -> dict:
-    """Return what is said of a prediction: heading, sentence, warnings, bars."""
+    """Return what is said of a prediction: heading, sentence, zone, warnings, bars."""
     certain = prediction.certain
     sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
     return {
@@ -51,6 +52,7 @@ def in_words(classifier: Classifier, prediction: Prediction) -> dict:
         "kind": prediction.label.lower() if certain else "uncertain",
         "label": prediction.label,
         "warnings": [explain(code) for code in prediction.warnings],
+        "zone": prediction.zone,
         "bars": _bars(classifier, prediction),
         "legend": words.LEGEND.format(threshold=percent(classifier.threshold)),
         "note": _note(classifier),
@@ -152,21 +154,20 @@ def _look(prediction: Prediction) -> dict:
     height, width = prediction.pixels.shape
     scale = min(1.0, _MAP_SIDE / max(height, width))
     shape = max(1, round(height * scale)), max(1, round(width * scale))
-    maps = {METHODS[0]: prediction.maps}
-    if prediction.evidence.size:
-        maps[METHODS[1]] = split_evidence(prediction.evidence[None])[0]
+    maps = by_method(prediction.maps[None], prediction.evidence[None])
     return {
         "picture": data_uri("image/jpeg", encode_jpeg(prediction.pixels)),
         "width": width,
         "height": height,
         "maps": {
             method: {
-                label: data_uri("image/png", encode_png(_bytes(enlarge(heat, shape))))
+                label: _grey(enlarge(heat, shape, prediction.box))
                 for label, heat in zip(LABELS, of_labels, strict=True)
                 if heat.any()
             }
-            for method, of_labels in maps.items()
+            for method, (of_labels,) in maps.items()
         },
+        "lungs": _path(outline(prediction.lungs)),
         "labels": LABELS,
         "label": prediction.label,
         "strength": STRENGTH,
@@ -175,8 +176,16 @@ def _look(prediction: Prediction) -> dict:
     }
 
 
-def _bytes(heatmap: np.ndarray) -> np.ndarray:
-    return np.rint(heatmap * 255).astype(np.uint8)
+def _grey(heatmap: np.ndarray) -> str:
+    """Return a heat map as the address of a grey PNG."""
+    pixels = np.rint(heatmap * 255).astype(np.uint8)
+    return data_uri("image/png", encode_png(pixels))
+
+
+def _path(pieces: np.ndarray) -> str:
+    """Return a line in pieces as an SVG path, a thousand units to a side."""
+    whole = np.rint(1000 * pieces).astype(int).tolist()
+    return "".join(f"M{x} {y}L{to_x} {to_y}" for (y, x), (to_y, to_x) in whole)
 
 
 @functools.cache

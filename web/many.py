@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from pneumonia import (
-    LABELS,
     MAX_BYTES,
     Classifier,
     ImageError,
@@ -169,8 +168,8 @@ def _reduced(prediction: Prediction) -> Prediction:
     picture = Image.fromarray(prediction.pixels)
     picture.thumbnail((_SIDE, _SIDE))
     pixels = np.asarray(picture)
-    heatmap = enlarge(prediction.maps[LABELS.index(prediction.label)], pixels.shape)
-    overlay = draw_overlay(pixels, heatmap)
+    heatmap = enlarge(prediction.heatmap, pixels.shape, prediction.box)
+    overlay = draw_overlay(pixels, heatmap, lungs=prediction.lungs)
     return replace(prediction, pixels=pixels, heatmap=heatmap, overlay=overlay)
 
 

@@ -30,9 +30,9 @@ def load(classifier: Classifier, name: str) -> dict | None:
 def captions(classifier: Classifier) -> list[str]:
     """Return what is to be known of the heat maps, the first method's first."""
     audit = load(classifier, "audit.json") or {}
-    tested = {METHODS[0]: audit, METHODS[1]: audit.get("hirescam") or {}}
+    tested = {"Grad-CAM": audit, "HiResCAM": audit.get("hirescam") or {}}
     sentences = []
-    for method in classifier.methods:
+    for method in METHODS:
         covered = tested[method].get("hottest_covered") or {}
         if all(covered.get(label) for label in LABELS):
             times = {

@@ -37,6 +37,7 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
     today = datetime.datetime.now(datetime.UTC)
     numbers = [
         *((bar["label"], bar["text"]) for bar in shown["bars"]),
+        (words.REPORT_ZONE, prediction.zone),
         (words.REPORT_THRESHOLD, f"{classifier.threshold:.3f}"),
         (words.REPORT_BAND, f"{low:.3f} - {high:.3f}"),
         (words.REPORT_CHECKSUM, classifier.sha256),

@@ -121,7 +121,7 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
 
         Returns:
             Label with the probability of each label, the X-ray with the heat map, and
-            the verdict as a sentence.
+            the verdict and where the evidence lies in words.
         """
         try:
             prediction = _answer(
@@ -146,8 +146,7 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
     switches = [
         gr.Checkbox(label=text, visible=False) for text in (words.ANYWAY, words.INVERT)
     ]
-    methods = classifier.methods
-    method = gr.Radio(methods, value=methods[0], label="Heat map", visible=False)
+    method = gr.Radio(METHODS, value=METHODS[0], label="Heat map", visible=False)
     gr.Button(visible=False).click(
         predict, [image, *switches, method], outputs, api_name="predict"
     )
@@ -193,4 +192,5 @@ def _png(folder: str, overlay: np.ndarray | None) -> ImageData | None:
 def _words(classifier: Classifier, prediction: Prediction) -> str:
     heading = prediction.label if prediction.certain else words.UNCERTAIN
     warnings = "".join(f"\n\n**{explain(code)}**" for code in prediction.warnings)
-    return f"## {heading}\n\n{verdict(classifier, prediction)}{warnings}"
+    said = f"{verdict(classifier, prediction)} {prediction.zone}"
+    return f"## {heading}\n\n{said}{warnings}"

@@ -44,7 +44,12 @@ BAND = (
     "they are and under stress, {inside} of the answers in there were wrong, {outside} "
     "of the others. The stated probabilities were off by {ece:.1%} on average."
 )
-MAP_HINT = "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease."
+MAP_HINT = (
+    "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
+    "thin line is around the lungs that were found. Where the evidence lies in them is "
+    "HiResCAM's; zones are thirds of a lung's height, and sides hold if the picture is "
+    "not mirrored."
+)
 MAP_TESTED = (
     "{method}, tested on held-out X-rays: with its hottest places blurred, the answer "
     "Normal weakened {Normal:.1f} times and Pneumonia {Pneumonia:.1f} times as much as "
@@ -161,6 +166,7 @@ MEANING = {
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"
 REPORT_PDF = "Report as PDF"
+REPORT_ZONE = "Where in the lungs"
 REPORT_THRESHOLD = "Operating point"
 REPORT_BAND = "Reported as uncertain"
 REPORT_CHECKSUM = "Weights (SHA-256)"

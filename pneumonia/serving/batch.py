@@ -34,6 +34,7 @@ class Row:
         certain: `true` or `false`; empty without an answer.
         reason: `ImageError.reason`, or `unreadable`; with an answer the codes of its
             warnings, a space between them.
+        zone: where the evidence lies, as a sentence; empty without an answer.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Row:
     p_pneumonia: str = ""
     certain: str = ""
     reason: str = ""
+    zone: str = ""
 
 
 def find_files(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
@@ -210,6 +212,7 @@ def answered_row(path: str, prediction: Prediction) -> Row:
         p_pneumonia=f"{prediction.p_pneumonia:.4f}",
         certain=str(prediction.certain).lower(),
         reason=" ".join(prediction.warnings),
+        zone=prediction.zone,
     )
 
 

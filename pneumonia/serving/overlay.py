@@ -1,10 +1,14 @@
-"""Heat map to picture: resize it, lay it over the X-ray, encode PNG."""
+"""Heat map to picture: through the box onto the X-ray, with the lungs' outline, PNG."""
 
 import functools
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
+
+from ..contract import METHODS
+from .zones import LUNG
 
 # Seventeen points of each of matplotlib's perceptually uniform colour maps (CC0).
 _POINTS = {
@@ -21,6 +25,13 @@ COLOUR_MAPS = {
 }
 """Evenly spaced points (red, green, blue), each in [0, 255], from 0 to 1."""
 
+WHOLE = (0, 1, 0, 1)
+"""The box that is the whole picture."""
+
+LINE = 126, 214, 255
+"""Colour of the line around the lungs, which no colour map holds; answer.css, too."""
+
+_THIN = 600  # of these lines would fill a picture
 _ROWS = 24  # of a band
 _LEAST = 1e-12  # that anything is divided by
 
@@ -37,23 +48,53 @@ def _colours(name: str) -> np.ndarray:
     return np.rint(np.stack(table, axis=-1)).astype(np.uint8)
 
 
-def enlarge(heatmap: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize a coarse map smoothly to a picture's size.
+def enlarge(
+    heatmap: np.ndarray,
+    shape: tuple[int, int],
+    box: Sequence[float] | np.ndarray = WHOLE,
+) -> np.ndarray:
+    """Lay a coarse map smoothly onto a picture.
 
     Args:
         heatmap: float32 (h, w) in [0, 1].
         shape: (H, W) of the picture.
+        box: what the map is of: top, bottom, left and right as fractions of the
+            picture's sides.
 
     Returns:
-        float32 (H, W) in [0, 1].
+        float32 (H, W) in [0, 1], zero outside of the box. Its sides are rounded to
+        whole pixels.
     """
-    down, right = (_bicubic(*sides) for sides in zip(shape, heatmap.shape, strict=True))
+    down, right = (
+        _bicubic(*sides, *_ends(sides[0], *ends))
+        for *sides, ends in zip(shape, heatmap.shape, (box[:2], box[2:]), strict=True)
+    )
     wide = np.einsum("jk,wk->jw", heatmap, right)
     fine = np.empty(shape, np.float32)
     for part, weights in zip(_bands(fine), _bands(down), strict=True):
         np.matmul(weights, wide, out=part)
         np.clip(part, 0, 1, out=part)
     return fine
+
+
+def _ends(pixels: int, first: float, last: float) -> tuple[int, int]:
+    """Return the first pixel between two ends, and the one behind the last."""
+    first = min(round(pixels * float(first)), pixels - 1)
+    return first, max(round(pixels * float(last)), first + 1)
+
+
+def by_method(maps: np.ndarray, evidence: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what each of METHODS draws, in their order.
+
+    Args:
+        maps: float32 (n, 2, h, w) in [0, 1], Grad-CAM's, of each label.
+        evidence: float32 (n, h, w), HiResCAM's, positive for pneumonia.
+
+    Returns:
+        float32 (n, 2, h, w) in [0, 1] for each method.
+    """
+    found = {"Grad-CAM": maps, "HiResCAM": split_evidence(evidence)}
+    return {method: found[method] for method in METHODS}
 
 
 def split_evidence(evidence: np.ndarray) -> np.ndarray:
@@ -80,11 +121,15 @@ def _bands(array: np.ndarray) -> list[np.ndarray]:
     return [array[top : top + _ROWS] for top in range(0, len(array), _ROWS)]
 
 
-@functools.lru_cache(maxsize=64)
-def _bicubic(fine: int, coarse: int) -> np.ndarray:
-    """Return what each coarse sample adds to each fine one, float32 (fine, coarse)."""
+@functools.lru_cache(maxsize=16)
+def _bicubic(fine: int, coarse: int, first: int, last: int) -> np.ndarray:
+    """Return what each coarse sample adds to each fine one, float32 (fine, coarse).
+
+    The coarse ones divide what is between `first` and `last`; elsewhere is nothing.
+    """
     each = Image.fromarray(np.eye(coarse, dtype=np.float32))
-    return np.asarray(each.resize((coarse, fine), Image.Resampling.BICUBIC))
+    inside = each.resize((coarse, last - first), Image.Resampling.BICUBIC)
+    return np.pad(np.asarray(inside), ((first, fine - last), (0, 0)))
 
 
 def draw_overlay(
@@ -92,6 +137,7 @@ def draw_overlay(
     heatmap: np.ndarray,
     strength: float = STRENGTH,
     colours: str = "inferno",
+    lungs: np.ndarray | None = None,
 ) -> np.ndarray:
     """Lay a heat map over an X-ray; where it is zero, the X-ray shows untouched.
 
@@ -100,6 +146,8 @@ def draw_overlay(
         heatmap: float32 (H, W) in [0, 1].
         strength: opacity of the colour where the map is 1, in [0, 1].
         colours: one of `COLOUR_MAPS`.
+        lungs: float32 (h, w) in [0, 1] over the whole picture, probability of lung;
+            given, a thin line is drawn around them.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -116,7 +164,57 @@ def draw_overlay(
         place <<= 8
         place |= grey
         part[:] = mixed.take(place, mode="clip")
-    return overlay[:-1].reshape(height, width, 3)
+    overlay = overlay[:-1].reshape(height, width, 3)
+    if lungs is not None:
+        _draw_line(overlay, outline(lungs))
+    return overlay
+
+
+def outline(lungs: np.ndarray) -> np.ndarray:
+    """Return the line around the lungs, where their probability is one half.
+
+    Within each square of four pixels' centres, the line is straight ("marching
+    squares").
+
+    Args:
+        lungs: float32 (h, w) in [0, 1], probability of lung.
+
+    Returns:
+        float (k, 2, 2), straight pieces in no order: from and to, each down and right
+        as fractions of the sides.
+    """
+    above = np.pad(lungs, 1) - LUNG
+    corners = np.stack([above[:-1, :-1], above[:-1, 1:], above[1:, 1:], above[1:, :-1]])
+    crossed = (corners >= 0) != (np.roll(corners, -1, axis=0) >= 0)
+    squares = np.nonzero(crossed.any(axis=0))
+    crossed, start = crossed[:, *squares], corners[:, *squares]  # (4 sides, squares)
+    drop = start - np.roll(start, -1, axis=0)
+    along = np.where(crossed, start / np.where(crossed, drop, 1), 0)
+    place = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])  # of the corners
+    way = np.roll(place, -1, axis=0) - place
+    points = place[:, None] + along[..., None] * way[:, None] + np.stack(squares, -1)
+    # two sides of a square are crossed, or all four: then two lines pass through it
+    first = np.argsort(~crossed, axis=0, kind="stable")[..., None]
+    points = np.take_along_axis(points, first, axis=0)
+    twice = crossed.all(axis=0)
+    pieces = np.concatenate([points[:2], points[2:, twice]], axis=1).swapaxes(0, 1)
+    return np.clip((pieces - 0.5) / lungs.shape, 0, 1)
+
+
+def _draw_line(overlay: np.ndarray, pieces: np.ndarray) -> None:
+    """Draw what `outline` returns into uint8 (H, W, 3)."""
+    if not len(pieces):
+        return
+    height, width, _ = overlay.shape
+    pieces = pieces * (height, width)
+    thick = max(1, round(min(height, width) / _THIN))
+    longest = np.abs(np.diff(pieces, axis=1)).max()
+    steps = np.linspace(0, 1, int(longest / thick) + 2)[:, None, None]
+    points = pieces[:, 0] + steps * (pieces[:, 1] - pieces[:, 0])
+    for shift in np.ndindex(thick, thick):
+        rows, columns = np.rint(points + shift).astype(int).reshape(-1, 2).T
+        rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
+        overlay[rows, columns] = LINE
 
 
 @functools.lru_cache(maxsize=8)

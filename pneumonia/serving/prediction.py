@@ -1,16 +1,17 @@
 """The predict function that both apps call, and its answer, also in words."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..contract import LABELS, METHODS
 from . import gate as gates
+from . import zones
 from .classifier import Classifier, Outputs
 from .image import to_input
 from .isolated import read_anywhere
-from .overlay import draw_overlay, enlarge, split_evidence
+from .overlay import by_method, draw_overlay, enlarge
 from .picture import ImageError, Picture
 
 
@@ -22,16 +23,25 @@ class Prediction:
         label: one of LABELS, by the calibrated threshold and not by the larger bar.
         probabilities: calibrated, in LABELS order, each in [0, 1], sum 1.
         certain: False inside the published uncertain band.
-        heatmap: float32 (H, W) in [0, 1], evidence for the label (Grad-CAM, unless
-            another method was asked for).
-        overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray.
+        heatmap: float32 (H, W) in [0, 1], evidence for the label by the method that was
+            asked for; zero outside of the box.
+        overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray, and a thin line around
+            the lungs.
         pixels: uint8 (H, W), the X-ray as it was looked at, upright, perhaps inverted.
-        maps: float32 (2, 8, 8) in [0, 1], evidence for each of LABELS (Grad-CAM);
-            `enlarge` fits one to the picture.
+        maps: float32 (2, 8, 8) in [0, 1], evidence for each of LABELS (Grad-CAM). Its
+            cells divide the box; `enlarge` lays one onto the picture.
+        evidence: float32 (8, 8), what each cell adds to the calibrated log-odds of
+            pneumonia (HiResCAM). Its cells divide the box.
+        lungs: float32 (96, 96) in [0, 1], probability of lung over the whole picture.
+        box: float32 (4,) in [0, 1], what the network was shown: top, bottom, left and
+            right as fractions of the picture's sides.
+        evidence_zones: share of the evidence for the label (HiResCAM) in each zone of
+            the lungs, such as "right lower", in [0, 1]. Sides are the patient's.
+        evidence_outside: share of it outside of the lungs. With the zones' the sum is
+            1, or 0 where nothing speaks for the label.
+        zone: the same as a sentence.
         warnings: codes of what is wrong with the image and does not refuse it;
             `explain` gives the sentence of each.
-        evidence: float32 (8, 8), what each cell adds to the calibrated log-odds of
-            pneumonia (HiResCAM); (0, 0) from a bundle that lacks it.
     """
 
     label: str
@@ -41,8 +51,13 @@ class Prediction:
     overlay: np.ndarray
     pixels: np.ndarray
     maps: np.ndarray
+    evidence: np.ndarray
+    lungs: np.ndarray
+    box: np.ndarray
+    evidence_zones: dict[str, float]
+    evidence_outside: float
+    zone: str
     warnings: tuple[str, ...] = ()
-    evidence: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     @property
     def p_pneumonia(self) -> float:
@@ -77,7 +92,7 @@ def predict(
     Raises:
         ImageError: the bytes are no picture that can be answered; says why, and in
             `offers` with which arguments it would be answered all the same.
-        ValueError: the bundle does not know the method.
+        ValueError: no method has that name.
     """
     asked = {"anyway": anyway, "invert": invert, "draw": draw}
     (found,) = predict_batch(classifier, [image], method=method, read=read, **asked)
@@ -114,11 +129,10 @@ def predict_batch(
         For each image, in order, what `predict` returns or the error that it raises.
 
     Raises:
-        ValueError: the bundle does not know the method.
+        ValueError: no method has that name.
     """
-    if method not in classifier.methods:
-        known = " and ".join(classifier.methods)
-        raise ValueError(f"This bundle draws {known}; {method} was asked for.")
+    if method not in METHODS:
+        raise ValueError(f"Heat maps are {' or '.join(METHODS)}, not {method}.")
     found = []
     for image in images:
         try:
@@ -176,14 +190,16 @@ def _answer(
         raise gates.refuse(found[0])
     probabilities = classifier.probabilities(outputs.logits)[0]
     label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
-    maps, evidence = outputs.maps, outputs.evidence
-    drawn = maps if asked.method == METHODS[0] else split_evidence(evidence)
-    heatmap, overlay = drawn[0, label], np.empty((0, 0, 3), np.uint8)
+    evidence, lungs, box = outputs.evidence[0], outputs.lungs[0], outputs.box[0]
+    heatmap = by_method(outputs.maps, outputs.evidence)[asked.method][0, label]
+    overlay = np.empty((0, 0, 3), np.uint8)
     if not heatmap.any():
         found = (*found, "empty_heat_map")
     if asked.draw:
-        heatmap = enlarge(heatmap, pixels.shape)
-        overlay = draw_overlay(pixels, heatmap)
+        heatmap = enlarge(heatmap, pixels.shape, box)
+        overlay = draw_overlay(pixels, heatmap, lungs=lungs)
+    towards = evidence if LABELS[label] == "Pneumonia" else -evidence
+    inside, outside = zones.shares(towards, lungs, box)
     return Prediction(
         label=LABELS[label],
         probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
@@ -191,9 +207,14 @@ def _answer(
         heatmap=heatmap,
         overlay=overlay,
         pixels=pixels,
-        maps=maps[0],
+        maps=outputs.maps[0],
+        evidence=evidence / np.float32(classifier.temperature),
+        lungs=lungs,
+        box=box,
+        evidence_zones=inside,
+        evidence_outside=outside,
+        zone=zones.describe(LABELS[label], inside, outside),
         warnings=found,
-        evidence=evidence[0] / np.float32(classifier.temperature),
     )
 
 
