@@ -2,10 +2,10 @@
 
 import base64
 import dataclasses
-import html
 import json
 import re
 
+import markupsafe
 import pytest
 
 from pneumonia import METHODS, NOTICE, predict
@@ -19,7 +19,7 @@ def prediction(classifier, phantom_bytes):
 
 def test_report_says_what_the_answer_rests_on(classifier, prediction):
     page = report.write_html(report.gather(classifier, prediction)).decode()
-    zone = html.escape(prediction.zone)
+    zone = str(markupsafe.escape(prediction.zone))
     for text in (NOTICE, zone, classifier.sha256, f"{classifier.threshold:.3f}"):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 2
