@@ -99,7 +99,7 @@ def has_colour(canvas) -> bool:
     return canvas.evaluate(
         """canvas => canvas.getContext("2d")
         .getImageData(0, 0, canvas.width, canvas.height)
-        .data.some((value, i) => i % 4 === 3 && value > 200)"""
+        .data.some((value, i) => i % 4 === 3 && value > 20)"""
     )
 
 
