@@ -13,7 +13,7 @@ from pneumonia.__main__ import main
 from pneumonia.data import lungs, stress
 from pneumonia.data.phantom import draw
 from pneumonia.evaluation import evaluate_finder as evaluation
-from pneumonia.network import finder
+from pneumonia.network import finder, framing
 from pneumonia.training import lung_views, train_finder
 from pneumonia.training.runs import RunError, read_history
 
@@ -74,19 +74,19 @@ def plan(drawings, out, **changes) -> train_finder.FinderPlan:
 def test_box_holds_all_but_the_tails():
     # 1 % of 2,760 pixels; 30, 30, 50 and 42 of them stand in a row or column there.
     tail = 27.6 / np.array([30, -30, 50, -42]) / 96
-    assert np.asarray(finder.boxes(TWO_LUNGS))[0] == pytest.approx(BOX + tail, abs=1e-5)
+    assert framing.boxes(TWO_LUNGS)[0] == pytest.approx(BOX + tail, abs=1e-5)
 
 
 def test_box_is_that_of_certain_pixels():
     faint = np.maximum(TWO_LUNGS, 0.4)
     speck = np.maximum(TWO_LUNGS, rectangles(np.s_[1:4, 90:93]))
-    box = np.asarray(finder.boxes(TWO_LUNGS))
+    box = framing.boxes(TWO_LUNGS)
     for mask in (faint, speck):
-        assert np.asarray(finder.boxes(mask)) == pytest.approx(box, abs=0.01)
+        assert framing.boxes(mask) == pytest.approx(box, abs=0.01)
 
 
 def test_box_without_lungs_is_the_whole_picture():
-    box = np.asarray(finder.boxes(np.zeros((1, 96, 96, 1), np.float32)))
+    box = framing.boxes(np.zeros((1, 96, 96, 1), np.float32))
     assert box == pytest.approx(np.array([[0, 1, 0, 1]]), abs=0.011)
 
 
@@ -136,10 +136,10 @@ def test_masks_are_the_same_from_a_folder_and_from_arrays(drawings, tmp_path):
     names = ["NORMAL/IM-0003-0001.jpeg", "PNEUMONIA/person7_virus_1.jpeg"]
     found, masks = lungs.load(folder, names)
     assert found.tolist() == [False, True]
-    assert masks.shape == (1, 128, 128, 1)
+    assert masks.shape == (1, 224, 224, 1)
     assert masks.dtype == np.uint8
     # a mask of 160 x 90 pixels is squashed as its picture is
-    expected = np.asarray(drawn_mask(128)) > 127
+    expected = np.asarray(drawn_mask(224)) > 127
     assert ((masks[0, ..., 0] > 127) != expected).mean() < 0.02
 
     tall = np.asarray(Image.open(folder / "person7_virus_1.png")) > 0
@@ -176,16 +176,24 @@ def test_every_family_says_whether_lungs_move():
 @pytest.mark.parametrize("family", stress.FAMILIES)
 def test_masks_change_as_the_images_do(family):
     # Masks with as many pixels each: they have one tone, so lending it does nothing.
-    masks = np.zeros((4, 128, 128, 1), np.uint8)
+    masks = np.zeros((4, 224, 224, 1), np.uint8)
     for number, mask in enumerate(masks):
-        mask[20 + 8 * number : 90 + 8 * number, 15 * number : 60 + 15 * number] = 255
+        mask[30 + 14 * number : 150 + 14 * number, 26 * number : 99 + 26 * number] = 255
     labels = np.array([0, 1, 0, 1])
-    moved = lungs.changed(masks, labels, family, seed=5)
+    boxes = framing.boxes(masks.astype(np.float32) / 255)
+    moved = lungs.changed(masks, labels, family, seed=5, boxes=boxes)
     if lungs.MOVES[family] is None:
         assert np.array_equal(moved, masks)
     else:
-        assert np.array_equal(moved, stress.changed(masks, labels, family, seed=5))
+        pictures = stress.changed(masks, labels, family, seed=5, boxes=boxes)
+        assert np.array_equal(moved, pictures)
         assert not np.array_equal(moved, masks)
+
+
+def test_masks_framed_like_the_other_class_need_boxes():
+    masks = np.zeros((2, 224, 224, 1), np.uint8)
+    with pytest.raises(ValueError, match="needs the boxes"):
+        lungs.changed(masks, np.array([0, 1]), "framed like the other class")
 
 
 @pytest.mark.parametrize("change", [lung_views.move, lung_views.border])

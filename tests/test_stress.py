@@ -6,78 +6,185 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from pneumonia.data import stress, subgroups
+from pneumonia.data import reframing, stress, subgroups
 from pneumonia.data.folder import Dataset
 from pneumonia.data.phantom import draw
 from pneumonia.study import ablation, ablation_rows, ablation_table
-from pneumonia.training import sampling
-from pneumonia.training.augment import DEFAULT
+from pneumonia.training.augment import FAMILIES
 from pneumonia.training.plan import Plan
 from pneumonia.training.recipe import RECIPES
 from pneumonia.training.runs import RunError
 from pneumonia.training.settings import adjust
 
 LABELS = np.arange(16) % 2
+LIKE_OTHER = "framed like the other class"
+
+
+NUMBERS = np.random.default_rng(0)
+BOXES = np.stack(
+    [
+        NUMBERS.uniform(0.1, 0.2, 16),
+        NUMBERS.uniform(0.75, 0.9, 16),
+        NUMBERS.uniform(0.1, 0.2, 16),
+        NUMBERS.uniform(0.8, 0.9, 16),
+    ],
+    axis=1,
+)
 
 
 @pytest.fixture(scope="module")
 def drawings() -> np.ndarray:
-    return np.stack([draw(number, size=128) for number in range(16)])[..., None]
+    return np.stack([draw(number, size=224) for number in range(16)])[..., None]
 
 
 @pytest.mark.parametrize("family", stress.FAMILIES)
 def test_family_changes_every_image_and_always_in_the_same_way(family, drawings):
     before = drawings.copy()
-    once, again = (stress.changed(drawings, LABELS, family) for _ in range(2))
+
+    def change(seed: int) -> np.ndarray:
+        return stress.changed(drawings, LABELS, family, seed, boxes=BOXES)
+
+    once, again = change(0), change(0)
     assert (drawings == before).all()
     assert (once == again).all()
     assert once.shape == drawings.shape
     assert once.dtype == np.uint8
     changed = (once != drawings).mean(axis=(1, 2, 3))
     assert (changed > 0.01).all()
-    assert (stress.changed(drawings, LABELS, family, seed=1) != once).any()
+    assert (change(1) != once).any() == (family not in reframing.CUTS)
 
 
 def test_tone_and_frame_come_from_the_other_class():
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 60, (6, 128, 128, 1)).astype(np.uint8)
+    images = rng.integers(0, 60, (6, 224, 224, 1)).astype(np.uint8)
     labels = np.array([0, 0, 0, 1, 1, 1])
     images[labels == 1] += 150
     tone = stress.changed(images, labels, "other class's tone")
     assert (tone[labels == 0] >= 150).all()
     assert (tone[labels == 1] < 60).all()
     framed = stress.changed(images, labels, "other class's frame")
-    assert (framed[labels == 0, :12] >= 150).all()
-    assert (framed[labels == 0, 12:-12, 12:-12] < 60).all()
+    assert (framed[labels == 0, :21] >= 150).all()
+    assert (framed[labels == 0, 21:-21, 21:-21] < 60).all()
     both = stress.changed(images, labels, "other class's tone and frame")
     assert (both[labels == 0] >= 150).all()
 
 
+def filled(boxes: np.ndarray) -> np.ndarray:
+    """Return uint8 (n, 224, 224, 1), white in the boxes and black elsewhere."""
+    images = np.zeros((len(boxes), 224, 224, 1), np.uint8)
+    for image, box in zip(images, np.rint(boxes * 224).astype(int), strict=True):
+        top, bottom, left, right = box
+        image[top:bottom, left:right] = 255
+    return images
+
+
+def bounds(image: np.ndarray) -> list[float]:
+    """Return where the white of an image ends, as fractions of its side."""
+    rows, columns = np.nonzero(image[..., 0] > 127)
+    ends = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    return [end / 224 for end in ends]
+
+
+def test_cut_enlarges_what_is_kept():
+    box = np.array([[0.25, 0.75, 0.25, 0.5]] * 2)
+    inside = {
+        "cut all around 6 %": [0.19 / 0.88, 0.69 / 0.88, 0.19 / 0.88, 0.44 / 0.88],
+        "cut all around 12 %": [0.13 / 0.76, 0.63 / 0.76, 0.13 / 0.76, 0.38 / 0.76],
+        "cut below 15 %": [0.25 / 0.85, 0.75 / 0.85, 0.25, 0.5],
+        "cut above 10 %": [0.15 / 0.9, 0.65 / 0.9, 0.25, 0.5],
+        "cut at both sides 8 %": [0.25, 0.75, 0.17 / 0.84, 0.42 / 0.84],
+    }
+    assert inside.keys() == reframing.CUTS.keys()
+    for name, expected in inside.items():
+        cut = stress.changed(filled(box), np.array([0, 1]), name)
+        assert bounds(cut[0]) == pytest.approx(expected, abs=0.006)
+
+
+def test_cut_says_which_lungs_it_leaves_whole():
+    boxes = np.array([[0.11, 0.8, 0.2, 0.8], [0.2, 0.86, 0.2, 0.8], [0.2, 0.8, 0, 1]])
+    whole = {name: reframing.lungs_whole(boxes, name) for name in reframing.CUTS}
+    assert whole["cut all around 6 %"].tolist() == [True, True, False]
+    assert whole["cut all around 12 %"].tolist() == [False, True, False]
+    assert whole["cut below 15 %"].tolist() == [True, False, True]
+    assert whole["cut above 10 %"].tolist() == [True, True, True]
+    assert whole["cut at both sides 8 %"].tolist() == [True, True, False]
+
+
+def test_lungs_come_to_lie_where_those_of_the_other_class_lie():
+    boxes = np.array([[0.25, 0.75, 0.25, 0.75], [0.1, 0.9, 0.2, 0.85]])
+    labels, images = np.array([0, 1]), filled(boxes)
+    moved = stress.changed(images, labels, LIKE_OTHER, boxes=boxes)
+    for image, box in zip(moved, boxes[::-1], strict=True):
+        assert bounds(image) == pytest.approx(box, abs=0.006)
+
+
+def test_outermost_pixels_go_on_where_the_frame_is_wider_than_the_picture():
+    boxes = np.array([[0.1, 0.9, 0.2, 0.8], [0.25, 0.75, 0.3, 0.7]])
+    rows = np.linspace(50, 200, 224).astype(np.uint8)
+    images = np.broadcast_to(rows[:, None, None], (2, 224, 224, 1))
+    moved = stress.changed(images, np.array([0, 1]), LIKE_OTHER, boxes=boxes)
+    assert (moved[0, :35] == 50).all()
+    assert (moved[0, -35:] == 200).all()
+    assert (np.diff(moved[0, 45:-45].astype(int), axis=0) >= 0).all()
+
+
+def test_a_speck_for_lungs_breaks_nothing():
+    boxes = np.array([[0.5, 0.5, 0.5, 0.5], [0.0, 1.0, 0.0, 1.0]])
+    images = filled(boxes[::-1])
+    moved = stress.changed(images, np.array([0, 1]), LIKE_OTHER, boxes=boxes)
+    assert moved.shape == images.shape
+
+
+def test_family_that_needs_boxes_is_refused_or_left_out_without_them(drawings):
+    with pytest.raises(ValueError, match="needs the boxes of the lungs"):
+        stress.changed(drawings, LABELS, LIKE_OTHER)
+    names = stress.mixed_families(16, 9)
+    assert set(names) == stress.FAMILIES.keys() - {LIKE_OTHER}
+    names = stress.mixed_families(16, 9, with_boxes=True)
+    assert set(names) == stress.FAMILIES.keys()
+    assert len(list(stress.mixed_copies(drawings, LABELS, 2))) == 2
+
+
 def test_mixed_copies_show_every_family_equally_often(drawings):
     one, other = (
-        list(stress.mixed_copies(drawings, LABELS, 2, seed=3)) for _ in range(2)
+        list(stress.mixed_copies(drawings, LABELS, 2, seed=3, boxes=BOXES))
+        for _ in range(2)
     )
     assert (np.stack(one) == np.stack(other)).all()
     assert (one[0] != one[1]).any()
-    names = stress.mixed_families(len(drawings), 2, seed=3)
-    _, counts = np.unique(names[: len(drawings)], return_counts=True)
+    names = stress.mixed_families(50, 2, seed=3, with_boxes=True)
+    _, counts = np.unique(names[:50], return_counts=True)
     assert len(counts) == len(stress.FAMILIES)
     assert counts.max() - counts.min() <= 1
     assert not list(stress.mixed_copies(drawings, LABELS, 0))
 
 
-def test_stress_shares_no_code_with_the_training():
-    tree = ast.parse(inspect.getsource(stress))
+def test_few_images_meet_every_family_in_time():
+    names = stress.mixed_families(3, 40)
+    assert len(set(names)) == len(stress.FAMILIES) - 1  # one needs boxes
+
+
+def test_mixed_copies_are_changed_as_their_families_say(drawings):
+    (copy,) = stress.mixed_copies(drawings, LABELS, 1, seed=2, boxes=BOXES)
+    names = stress.mixed_families(len(LABELS), 1, seed=2, with_boxes=True)
+    for index in np.flatnonzero(np.isin(names, list(reframing.CUTS))):
+        alone = stress.changed(drawings, LABELS, names[index])
+        assert (copy[index] == alone[index]).all()
+
+
+@pytest.mark.parametrize("module", [stress, reframing])
+def test_stress_shares_no_code_with_the_training(module):
+    tree = ast.parse(inspect.getsource(module))
     ours = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
-    assert not ours
+    assert {node.module or node.names[0].name for node in ours} <= {"reframing"}
 
 
 def test_training_that_used_a_kind_of_change_is_told():
-    used = DEFAULT + "+transfer"
-    assert all(stress.seen_in_training(name, used) for name in stress.FAMILIES)
-    assert not stress.seen_in_training("other class's tone", DEFAULT)
+    every = "+".join(FAMILIES)
+    assert all(stress.seen_in_training(name, every) for name in stress.FAMILIES)
+    kin = set().union(*(family.kin for family in stress.FAMILIES.values()))
+    assert kin <= FAMILIES.keys()
     assert not any(stress.seen_in_training(name, "mirror") for name in stress.FAMILIES)
     assert stress.seen_in_training("rotation", "mirror+geometry")
     assert not stress.seen_in_training("gamma", "mirror+geometry")
@@ -90,7 +197,7 @@ def _dataset(images, labels, names) -> Dataset:
 
 def test_groups_are_chosen_by_name_and_brightness():
     names = ["IM-1_1", "NORMAL2-IM-2_1", "person1_virus_1", "person2_bacteria_1"]
-    images = np.zeros((4, 128, 128, 1), np.uint8)
+    images = np.zeros((4, 224, 224, 1), np.uint8)
     images[[0, 2]] = 100
     dataset = _dataset(images, [0, 0, 1, 1], names)
     found = {
@@ -106,21 +213,6 @@ def test_groups_are_chosen_by_name_and_brightness():
     }
     chosen = subgroups.with_other_class(dataset, "virus")
     assert chosen.tolist() == [True, True, True, False]
-
-
-def test_overlap_weights_leave_the_thumbnail_at_chance():
-    rng = np.random.default_rng(0)
-    labels = np.arange(400) % 2
-    images = rng.integers(0, 40, (400, 128, 128, 1)).astype(np.uint8)
-    tone = rng.normal(100 + 12 * labels, 12)  # the shortcut: pneumonias are brighter
-    images = (images + tone[:, None, None, None]).clip(0, 255).astype(np.uint8)
-    weights = sampling.overlap_weights(images, labels, np.arange(400))
-    assert weights.min() >= sampling.LEAST
-    assert weights.max() <= 1
-    plain = roc_auc_score(labels, tone)
-    weighted = roc_auc_score(labels, tone, sample_weight=weights)
-    assert plain > 0.7
-    assert abs(weighted - 0.5) < (plain - 0.5) / 2
 
 
 def test_rows_of_the_ablation_are_recipes():

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..contract import IMAGE_SIZE
+from ..contract import PICTURE_SIZE
 from . import stress
+from .reframing import CUTS, Change
 
-MOVES: dict[str, stress.Change | None] = dict.fromkeys(stress.FAMILIES) | {
+MOVES: dict[str, Change | None] = dict.fromkeys(stress.FAMILIES) | {
     name: stress.FAMILIES[name].change
     for name in (
         "aspect and crop",
@@ -22,6 +23,8 @@ MOVES: dict[str, stress.Change | None] = dict.fromkeys(stress.FAMILIES) | {
         "collimator",
         "rotation",
         "other class's frame",
+        *CUTS,
+        "framed like the other class",
     )
 }
 """What each family of `stress.FAMILIES` does to a mask; None: the lungs stay there.
@@ -38,7 +41,7 @@ class LungsError(ValueError):
 
 
 def load(
-    source: str | Path, names: Sequence[str], side: int = IMAGE_SIZE
+    source: str | Path, names: Sequence[str], side: int = PICTURE_SIZE
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read the masks of some images.
 
@@ -126,20 +129,28 @@ def _by_stem(source: Path, names: Sequence[str], masks: Sequence) -> dict:
 
 
 def changed(
-    masks: np.ndarray, labels: np.ndarray, family: str, seed: int = 0
+    masks: np.ndarray,
+    labels: np.ndarray,
+    family: str,
+    seed: int = 0,
+    boxes: np.ndarray | None = None,
 ) -> np.ndarray:
     """Change masks as `stress.changed` changes the images that they belong to.
 
     Args:
-        masks: uint8 (n, 128, 128, 1) from `load`, in the order of the images.
+        masks: uint8 (n, 224, 224, 1) from `load`, in the order of the images.
         labels: int (n,), those of the images; both classes occur.
         family: key of `MOVES`.
         seed: as given to `stress.changed`.
+        boxes: as given to `stress.changed`.
 
     Returns:
-        uint8 (n, 128, 128, 1); the masks themselves where the lungs stay in place.
+        uint8 (n, 224, 224, 1); the masks themselves where the lungs stay in place.
+
+    Raises:
+        ValueError: the family needs boxes, and there are none.
     """
     change = MOVES[family]
     if change is None:
         return masks
-    return stress.changed(masks, labels, family, seed, change)
+    return stress.changed(masks, labels, family, seed, change, boxes)

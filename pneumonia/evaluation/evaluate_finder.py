@@ -12,10 +12,10 @@ import numpy as np
 
 from ..contract import LABELS
 from ..data import folder, lungs, stress
-from ..network import finder
+from ..network import finder, framing
 
 SIDES = ("top", "bottom", "left", "right")
-"""Of a box, in the order of `finder.boxes`."""
+"""Of a box, in the order of `framing.boxes`."""
 
 FAILED_DICE = 0.8
 FAILED_SIDE = 0.1
@@ -54,6 +54,7 @@ def evaluate_finder(
     has_mask, true = lungs.load(masks, held_out.names)
     held_out = held_out.subset(has_mask)
     groups = group(held_out, true)
+    boxes = framing.boxes(true.astype(np.float32) / 255)
 
     def measure(images: np.ndarray, masks: np.ndarray) -> dict:
         dice, errors = compare(finder.to_finder(masks), finder.find(found_by, images))
@@ -64,8 +65,8 @@ def evaluate_finder(
 
     families = {}
     for name, family in stress.FAMILIES.items():
-        images = stress.changed(held_out.images, held_out.labels, name)
-        moved = lungs.changed(true, held_out.labels, name)
+        images = stress.changed(held_out.images, held_out.labels, name, boxes=boxes)
+        moved = lungs.changed(true, held_out.labels, name, boxes=boxes)
         families[name] = {
             "what": family.what,
             "mask_changes": lungs.MOVES[name] is not None,
@@ -100,7 +101,7 @@ def group(held_out: folder.Dataset, masks: np.ndarray) -> dict[str, np.ndarray]:
 
     Args:
         held_out: n images.
-        masks: uint8 (n, 128, 128, 1), their masks.
+        masks: uint8 (n, 224, 224, 1), their masks.
     """
     inside = masks.astype(np.float32)
     totals = np.maximum(inside.sum(axis=(1, 2, 3)), 1)
@@ -125,7 +126,7 @@ def compare(true: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray
         `SIDES`, as fractions of the picture's side. Each is not negative.
     """
     pair = [(lung >= 0.5).astype(np.float32) for lung in (true, found)]
-    one, other = (np.asarray(finder.boxes(lung), np.float64) for lung in (true, found))
+    one, other = (framing.boxes(lung).astype(np.float64) for lung in (true, found))
     return np.asarray(finder.dice(*pair), np.float64), np.abs(one - other)
 
 
