@@ -7,7 +7,11 @@ measured.
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from ..contract import LABELS
 from ..serving.classifier import softmax
+
+ERROR = 0.03
+"""Share of each label's X-rays that may get a certain wrong answer."""
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -29,25 +33,6 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def threshold_at_sensitivity(
-    labels: np.ndarray, p_pneumonia: np.ndarray, sensitivity: float
-) -> float:
-    """Choose the highest threshold that still finds a share of the pneumonias.
-
-    All that is left goes to specificity: on an unseen batch it is the normal images
-    that are misjudged.
-
-    Args:
-        labels: int (n,), indices into LABELS.
-        p_pneumonia: float (n,), probability, or anything that grows with it.
-        sensitivity: share of the pneumonias at or above the threshold, in (0, 1).
-    """
-    positives = np.sort(p_pneumonia[labels == 1])
-    missed = int((1 - sensitivity) * len(positives))  # how many may lie below
-    below = positives[missed - 1] if missed else positives[0] - 1e-6
-    return float((below + positives[missed]) / 2)
-
-
 def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
     """Choose where sensitivity plus specificity is greatest (Youden 1950).
 
@@ -63,28 +48,34 @@ def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
     return float((best.min() + best.max()) / 2)
 
 
-def choose_uncertain_band(
-    labels: np.ndarray, p_pneumonia: np.ndarray, threshold: float, share: float = 0.1
+def conformal_band(
+    labels: np.ndarray, p_pneumonia: np.ndarray, threshold: float, error: float = ERROR
 ) -> tuple[float, float]:
-    """Choose the band around the threshold that holds `share` of each side's answers.
+    """Choose the band of probabilities in which no answer is called certain.
+
+    Class-conditional split conformal prediction (Vovk, "Conditional validity of
+    inductive conformal predictors", ACML 2012): of the pneumonias to come, at most the
+    share `error` lies below the band and is called a certain Normal; of the normals, at
+    most as many lie above it. It holds on average over patients who are drawn as those
+    here, whatever the network. It promises nothing of other hospitals.
 
     Args:
-        labels: int (n,).
+        labels: int (n,), of patients that training did not see.
         p_pneumonia: float (n,) in [0, 1].
-        threshold: probability from which the answer is pneumonia.
-        share: of the answers below and of those above the threshold, how many of the
-            nearest are called uncertain.
+        threshold: probability from which the answer is pneumonia; the band holds it.
+        error: the share, in (0, 1).
 
     Returns:
         Lowest and highest probability that is called uncertain.
     """
-    below, above = (
-        p_pneumonia[p_pneumonia < threshold],
-        p_pneumonia[p_pneumonia >= threshold],
-    )
-    low = float(np.quantile(below, 1 - share)) if len(below) else threshold
-    high = float(np.quantile(above, share)) if len(above) else threshold
-    return low, high
+
+    def lowest(of_class: np.ndarray) -> float:
+        allowed = int(error * (len(of_class) + 1))
+        return float(np.sort(of_class)[allowed - 1]) if allowed else 0.0
+
+    low = lowest(p_pneumonia[labels == 1])
+    high = 1 - lowest(1 - p_pneumonia[labels == 0])
+    return min(low, threshold), max(high, threshold)
 
 
 def measure_band(
@@ -103,7 +94,9 @@ def measure_band(
 
     Returns:
         `band` [lo, hi]; `coverage`, the share of images outside it, which get a certain
-        answer; `error_inside` and `error_outside`, shares of wrong answers.
+        answer; `error_inside` and `error_outside`, shares of wrong answers;
+        `certain_but_wrong`, the share of each label's images that get a certain wrong
+        answer, which `conformal_band` bounds.
     """
     low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
@@ -113,6 +106,10 @@ def measure_band(
         "coverage": float((~inside).mean()),
         "error_inside": _share(wrong[inside]),
         "error_outside": _share(wrong[~inside]),
+        "certain_but_wrong": {
+            name: _share((wrong & ~inside)[labels == i])
+            for i, name in enumerate(LABELS)
+        },
     }
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,45 +10,54 @@ import numpy as np
 from sklearn.metrics import roc_curve
 from tqdm import tqdm
 
-from ..contract import LABELS
-from ..data import folder, stress, subgroups
+from ..contract import BUNDLE, LABELS
+from ..data import folder
 from ..data.patients import VALIDATION_SHARE
-from ..serving.classifier import Classifier, in_batches, load_classifier
-from . import calibrate
-from .metrics import (
-    LOWER_IS_BETTER,
-    METRICS,
-    SHOWN,
-    confusion_counts,
-    measure,
-    reliability,
-)
+from ..serving.classifier import Classifier, Outputs, in_batches, load_classifier
+from . import calibrate, stressed
+from .metrics import METRICS, confusion_counts, measure, reliability
+from .stressed import Answer
 
 ENGINES = ("onnx", "keras")
 
 EXCHANGED_BELOW = 0.3
 """AUROC under which the report asks whether the classes are exchanged."""
 
-Answer = Callable[[np.ndarray], np.ndarray]
-"""uint8 (n, 128, 128, 1), as stored -> calibrated p of pneumonia, float64 (n,)."""
 
-
-def run_all(classifier: Classifier, images: np.ndarray, progress: bool = True):
+def run_all(
+    classifier: Classifier, images: np.ndarray, progress: bool = True
+) -> Outputs:
     """Run the graph over stored images in batches.
 
     Args:
         classifier: from `load_classifier`.
-        images: uint8 (n, 128, 128, 1) as in `folder.Dataset`.
+        images: uint8 (n, 224, 224, 1) as in `folder.Dataset`.
         progress: show a progress bar.
 
     Returns:
-        logits float32 (n, 2), maps float32 (n, 2, 8, 8), embedding float32 (n, 512) and
-        evidence float32 (n, 8, 8), as in `Classifier.run`.
+        What `Classifier.run` gives for all of them.
     """
     follow = partial(tqdm, desc="answering", unit="batch", disable=not progress)
-    return in_batches(
-        lambda batch: classifier.run(folder.as_input(batch)), images, follow
+    return Outputs(
+        *in_batches(
+            lambda batch: classifier.run(folder.as_input(batch)), images, follow
+        )
     )
+
+
+def find_boxes(classifier: Classifier, images: np.ndarray) -> np.ndarray:
+    """Return the boxes of the lungs that a bundle finds.
+
+    Args:
+        classifier: from `load_classifier`.
+        images: uint8 (n, 224, 224, 1) as in `folder.Dataset`.
+
+    Returns:
+        float32 (n, 4), as from `framing.boxes`.
+    """
+    from ..network import framing  # its room loads the training framework
+
+    return framing.boxes(run_all(classifier, images).lungs[..., None])
 
 
 def evaluate(
@@ -83,8 +91,8 @@ def evaluate(
         What `report.json` holds.
 
     Raises:
-        folder.DataError, BundleError, vgg19.WeightsError: source or bundle can't be
-            used.
+        folder.DataError, BundleError, vgg19.WeightsError, finder.FinderError: source or
+            bundle can't be used.
     """
     classifier = load_classifier(bundle)
     answer = _answer(classifier, bundle, engine)
@@ -118,7 +126,9 @@ def evaluate(
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if under_stress:
-        report["stress"] = measure_stress(dataset, answer, p, classifier)
+        report["stress"] = stressed.measure_stress(
+            dataset, answer, p, classifier, find_boxes(classifier, dataset.images)
+        )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -136,79 +146,17 @@ def _answer(classifier: Classifier, bundle, engine: str) -> Answer:
     if engine == "onnx":
 
         def logits(images):
-            return run_all(classifier, images)[0]
+            return run_all(classifier, images).logits
     else:
-        from ..network import vgg19
+        from ..network import finder, vgg19
 
-        model = vgg19.load(bundle)
+        network, found_by = vgg19.load(bundle), finder.load(bundle or BUNDLE)
 
         def logits(images):
-            return vgg19.run_logits(model, folder.as_input(images))
+            seen = finder.Framed.by(found_by, images).shown(network)
+            return vgg19.run_logits(network, seen)
 
     return lambda images: classifier.p_pneumonia(logits(images))
-
-
-def measure_stress(
-    dataset: folder.Dataset, answer: Answer, clean: np.ndarray, classifier: Classifier
-) -> dict:
-    """Measure a bundle on a data set under every family of changes, and in subgroups.
-
-    Args:
-        dataset: images that training did not see.
-        answer: images -> probabilities of pneumonia.
-        clean: its answers to the images as they are, float (n,).
-        classifier: the bundle, for its threshold and what it was trained on.
-
-    Returns:
-        `families`, `groups`, `all` (every family together), `worst` (metric -> family)
-        and `band`, as the model card shows them.
-    """
-    at = classifier.threshold
-    used = classifier.facts["training"]["settings"]["augmentation"]
-    families, answers = {}, []
-    for name, family in stress.FAMILIES.items():
-        answers.append(answer(stress.changed(dataset.images, dataset.labels, name)))
-        families[name] = {
-            "what": family.what,
-            "seen_in_training": stress.seen_in_training(name, used),
-            "n": len(clean),
-            **measure(dataset.labels, answers[-1], dataset.groups, at),
-        }
-    labels = np.tile(dataset.labels, len(answers))
-    patients = np.tile(dataset.groups, len(answers))
-    everything = np.concatenate(answers)
-    return {
-        "families": families,
-        "groups": _measure_subgroups(dataset, clean, at),
-        "all": measure(labels, everything, patients, at),
-        "band": calibrate.measure_band(
-            labels, everything, at, classifier.uncertain_band
-        ),
-        "worst": {
-            metric: (max if metric in LOWER_IS_BETTER else min)(
-                families, key=lambda name: families[name][metric]["value"]
-            )
-            for metric in METRICS
-        },
-    }
-
-
-def _measure_subgroups(dataset: folder.Dataset, p: np.ndarray, at: float) -> dict:
-    """Measure each subgroup that the data set has, against all of the other class."""
-    measured = {}
-    for name in subgroups.SUBGROUPS:
-        chosen = subgroups.with_other_class(dataset, name)
-        if len(set(dataset.labels[chosen])) == len(LABELS):
-            measured[name] = {
-                "n": int(subgroups.mask(dataset, name).sum()),
-                **measure(
-                    dataset.labels[chosen],
-                    p[chosen],
-                    dataset.groups[chosen],
-                    at,
-                ),
-            }
-    return measured
 
 
 def _curves(labels: np.ndarray, p: np.ndarray) -> dict:
@@ -253,22 +201,5 @@ def summarise(report: dict) -> str:
             "NORMAL and PNEUMONIA exchanged?"
         )
     if "stress" in report:
-        lines += ["", *_stress_lines(report["stress"])]
+        lines += ["", *stressed.lines(report["stress"])]
     return "\n".join(lines)
-
-
-def _stress_lines(measured: dict) -> list[str]:
-    lines = [f"{'under stress':<22}" + "".join(f"{name:>13}" for name in SHOWN)]
-
-    def line(name: str, row: dict) -> str:
-        return f"{name:<22}" + "".join(f"{row[n]['value']:>13.3f}" for n in SHOWN)
-
-    by_accuracy = sorted(
-        measured["families"].items(), key=lambda pair: pair[1]["accuracy"]["value"]
-    )
-    lines += [line(name, row) for name, row in by_accuracy]
-    lines.append(line("all families", measured["all"]))
-    lines += [line(name, row) for name, row in measured["groups"].items()]
-    worst = measured["worst"]
-    lines.append("worst: " + ", ".join(f"{n} under {worst[n]}" for n in SHOWN))
-    return lines
