@@ -63,7 +63,7 @@ def _evaluate_finder(args: argparse.Namespace) -> None:
 def _average(args: argparse.Namespace) -> None:
     from .training import weights
 
-    _say_next(weights.average(args.runs, args.out, args.margin))
+    _say_next(weights.average(args.runs, args.out))
 
 
 def _say_next(run: Path) -> None:

@@ -93,24 +93,10 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         help="run folders; their start, a run or a bundle, may be among them",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="the new")
-    sub.add_argument(
-        "--margin",
-        type=int,
-        metavar="PIXELS",
-        help="cut these off at each side, of 128, in the new one (default: as they do)",
-    )
 
     sub = command("ablate", "train and measure what each step of the recipe buys")
     sub.add_argument("source", type=Path, help=source_help)
     sub.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    sub.add_argument(
-        "--from-run",
-        dest="start",
-        type=Path,
-        metavar="RUN",
-        help="the run that rows go on from (default: that of the row ablation-start in "
-        "--out, trained first if need be)",
-    )
     sub.add_argument(
         "--adults",
         dest="extra",
@@ -126,7 +112,7 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         "--rows", nargs="+", default=[], metavar="ROW", help="default: only collect"
     )
     sub.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
-    _add(sub, "backbone_weights", "precision")
+    _add(sub, "finder", "backbone_weights", "precision", "workers")
 
     sub = command("evaluate", "measure a bundle on labelled images")
     sub.add_argument("source", type=Path, help=source_help)

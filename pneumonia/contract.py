@@ -14,10 +14,13 @@ NOTICE = (
 )
 """What every page and every answer says where people look."""
 
-IMAGE_SIZE = 128
-"""Height and width of the network's input, in pixels."""
+PICTURE_SIZE = 224
+"""Height and width to which a picture is squashed; the lungs are looked for there."""
 
-BUNDLE_FORMAT = 1
+IMAGE_SIZE = 128
+"""Height and width of what VGG19 sees, the crop to the lungs, in pixels."""
+
+BUNDLE_FORMAT = 2
 """Which layout of `bundle.json` is read and written."""
 
 BUNDLE = Path(__file__).parent / "bundle"

@@ -33,7 +33,7 @@ class Dataset:
     """Decoded images of one folder.
 
     Attributes:
-        images: uint8 (n, 128, 128, 1) in [0, 255]; divided by 255 it is exactly what
+        images: uint8 (n, 224, 224, 1) in [0, 255]; divided by 255 it is exactly what
             `to_input` returns.
         labels: int64 (n,), indices into LABELS.
         names: (n,) paths relative to the folder.
@@ -63,7 +63,7 @@ class Dataset:
         )
 
     def inputs(self) -> np.ndarray:
-        """Return the network's input, float32 (n, 128, 128, 1) in [0, 1]."""
+        """Return the graph's input, float32 (n, 224, 224, 1) in [0, 1]."""
         return as_input(self.images)
 
     def duplicates(self) -> int:
@@ -130,7 +130,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
 
 
 def _decode(path: Path) -> np.ndarray | str:
-    """Return uint8 (128, 128, 1), or the reason why there is none."""
+    """Return uint8 (224, 224, 1), or the reason why there is none."""
     try:
         pixels = to_input(read_image(path.read_bytes()))[0]
     except ImageError as error:

@@ -6,14 +6,15 @@ half of the arithmetic. Serving does not use it yet.
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers, ops
-from PIL import Image
 
 from ..serving.classifier import in_batches
+from . import framing
 from .layers import PIXEL_SPREAD, Standardize
 
 SIDE = 96
@@ -24,9 +25,6 @@ WIDTHS = (8, 20, 40, 56, 64)
 
 WEIGHTS = "finder.weights.h5"
 """The finder in the folder of a run, float16."""
-
-TAIL = 0.01
-"""Share of the lungs that may lie beyond each side of their box."""
 
 
 class FinderError(RuntimeError):
@@ -72,9 +70,7 @@ def to_finder(images: np.ndarray) -> np.ndarray:
         float32 (n, 96, 96, 1) in [0, 1], each pixel a weighted mean of those that it
         covers (bilinear, widened by the factor of reduction).
     """
-    side = images.shape[1]
-    each = Image.fromarray(np.eye(side, dtype=np.float32))
-    by = np.asarray(each.resize((side, SIDE), Image.Resampling.BILINEAR))  # (96, S)
+    by = framing.resizing(images.shape[1], SIDE)  # (96, S)
     small = by @ (images[..., 0].astype(np.float32) / 255) @ by.T
     return np.clip(small, 0, 1)[..., None]
 
@@ -95,34 +91,43 @@ def find(finder: keras.Model, images: np.ndarray) -> np.ndarray:
     return lungs
 
 
-def boxes(lungs):
-    """Return the box around the lungs of each mask.
+def place(finder: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Find what a network is shown of stored images, (n, 4) as `framing.around`."""
+    return framing.around(framing.boxes(find(finder, images)))
 
-    A side of the box lies where `TAIL` of the lungs lies beyond it, by the sums over
-    rows and columns. That is steadier than the outermost pixel, and differs from the
-    extent of true lungs by little more than a pixel.
 
-    Args:
-        lungs: float32 (n, H, W, 1) in [0, 1]; what is below one half counts as nothing.
-            An array or a tensor of the training framework.
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """Stored images, and where their lungs were found.
 
-    Returns:
-        A tensor float32 (n, 4): top, bottom, left and right as fractions of the side.
-        Without any lung, about the whole picture.
+    Attributes:
+        images: uint8 (n, 224, 224, 1).
+        lungs: float32 (n, 96, 96, 1), the probability of lung.
+        boxes: float32 (n, 4), as from `framing.boxes`.
     """
-    # The floor, far below one pixel in all, is what the box of an empty mask is of.
-    mass = ops.maximum(2 * ops.convert_to_tensor(lungs)[..., 0] - 1, 1e-6)
-    edges = []
-    for axis in (2, 1):
-        sums = ops.sum(mass, axis=axis)  # of rows, then of columns
-        before = ops.cumsum(sums, axis=1) - sums
-        total = ops.sum(sums, axis=1, keepdims=True)
-        # Full rows before a quantile count whole; the row that it falls into, in part.
-        edges += [
-            ops.mean(ops.clip((share * total - before) / sums, 0, 1), axis=1)
-            for share in (TAIL, 1 - TAIL)
-        ]
-    return ops.stack(edges, axis=1)
+
+    images: np.ndarray
+    lungs: np.ndarray
+    boxes: np.ndarray
+
+    @classmethod
+    def by(cls, finder: keras.Model, images: np.ndarray) -> "Framed":
+        """Find the lungs of stored images."""
+        lungs = find(finder, images)
+        return cls(images, lungs, framing.boxes(lungs))
+
+    def shown(self, how) -> np.ndarray:
+        """Return what a network is shown, float32 (n, 128, 128, 1) in [0, 1].
+
+        Args:
+            how: says whether it is `aligned` and `blanked`: a `vgg19.Network`, or a
+                recipe.
+        """
+        places = framing.around(self.boxes)
+        if not how.aligned:
+            places = np.broadcast_to(framing.WHOLE, places.shape)
+        images = self.images.astype(np.float32) / 255
+        return framing.show(images, places, self.lungs if how.blanked else None)
 
 
 def dice(true, found):

@@ -1,81 +1,178 @@
-"""The margin of a picture that the network is not shown, as matrices.
+"""From the lungs to a picture of them: the box, the crop to it, in plain NumPy.
 
-The outermost pixels hold markers, lettering, collimator edges and black borders, hardly
-any lung, and much that tells the classes of the training set apart. Showing the inside
-alone is the centre crop with which networks are usually evaluated (Krizhevsky et al.,
-NeurIPS 2012). As products of matrices it is the same arithmetic in every engine.
+How a picture is framed tells the classes of the training set apart, and no disease. So
+the network is shown the lungs, always equally large, and never learns the frame. The
+crop is a product of two matrices for each picture, the same arithmetic in NumPy and in
+the ONNX graph (`graph._add_crop`).
 """
 
 import functools
 
 import numpy as np
-from keras import ops
 from PIL import Image
 
 from ..contract import IMAGE_SIZE
 
+TAIL = 0.01
+"""Share of the lungs that may lie beyond each side of their box."""
 
-def inner_side(margin: int) -> int:
-    """Return how many pixels of a side are left without a margin at either end.
+ROOM = 0.07
+"""How far the crop reaches beyond the box at each side, as a share of the box."""
 
-    Raises:
-        ValueError: none would be left.
-    """
-    inner = IMAGE_SIZE - 2 * margin
-    if margin < 0 or inner <= 0:
-        raise ValueError(
-            f"a margin of {margin} pixels; expected 0 to {IMAGE_SIZE // 2 - 1}"
-        )
-    return inner
+LEAST_SIDE = 0.15
+"""Least height and width of a crop, as fractions of the picture's."""
+
+WHOLE = np.array([0, 1, 0, 1], np.float32)
+"""The box of a network that is shown whole pictures."""
 
 
-@functools.lru_cache(maxsize=8)
-def enlarging(margin: int) -> np.ndarray:
-    """Return the matrix that cuts off a margin, and enlarges what is left again.
+@functools.lru_cache(maxsize=256)
+def resizing(before: int, after: int, kind: str = "bilinear") -> np.ndarray:
+    """Return the matrix M that resizes one axis, M @ image.
 
     Args:
-        margin: pixels of `IMAGE_SIZE` cut off at either end, in [0, IMAGE_SIZE / 2).
+        before: pixels of the axis.
+        after: pixels that it shall have.
+        kind: "bilinear" or "bicubic", as Pillow does them: where pixels are taken away,
+            each is a weighted mean of those that it covers.
 
     Returns:
-        float32 (128, 128), M of `M @ image @ M.T`; bicubic. Columns of pixels that are
-        cut off are zero.
-
-    Raises:
-        ValueError: nothing would be left.
+        float32 (after, before), rows sum to 1.
     """
-    kept = inner_side(margin)
-    each = Image.fromarray(np.eye(kept, dtype=np.float32))
-    inside = np.asarray(each.resize((kept, IMAGE_SIZE), Image.Resampling.BICUBIC))
-    return np.pad(inside, ((0, 0), (margin, margin)))
+    each = Image.fromarray(np.eye(before, dtype=np.float32))
+    how = Image.Resampling[kind.upper()]
+    return np.asarray(each.resize((before, after), how))
 
 
-def placing(margin: int, cells: int) -> np.ndarray:
-    """Return the matrix that lays a coarse map of the inside over the whole picture.
+def resize(images: np.ndarray, side: int, kind: str = "bilinear") -> np.ndarray:
+    """Resize float32 (n, H, H, c) to (n, side, side, c), as `resizing` says."""
+    by = resizing(images.shape[1], side, kind)
+    planes = np.moveaxis(images, -1, 1)  # (n, c, H, H)
+    return np.ascontiguousarray(np.moveaxis(by @ planes @ by.T, 1, -1))
+
+
+def boxes(lungs: np.ndarray) -> np.ndarray:
+    """Return the box around the lungs of each mask.
+
+    A side of the box lies where `TAIL` of the lungs lies beyond it, by the sums over
+    rows and columns. That is steadier than the outermost pixel, and differs from the
+    extent of true lungs by little more than a pixel.
 
     Args:
-        margin: as in `enlarging`.
-        cells: of the map, to a side.
+        lungs: float32 (n, H, W, 1) in [0, 1]; what is below one half counts as nothing.
 
     Returns:
-        float32 (cells, cells), P of `P @ map @ P.T`: how much of each cell of the
-        inside lies in each cell of the whole. Columns sum to 1, so the map's sum stays.
+        float32 (n, 4): top, bottom, left and right as fractions of the side. Without
+        any lung, about the whole picture.
     """
-    whole = np.linspace(0, IMAGE_SIZE, cells + 1)
-    inside = np.linspace(margin, IMAGE_SIZE - margin, cells + 1)
-    first = np.maximum(whole[:-1, None], inside[None, :-1])
-    last = np.minimum(whole[1:, None], inside[None, 1:])
-    return (np.maximum(last - first, 0) / np.diff(inside)).astype(np.float32)
+    # The floor, far below one pixel in all, is what the box of an empty mask is of.
+    mass = np.maximum(2 * lungs[..., 0] - 1, np.float32(1e-6))
+    edges = []
+    for axis in (2, 1):
+        sums = mass.sum(axis=axis)  # of rows, then of columns
+        before = np.cumsum(sums, axis=1) - sums
+        total = sums.sum(axis=1, keepdims=True)
+        # Full rows before a quantile count whole; the row that it falls into, in part.
+        edges += [
+            np.clip((share * total - before) / sums, 0, 1).mean(axis=1)
+            for share in (TAIL, 1 - TAIL)
+        ]
+    return np.stack(edges, axis=1).astype(np.float32)
 
 
-def on_both_sides(matrix: np.ndarray, values):
-    """Multiply by a matrix from the left and by its transpose from the right.
+def around(boxes: np.ndarray, room: float = ROOM) -> np.ndarray:
+    """Return what is cropped to: the boxes, widened, and cut off at the picture's edge.
 
     Args:
-        matrix: float32 (m, m).
-        values: a tensor of the training framework, (..., m, m).
+        boxes: float32 (n, 4), as from `boxes`.
+        room: added at each side, as a share of the box.
 
     Returns:
-        A tensor (..., m, m).
+        float32 (n, 4) in [0, 1], each at least `LEAST_SIDE` high and wide.
     """
-    matrix = ops.convert_to_tensor(matrix)
-    return ops.matmul(ops.matmul(matrix, values), ops.transpose(matrix))
+    first, last = boxes[:, ::2], boxes[:, 1::2]  # (n, 2): of rows, of columns
+    middle = (first + last) / 2
+    half = np.maximum((last - first) * (0.5 + room), LEAST_SIDE / 2)
+    edges = np.stack([middle - half, middle + half], axis=2)  # (n, 2, 2)
+    return np.clip(edges, 0, 1).reshape(-1, 4).astype(np.float32)
+
+
+def crop(images: np.ndarray, places: np.ndarray, side: int = IMAGE_SIZE) -> np.ndarray:
+    """Crop images, and resize what is left to a square.
+
+    Where pixels are taken away, each is a weighted mean of those that it covers; where
+    the crop is enlarged, it is interpolated linearly. Beyond the picture's edge, its
+    outermost pixels go on.
+
+    Args:
+        images: float32 (n, S, S, 1).
+        places: float32 (n, 4), top, bottom, left and right as fractions of the side.
+        side: of the result.
+
+    Returns:
+        float32 (n, side, side, 1).
+    """
+    size = images.shape[1]
+    rows = _picking(places[:, 0], places[:, 1], size, side)
+    columns = _picking(places[:, 2], places[:, 3], size, side)
+    return (rows @ images[..., 0] @ columns.transpose(0, 2, 1))[..., None]
+
+
+def _picking(first: np.ndarray, last: np.ndarray, size: int, side: int) -> np.ndarray:
+    """Return float32 (n, side, size): what each pixel of a crop takes from an axis."""
+    step = ((last - first) * np.float32(size / side))[:, None]  # (n, 1) pixels
+    centres = np.arange(side, dtype=np.float32) + np.float32(0.5)
+    at = first[:, None] * np.float32(size) + centres * step - np.float32(0.5)
+    at = np.clip(at, 0, size - 1)[..., None]  # (n, side, 1)
+    reach = np.maximum(step, np.float32(1))[..., None]
+    away = np.abs(at - np.arange(size, dtype=np.float32))
+    weights = np.maximum(1 - away / reach, np.float32(0))
+    return weights / weights.sum(axis=2, keepdims=True)
+
+
+def hull(lungs: np.ndarray) -> np.ndarray:
+    """Return what lies on the lungs or between them, row by row, with a soft edge.
+
+    Args:
+        lungs: float32 (n, 96, 96, 1) in [0, 1], over whole pictures.
+
+    Returns:
+        float32 (n, 96, 96, 1) in [0, 1].
+    """
+    lung = np.maximum(2 * lungs - 1, 0)
+    from_left = np.minimum(np.cumsum(lung, axis=2), 1)
+    from_right = np.minimum(np.cumsum(lung[:, :, ::-1], axis=2), 1)[:, :, ::-1]
+    soft = resize(resize(from_left * from_right, 24), lungs.shape[1])
+    return np.minimum(1.5 * soft, 1)
+
+
+def blank(images: np.ndarray, hulls: np.ndarray) -> np.ndarray:
+    """Make what lies outside of the hull as grey as the inside is on average.
+
+    Args:
+        images: float32 (n, H, W, 1).
+        hulls: likewise, in [0, 1].
+
+    Returns:
+        float32 (n, H, W, 1).
+    """
+    inside = (images * hulls).sum(axis=(1, 2, 3), keepdims=True)
+    grey = inside / np.maximum(hulls.sum(axis=(1, 2, 3), keepdims=True), 1)
+    return hulls * images + (1 - hulls) * grey
+
+
+def show(
+    images: np.ndarray, places: np.ndarray, lungs: np.ndarray | None = None
+) -> np.ndarray:
+    """Return what the network is shown of pictures.
+
+    Args:
+        images: float32 (n, S, S, 1) in [0, 1].
+        places: float32 (n, 4), as from `around`.
+        lungs: float32 (n, 96, 96, 1); given, what is outside of their hull is blanked.
+
+    Returns:
+        float32 (n, 128, 128, 1).
+    """
+    crops = crop(images, places)
+    return crops if lungs is None else blank(crops, crop(hull(lungs), places))

@@ -20,7 +20,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from .framing import on_both_sides, placing
 from .vgg19 import Network
 
 
@@ -42,13 +41,12 @@ def position_sum(head: keras.Model) -> np.ndarray:
     return by_position.sum(axis=0) / (height * width)
 
 
-def heat_maps(feature_map, head: keras.Model, margin: int = 0):
+def heat_maps(feature_map, head: keras.Model):
     """Compute the Grad-CAM map of every label.
 
     Args:
         feature_map: float32 (n, 8, 8, 512), what `Network.features` returns.
         head: `Network.head`.
-        margin: `Network.margin`; the map is of the whole image.
 
     Returns:
         float32 (n, 2, 8, 8) in [0, 1]: divided by its maximum, all zeros where nothing
@@ -59,18 +57,16 @@ def heat_maps(feature_map, head: keras.Model, margin: int = 0):
     alpha = ops.matmul(gradient, fold)  # (n, 2, 512)
 
     maps = ops.relu(ops.einsum("nck,nhwk->nchw", alpha, feature_map))  # (n, 2, 8, 8)
-    maps = _place(maps, margin)
     peak = ops.max(maps, axis=(2, 3), keepdims=True)
     return maps / ops.maximum(peak, keras.config.epsilon() ** 2)
 
 
-def evidence(feature_map, head: keras.Model, margin: int = 0):
+def evidence(feature_map, head: keras.Model):
     """Compute HiResCAM of the difference of the logits: pneumonia's less normal's.
 
     Args:
         feature_map: float32 (n, 8, 8, 512), what `Network.features` returns.
         head: `Network.head`.
-        margin: `Network.margin`; the map is of the whole image.
 
     Returns:
         float32 (n, 8, 8), in units of the logits: what each cell adds, positive where
@@ -88,14 +84,7 @@ def evidence(feature_map, head: keras.Model, margin: int = 0):
     came_from = ops.cast(ops.reshape(feature_map, apart) == peak, added.dtype)
     share = added / ops.sum(came_from, axis=(2, 4), keepdims=True)
     cells = ops.sum(came_from * share, axis=-1)  # (n, 4, 2, 4, 2)
-    return _place(ops.reshape(cells, (-1, 2 * height, 2 * width)), margin)
-
-
-def _place(maps, margin: int):
-    """Lay maps (..., 8, 8) of what the network is shown over the whole image."""
-    if not margin:
-        return maps
-    return on_both_sides(placing(margin, maps.shape[-1]), maps)
+    return ops.reshape(cells, (-1, 2 * height, 2 * width))
 
 
 def _passed_back(feature_map, head: keras.Model):
@@ -135,6 +124,6 @@ def explain(
     """
     feature_map = network.features(images, training=False)
     logits = network.head(feature_map, training=False)
-    maps = heat_maps(feature_map, network.head, network.margin)
-    added = evidence(feature_map, network.head, network.margin)
+    maps = heat_maps(feature_map, network.head)
+    added = evidence(feature_map, network.head)
     return tuple(ops.convert_to_numpy(found) for found in (logits, maps, added))

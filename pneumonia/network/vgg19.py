@@ -20,7 +20,7 @@ from keras import layers, ops
 
 from ..contract import BUNDLE, IMAGE_SIZE, LABELS
 from ..serving.classifier import in_batches
-from .layers import CutMargin, EvenContrast, Standardize
+from .layers import Standardize
 
 HIDDEN_UNITS = (256, 128)
 DROPOUT = 0.3
@@ -41,21 +41,23 @@ class Network:
             block5_conv4 after its ReLU.
         head: (n, 8, 8, 512) -> (n, 2) logits in LABELS order.
         classifier: softmax(head(features(x))), (n, 2) probabilities.
-        margin: pixels at each side of the image that `features` is not shown.
+        aligned: whether it is shown crops to the lungs, or whole pictures.
+        blanked: whether what lies outside of the lungs' hull is blanked.
     """
 
     features: keras.Model
     head: keras.Model
     classifier: keras.Model
-    margin: int = 0
+    aligned: bool = True
+    blanked: bool = False
 
 
 def build(
     backbone_weights: str | Path | None = None,
     *,
     standardize: bool = True,
-    local_contrast: bool = False,
-    margin: int = 0,
+    aligned: bool = True,
+    blanked: bool = False,
     hidden_units: tuple[int, ...] = HIDDEN_UNITS,
     dropout: float = DROPOUT,
 ) -> Network:
@@ -67,9 +69,8 @@ def build(
             random weights.
         standardize: scale each image to the spread that VGG19 was trained on. False
             hands the pixels in [0, 1] on as they are, as the `published` recipe does.
-        local_contrast: even out brightness and contrast across the image first.
-        margin: pixels at each side of the image, of 128, that are cut off before; what
-            is left is enlarged. Weights fit any margin.
+        aligned: as in `Network`; it changes no layer.
+        blanked: likewise.
         hidden_units: width of each fully connected ReLU layer.
         dropout: fraction dropped after each of them, in [0, 1).
 
@@ -82,10 +83,6 @@ def build(
     backbone = _load_backbone(backbone_weights)
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")  # (n, 128, 128, 1)
     x = images
-    if margin:
-        x = CutMargin(margin, dtype="float32", name="cut_margin")(x)
-    if local_contrast:
-        x = EvenContrast(dtype="float32", name="even_contrast")(x)
     if standardize:
         x = Standardize(dtype="float32", name="standardize")(x)
     x = layers.Concatenate(name="grey_to_rgb")([x, x, x])  # (n, 128, 128, 3)
@@ -114,7 +111,8 @@ def build(
         features=keras.Model(images, feature_map, name="features"),
         head=keras.Model(feature_map, logits, name="head"),
         classifier=keras.Model(images, probabilities, name="classifier"),
-        margin=margin,
+        aligned=aligned,
+        blanked=blanked,
     )
 
 
@@ -186,36 +184,6 @@ def condition(network: Network, images: np.ndarray) -> None:
 def follow(layer: layers.Layer, values):
     """Call a layer of the flat graph; `grey_to_rgb` takes what comes three times."""
     return layer([values] * 3 if isinstance(layer, layers.Concatenate) else values)
-
-
-def cut(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
-    """Cut the classifier behind the first `blocks` of VGG19's blocks.
-
-    Both parts share the network's layers. What stands in front of the cut can be
-    computed once where the images stay the same.
-
-    Returns:
-        front: (n, 128, 128, 1) -> features of the last of those blocks, and
-        tail: those features -> probabilities (n, 2).
-    """
-    inside = network.classifier.layers[1:]
-    ends = [
-        number
-        for number, layer in enumerate(inside, 1)
-        if layer.name.startswith("block") and int(layer.name[len("block")]) <= blocks
-    ]
-
-    def chain(start, part):
-        x = start
-        for layer in part:
-            x = follow(layer, x)
-        return keras.Model(start, x)
-
-    front = chain(
-        keras.Input(network.classifier.input_shape[1:]), inside[: max(ends, default=0)]
-    )
-    tail = chain(keras.Input(front.output_shape[1:]), inside[max(ends, default=0) :])
-    return front, tail
 
 
 def run_logits(network: Network, images: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ..contract import IMAGE_SIZE
+from ..contract import PICTURE_SIZE
 from . import depth, scale
 from .picture import (
     ImageError,
@@ -219,7 +219,7 @@ def _to_grey(picture: Image.Image, deep: np.ndarray | None) -> tuple[Image.Image
     return picture.convert("L"), False
 
 
-def to_input(pixels: np.ndarray, size: int = IMAGE_SIZE) -> np.ndarray:
+def to_input(pixels: np.ndarray, size: int = PICTURE_SIZE) -> np.ndarray:
     """Resize pixels to the network's input, squashed and never cropped.
 
     Nothing is cut off, so a map over the input lies on the picture by plain resizing.

@@ -1,6 +1,7 @@
 """What each step of the recipe buys: rows are trained and measured."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +12,14 @@ from ..contract import BUNDLE
 from ..data import folder, stress, subgroups
 from ..data.patients import validation_mask
 from ..evaluation.calibrate import choose_threshold
-from ..evaluation.metrics import METRICS
-from ..network import vgg19
-from ..training import train, weights
+from ..network import finder, vgg19
+from ..network.finder import Framed
+from ..training import train
 from ..training.devices import placed
 from ..training.plan import Plan
 from ..training.runs import RunError
-from ..training.sampling import overlap_weights
-from .ablation_rows import ALL, SHIPPED, START
+from .ablation_rows import ALL
 from .ablation_table import collect
-
-STRESS_COPIES = 3
 
 
 def ablate(
@@ -34,8 +32,7 @@ def ablate(
 
     Args:
         plan: what all rows share. `out` holds the runs. `extra` are adults, measured
-            on; rows may train on them too. `start` is the run that most rows go on
-            from; None: that of the row "ablation-start", trained first if need be.
+            on; rows may train on them too.
         rows: keys of `ablation_rows.ALL` to train; none: collect what there is.
         seeds: each row is trained once with each.
         table: file that the figures are added to; None: `ablation.json` in `out`.
@@ -44,18 +41,18 @@ def ablate(
         What the table holds, as in `collect`.
 
     Raises:
-        RunError: no such row, nothing to average, or no run to go on from.
+        RunError: no such row.
     """
     out = Path(plan.out)
-    _, validation = folder.split(folder.load(plan.source))
-    adults = folder.load(plan.extra)
     if unknown := [name for name in rows if name not in ALL]:
         raise RunError(f"no row {unknown[0]}; expected one of {', '.join(ALL)}")
+    views = None
     for name in rows:
         for seed in seeds:
             run = _train_row(plan, name, seed)
             if not (run / "measured.json").exists():
-                measured = measure_run(run, validation, adults, plan.precision)
+                views = views or Views.of(plan)
+                measured = measure_run(run, views, plan.precision)
                 (run / "measured.json").write_text(json.dumps(measured, indent=2))
     table = Path(table or out / "ablation.json")
     collected = collect(out, table)
@@ -65,20 +62,21 @@ def ablate(
 
 def _train_row(plan: Plan, name: str, seed: int) -> Path:
     """Train a row, or go on where that was stopped; return its run's folder."""
-    row, out = ALL[name], Path(plan.out)
-    run = out / f"{name}-{seed}"
-    if row.mean_of and not (run / "best.weights.h5").exists():
-        parts = [sorted(out.glob(f"{part}-[0-9]*")) for part in row.mean_of]
-        weights.average(sum(parts, []), run, row.margin)
-    if row.mean_of or (run / "curves.png").exists():
+    row, run = ALL[name], Path(plan.out) / f"{name}-{seed}"
+    if (run / "curves.png").exists():
         return run
+    start = row.start and Path(plan.out) / f"{row.start}-{seed}"
+    if start and not (start / "curves.png").exists():
+        raise RunError(
+            f"the row {name} goes on from {row.start}, of which {plan.out} has no run. "
+            f"Train it first: --rows {shlex.quote(row.start)} --seeds {seed}"
+        )
     row_plan = replace(
         plan,
         out=run,
+        start=start,
         recipe=row.recipe,
         settings=row.settings,
-        start=_start(plan, name, seed),
-        new_head=row.new_head,
         extra=plan.extra if row.adults else None,
         leave_out=row.leave_out,
         seed=seed,
@@ -87,73 +85,82 @@ def _train_row(plan: Plan, name: str, seed: int) -> Path:
     return train.train(row_plan)
 
 
-def _start(plan: Plan, name: str, seed: int) -> str | Path | None:
-    """Return the run or bundle that a row goes on from, if any."""
-    start = ALL[name].start
-    if start in (None, SHIPPED):
-        return start and BUNDLE
-    if start == START:
-        return plan.start or _train_row(plan, START, 0)
-    for number in (seed, 0):
-        if (run := Path(plan.out) / f"{start}-{number}").exists():
-            return run
-    raise RunError(
-        f"the row {name} goes on from {start}, of which {plan.out} has no run. Train "
-        f"it first: --rows {start}"
-    )
+class Views:
+    """What all runs are measured on, with the lungs found: made once."""
+
+    def __init__(self, validation: folder.Dataset, adults: folder.Dataset, finds):
+        """Change the held-out images in every family of `stress.FAMILIES`."""
+        self.validation, self.adults = validation, adults
+        self.clean = Framed.by(finds, validation.images)
+        self.of_adults = Framed.by(finds, adults.images)
+        options = {"boxes": self.clean.boxes}
+        self.families = {
+            name: Framed.by(
+                finds,
+                stress.changed(validation.images, validation.labels, name, **options),
+            )
+            for name in stress.FAMILIES
+        }
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Views":
+        """Make them of the patients that a plan holds out."""
+        _, validation = folder.split(folder.load(plan.source))
+        _, adults = folder.split(folder.load(plan.extra), train.EXTRA_HELD_OUT)
+        return cls(validation, adults, finder.load(plan.finder or BUNDLE))
 
 
-def measure_run(
-    run: str | Path, validation: folder.Dataset, adults: folder.Dataset, precision: str
-) -> dict:
+def measure_run(run: str | Path, views: Views, precision: str) -> dict:
     """Measure a run's network on held-out patients, as they are and under stress.
 
-    Thresholds are chosen on one half of the patients and applied to the other. Of
-    adults that the run trained on, only its held-out ones are measured.
+    The threshold weighs both errors alike over all views. It is chosen on one half of
+    the patients, and applied to the other.
     """
-    images, labels, n = validation.images, validation.labels, len(validation.labels)
-    if vgg19.read_facts(run).get("extra_source"):
-        _, adults = folder.split(adults, train.EXTRA_HELD_OUT)
-    copies = stress.mixed_copies(images, labels, STRESS_COPIES, seed=7)
+    labels = views.validation.labels
     with placed("one", precision, batch_size=1):
         network = vgg19.load(run)
-        clean, *views = [_margins(network, some) for some in (images, *copies)]
-        of_adults = _margins(network, adults.images)
-    stressed, repeated = np.concatenate(views), np.tile(np.arange(n), STRESS_COPIES)
-    many, every = labels[repeated], np.ones(len(repeated))
-    misled = overlap_weights(images, labels, validation.groups)[repeated]
-    kinds = stress.mixed_families(n, STRESS_COPIES, seed=7)
-    families = {
-        name: _auroc(many[kinds == name], stressed[kinds == name])
-        for name in stress.FAMILIES
-    }
-    half = validation_mask(validation.groups[repeated], 0.05)  # of the tenth held out
-    one, other = (
-        choose_threshold(many[part], stressed[part]) for part in (half, ~half)
-    )
-    thresholds = {
-        "stress": np.where(half, other, one),
-        "blind": choose_threshold(labels, clean),
-    }
+        clean = _margins(network, views.clean)
+        families = {name: _margins(network, v) for name, v in views.families.items()}
+        of_adults = _margins(network, views.of_adults)
+    half = validation_mask(views.validation.groups, 0.05)  # of the tenth held out
+    rows = np.stack([clean, *families.values()])
+
+    def choose(part: np.ndarray) -> float:
+        many = np.tile(labels[part], len(rows))
+        return choose_threshold(many, rows[:, part].ravel())
+
+    at = np.where(half, choose(~half), choose(half))
+    ill, well = labels == 1, labels == 0
+    found = {name: margins >= at for name, margins in families.items()}
+    changed = {n: (f != (clean >= at))[well].mean() for n, f in found.items()}
+    aurocs = {name: _auroc(labels, margins) for name, margins in families.items()}
+    specificities = {name: 1 - f[well].mean() for name, f in found.items()}
     return {
         "clean_auroc": _auroc(labels, clean),
-        "stress_auroc": _auroc(many, stressed),
-        "against_thumbnail_auroc": _auroc(many, stressed, misled),
-        "worst_family": min(families, key=families.get),
-        "worst_auroc": min(families.values()),
-        **{
-            f"{kind}_{name}": float(METRICS[name](many, stressed - at, every, 0))
-            for kind, at in thresholds.items()
-            for name in ("accuracy", "specificity")
-        },
-        "adult_auroc": _auroc(adults.labels, of_adults),
+        "stress_auroc": float(np.mean(list(aurocs.values()))),
+        "worst_family": min(aurocs, key=aurocs.get),
+        "worst_auroc": min(aurocs.values()),
+        "sensitivity": float(np.mean([f[ill].mean() for f in found.values()])),
+        "specificity": float(np.mean(list(specificities.values()))),
+        "worst_specificity": float(min(specificities.values())),
+        "cut_specificity": float(
+            min(v for n, v in specificities.items() if n.startswith(FRAMINGS))
+        ),
+        "cut_changed": float(max(v for n, v in changed.items() if n.startswith("cut"))),
+        "adult_auroc": _auroc(views.adults.labels, of_adults),
         "adults": len(of_adults),
         "precision": precision,
-        "families": families,
+        "families": aurocs,
+        "specificities": {n: float(v) for n, v in specificities.items()},
         "groups": {
-            name: _subgroup(validation, clean, name) for name in subgroups.SUBGROUPS
+            name: _subgroup(views.validation, clean, name)
+            for name in subgroups.SUBGROUPS
         },
     }
+
+
+FRAMINGS = ("cut", "framed")
+"""How the names of families begin that frame the lungs in another way."""
 
 
 def _subgroup(validation: folder.Dataset, margins: np.ndarray, name: str) -> dict:
@@ -168,10 +175,10 @@ def _subgroup(validation: folder.Dataset, margins: np.ndarray, name: str) -> dic
     }
 
 
-def _auroc(labels: np.ndarray, margins: np.ndarray, shares=None) -> float:
-    return float(roc_auc_score(labels, margins, sample_weight=shares))
+def _auroc(labels: np.ndarray, margins: np.ndarray) -> float:
+    return float(roc_auc_score(labels, margins))
 
 
-def _margins(network: vgg19.Network, images: np.ndarray) -> np.ndarray:
+def _margins(network: vgg19.Network, framed: Framed) -> np.ndarray:
     """Return by how much pneumonia's logit is above normal's, float (n,)."""
-    return np.diff(vgg19.run_logits(network, folder.as_input(images)))[:, 0]
+    return np.diff(vgg19.run_logits(network, framed.shown(network)))[:, 0]

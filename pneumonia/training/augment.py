@@ -1,24 +1,25 @@
 """What training changes in an image, so that shortcuts to the class vanish.
 
-Every change is a plain function of (images, rng): parameters come from a NumPy
-generator, pixels are moved by Keras operations on any backend. The same generator state
-gives the same result, which is what lets a stopped training end where it would have.
+Every change is a plain function of (images, rng) in NumPy and SciPy. The same state of
+the generator gives the same result, which is what lets a stopped training end where it
+would have, and lets several processes change images side by side.
 
-In the public training set the classes differ by the position of the "R" marker, black
-borders, crop, aspect ratio before squashing, contrast and sharpness. The changes below
-make each of these say nothing about the class.
+In the public training set the classes differ by frame, lettering, borders, contrast and
+sharpness. The crop to the lungs takes the frame away (`geometry.jitter` says how
+exactly). The changes below make the rest say nothing about the class.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from .geometry import FILL_MODES, Warp, mirror, reframe
+from .geometry import FILL_MODES, Warp, mirror
 from .tones import (
     coarsen,
     compress,
     equalise,
     lend_spectrum,
+    lend_tone,
     shade,
     sharpen,
     speckle,
@@ -76,45 +77,23 @@ def cut_out(
     return images
 
 
-def transfer(
+def lend_frame(
     images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
 ) -> np.ndarray:
-    """Lend images the grey-value histogram or the frame of another one of the batch.
+    """Put the outermost pixels of another image of the batch around some images.
 
-    Both classes are in a batch, so neither the tone nor what stands at the border tells
-    them apart any more. The histogram is matched pixel rank by pixel rank; the frame is
-    up to an eighth of the side wide.
+    Both classes are in a batch, so what stands at the border tells them apart no more.
+    The frame is up to a tenth of the side wide.
     """
     n, height, width, _ = images.shape
     donors = images[rng.permutation(n)]
     images = images.copy()
     for image, donor in zip(images, donors, strict=True):
         if rng.random() < probability:
-            ranks = np.argsort(image, axis=None, kind="stable")
-            image.reshape(-1)[ranks] = np.sort(donor, axis=None)
-        if rng.random() < probability:
-            top, bottom, left, right = rng.integers(0, height // 8, 4)
+            top, bottom, left, right = rng.integers(0, height // 10, 4)
             inside = image[top : height - bottom, left : width - right].copy()
             image[:] = donor
             image[top : height - bottom, left : width - right] = inside
-    return images
-
-
-def cover_lungs(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cover the middle, where the lungs lie, with noisy grey: only shortcuts are left.
-
-    The box reaches from about a tenth to about nine tenths of either side, and a little
-    less far down.
-    """
-    n, height, width, _ = images.shape
-    images = images.copy()
-    for image in images:
-        edges = np.array([0.1, 0.85, 0.1, 0.9]) + rng.uniform(-0.05, 0.05, 4)
-        top, bottom = (edges[:2] * height).astype(int)
-        left, right = (edges[2:] * width).astype(int)
-        box = image[top:bottom, left:right]
-        noise = rng.normal(rng.uniform(0.1, 0.9), rng.uniform(0, 0.1), box.shape)
-        box[:] = np.clip(noise, 0, 1)
     return images
 
 
@@ -134,11 +113,14 @@ FAMILIES: dict[str, Augmentation] = {
     "mirror": mirror,
     "tone": tone,
     "equalise": equalise,
-    "transfer": transfer,
+    "histogram": lend_tone,
+    "border": lend_frame,
     "spectrum": lend_spectrum,
     "sharpen": sharpen,
     # Never upside down. Mirroring takes away the side of the marker. It also swaps the
     # side of the heart, which decides neither class.
+    "turn": Warp(rotation=8, shift=0, shear=0.06, fill_modes=FILL_MODES),
+    # for whole pictures, which are framed in every way
     "geometry": Warp(
         rotation=10,
         shift=0.06,
@@ -147,7 +129,6 @@ FAMILIES: dict[str, Augmentation] = {
         shear=0.05,
         fill_modes=FILL_MODES,
     ),
-    "reframe": reframe,
     "shade": shade,
     "masking": masking,
     "resolution": resolution,
@@ -155,7 +136,10 @@ FAMILIES: dict[str, Augmentation] = {
 }
 """Families of changes by name, in the order in which they are made."""
 
-DEFAULT = "tone+equalise+geometry+shade+masking+resolution"
+DEFAULT = (
+    "tone+equalise+histogram+border+spectrum+sharpen+turn+shade+masking"
+    "+resolution+compress"
+)
 
 
 def compose(names: str) -> Augmentation:

@@ -6,7 +6,13 @@ As all changes of training, each is a function of (images, rng) alone; see `augm
 from dataclasses import dataclass
 
 import numpy as np
-from keras import ops
+from scipy import ndimage
+
+NEAR, FAR = 0.035, 0.1
+"""Deviations of a box's sides, as shares of the box: as the finder errs, and more."""
+
+FAR_SHARE = 0.2
+"""Share of the boxes that are moved far."""
 
 FILL_MODES = ("constant", "nearest", "reflect")
 """What stands beyond the border: black, its last pixels, or the mirrored image."""
@@ -73,41 +79,38 @@ def mirror(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
 
 
-def reframe(
-    images: np.ndarray,
-    rng: np.random.Generator,
-    sides: tuple[float, float] = (0.6, 1.2),
-    probability: float = 0.5,
-) -> np.ndarray:
-    """Show some images as another technician would frame them, squashed to a square.
+def jitter(boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Move each side of each box by itself: by a little, in some boxes by much.
 
-    Height and width are drawn each for itself, so a crop of one is an aspect, too.
+    The little is how far the finder errs. The much is a picture that cuts lungs off, or
+    lungs that are hard to find.
 
     Args:
-        images: float32 (n, H, W, 1) in [0, 1].
-        rng: source of the parameters.
-        sides: smallest and largest part of a side that is shown; above 1 adds to it.
-        probability: share of the images that is changed.
+        boxes: float32 (n, 4): top, bottom, left and right.
+        rng: source of the draws.
 
     Returns:
-        float32 (n, H, W, 1) in [0, 1].
+        float32 (n, 4).
     """
-    n, height, width, _ = images.shape
-    part = np.exp(rng.uniform(*np.log(sides), (n, 2)))
-    part[rng.random(n) >= probability] = 1.0
-    first = rng.random((n, 2)) * (1 - part) * (height, width) + (part - 1) / 2
-    zero = np.zeros(n)
-    places = (part[:, 1], zero, first[:, 1], zero, part[:, 0], first[:, 0])
-    return _resample(images, places, FILL_MODES, rng)
+    sides = np.repeat(boxes[:, 1::2] - boxes[:, ::2], 2, axis=1)
+    spread = np.where(rng.random((len(boxes), 1)) < FAR_SHARE, FAR, NEAR)
+    return (boxes + sides * spread * rng.normal(size=boxes.shape)).astype(np.float32)
 
 
 def _resample(images, places, fill_modes, rng) -> np.ndarray:
     """Resample; `places` are a, b, c, d, e, f of input (ax + by + c, dx + ey + f)."""
-    zero = np.zeros(len(images))
-    moved = ops.image.affine_transform(
-        images,
-        np.stack([*places, zero, zero], axis=1).astype(np.float32),  # (n, 8)
-        interpolation="bilinear",
-        fill_mode=fill_modes[rng.integers(len(fill_modes))],
-    )
-    return ops.convert_to_numpy(moved)
+    mode = fill_modes[rng.integers(len(fill_modes))]
+    moved = np.empty_like(images)
+    for image, into, (a, b, c, d, e, f) in zip(
+        images, moved, np.stack(places, axis=1), strict=True
+    ):
+        for channel in range(images.shape[-1]):
+            ndimage.affine_transform(
+                image[..., channel],
+                [[e, d], [b, a]],  # rows come first
+                [f, c],
+                output=into[..., channel],
+                order=1,
+                mode=mode,
+            )
+    return moved

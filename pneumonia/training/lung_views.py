@@ -7,8 +7,8 @@ lungs, up to a whole one; their mask still says lung. All changes are functions 
 """
 
 import numpy as np
-from keras import ops
 
+from ..network.framing import resize
 from .geometry import Warp
 from .tones import coarsen, equalise, shade, sharpen, speckle, tone
 
@@ -50,9 +50,8 @@ def hide_lungs(images: np.ndarray, masks: np.ndarray, rng) -> np.ndarray:
     beside = (x - middle) * rng.choice([-1, 1], (n, 1, 1, 1)).astype(np.float32)
     lung = 1 / (1 + np.exp(-beside / 0.02))
     veil = np.where(_coin(rng, 0.3, n), lung, veil)
-    soft = ops.image.resize(masks, (height // 4, width // 4), antialias=True)
-    soft = ops.image.resize(soft, (height, width), interpolation="bicubic")
-    veil = veil * np.clip(ops.convert_to_numpy(soft) * 1.3, 0, 1) * draw(0.3, 1.0)
+    soft = resize(resize(masks, height // 4), height, "bicubic")
+    veil = veil * np.clip(soft * 1.3, 0, 1) * draw(0.3, 1.0)
     veil = veil * _coin(rng, 0.5, n)
     parts = zip(images, rng.uniform(0.5, 1, n), strict=True)
     levels = [np.quantile(one, q) for one, q in parts]

@@ -72,6 +72,12 @@ class Plan:
     extra: str | Path | None = _option(
         "train on these X-rays too", None, type=Path, metavar="DIR"
     )
+    finder: str | Path | None = _option(
+        "folder of the lung finder (default: the one that ships)",
+        None,
+        type=Path,
+        metavar="RUN",
+    )
     leave_out: str | None = _option(
         "a subgroup that training must not see; an unknown name lists them",
         None,
@@ -89,6 +95,12 @@ class Plan:
         "all: every GPU of this machine takes a part of each batch",
         "one",
         choices=["one", "all"],
+    )
+    workers: int = _option(
+        "processes that change images while the network trains (default: none)",
+        0,
+        type=int,
+        metavar="N",
     )
     resume: bool = _option("go on with the run in --out", False, action="store_true")
 
@@ -120,7 +132,7 @@ class Plan:
     def _is_moot(self, name: str) -> bool:
         """Tell whether an option would say nothing."""
         return (name == "backbone_weights" and self.start is not None) or (
-            name == "devices" and self.devices == "one"
+            getattr(self, name) == {"devices": "one", "workers": 0}.get(name)
         )
 
     @property
@@ -137,6 +149,8 @@ class Plan:
             out="RUN",
             start=start and "START",
             extra=self.extra and "EXTRA",
+            finder=self.finder and "FINDER",
+            workers=0,
             backbone_weights=(
                 weights if weights in ("imagenet", "random") else "WEIGHTS"
             ),

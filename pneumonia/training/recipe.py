@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from ..network.framing import inner_side
 from ..network.vgg19 import DROPOUT, HIDDEN_UNITS
 from . import augment
 
@@ -17,17 +16,16 @@ class Recipe:
 
     Attributes:
         augmentation: families of changes, as in `augment.compose`.
+        aligned: show the network crops to the lungs; False: whole pictures.
+        blank_share: share of the images in which training blanks what lies outside of
+            the lungs' hull; 1: the network is shown nothing else in use either.
         standardize: scale each image inside the network (see `vgg19.build`).
-        local_contrast: even out local contrast inside the network (ditto).
-        margin: pixels cut off at each side inside the network (ditto).
         hidden_units: width of each fully connected layer.
         dropout: share dropped after each of them.
         frozen_blocks: how many of VGG19's five blocks stay as they came.
         condition: bring activations to unit spread first (see `vgg19.condition`);
             not done where training starts from a trained network.
         balanced: show both classes equally often.
-        overlap_weights: show images more often whose thumbnail looks like the other
-            class (see `sampling.overlap_weights`).
         extra_share: share of each epoch that comes from the extra data set, if any.
         images_per_epoch: images shown in one epoch; None: all of them once.
         epochs: most epochs that are trained.
@@ -41,14 +39,6 @@ class Recipe:
         average: decay per step of the moving average of the weights that is validated
             and kept (Polyak and Juditsky 1992); None keeps the weights themselves.
         label_smoothing: share of the target spread over both classes, in [0, 1).
-        mixup: parameter of the Beta distribution by which pairs of images are mixed
-            (Zhang et al. 2018, "mixup"); 0 mixes none.
-        style_mix: share of the images whose channel statistics are mixed with another
-            image's behind the first blocks (see `styles.MixStyle`); 0 mixes none.
-        void_share: share of the images whose lungs are covered after all other changes,
-            and whose target is undecided: what is left must not decide.
-        cached_views: show every image in so many fixed changed versions, whose frozen
-            features are computed once; 0: changed anew each time.
         stress_views: how many copies of each validation image, changed as in
             `stress.mixed_copies`, are validated on besides the image itself. The clean
             ones alone can't tell epochs apart.
@@ -60,6 +50,7 @@ class Recipe:
     """
 
     augmentation: str
+    aligned: bool
     standardize: bool
     frozen_blocks: int
     condition: bool
@@ -68,11 +59,9 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    local_contrast: bool = False
-    margin: int = 0
+    blank_share: float = 0.0
     hidden_units: tuple[int, ...] = HIDDEN_UNITS
     dropout: float = DROPOUT
-    overlap_weights: bool = False
     extra_share: float = 0.15
     optimizer: str = "sgd"
     schedule: str = "plateau"
@@ -80,20 +69,13 @@ class Recipe:
     weight_decay: float = 1e-4
     average: float | None = None
     label_smoothing: float = 0.0
-    mixup: float = 0.0
-    style_mix: float = 0.0
-    void_share: float = 0.0
-    cached_views: int = 0
     stress_views: int = 0
     monitor: str = "val_loss"
     patience: int = 6
     plateau: int = 2
 
     def __post_init__(self) -> None:
-        if self.augmentation == "seed":  # its name in older records
-            object.__setattr__(self, "augmentation", "published")
         augment.compose(self.augmentation)
-        inner_side(self.margin)
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))  # from JSON
         for name, expected in (
             ("optimizer", ("sgd", "adamw")),
@@ -106,12 +88,6 @@ class Recipe:
                     f"{' or '.join(expected)}"
                 )
 
-        if self.cached_views and (self.void_share or self.mixup or self.style_mix):
-            raise RecipeError(
-                "cached_views keeps features of whole images; it can't go with "
-                "void_share, mixup or style_mix, which change images anew each time"
-            )
-
     @property
     def better(self) -> str:
         """Where better is for what is monitored: "min" or "max"."""
@@ -120,39 +96,39 @@ class Recipe:
     @property
     def network(self) -> dict:
         """What `vgg19.build` needs to build this recipe's network again."""
-        names = ("standardize", "local_contrast", "margin", "hidden_units", "dropout")
+        names = ("aligned", "blanked", "standardize", "hidden_units", "dropout")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def blanked(self) -> bool:
+        """Whether the network never sees what lies outside of the lungs' hull."""
+        return self.blank_share >= 1
 
 
 _OURS = Recipe(
     augmentation=augment.DEFAULT,
+    aligned=True,
     standardize=True,
     frozen_blocks=3,
     condition=True,
     balanced=True,
-    images_per_epoch=2400,
-    epochs=35,
-    batch_size=16,
+    images_per_epoch=4800,
+    epochs=40,
+    batch_size=32,
     optimizer="adamw",
     learning_rate=1e-4,
-    average=0.995,
+    schedule="cosine",
+    average=0.998,
     label_smoothing=0.05,
-    stress_views=1,
-    patience=8,
-    plateau=3,
+    stress_views=2,
+    patience=12,
 )
-
-# These go on from a network that is trained already.
-_ON = replace(_OURS, images_per_epoch=4800, schedule="cosine", monitor="last")
-
-_TONE = augment.DEFAULT + "+transfer"
-_DETAIL = _TONE + "+spectrum+sharpen"
-_FILE = _DETAIL + "+compress"
 
 RECIPES = {
     # As published: frozen base, pixels in [0, 1], both flips, rotations, shifts.
     "published": Recipe(
         augmentation="published",
+        aligned=False,
         standardize=False,
         frozen_blocks=5,
         condition=False,
@@ -162,71 +138,20 @@ RECIPES = {
         batch_size=32,
         learning_rate=1e-3,
     ),
-    # What the ablation's rows start from: none of the changes that they measure.
-    "ablation-start": replace(
-        _OURS, augmentation="mirror", epochs=8, stress_views=0, patience=6, plateau=2
-    ),
-    # One row of the ablation: a short way on from `ablation-start`.
-    "ablation-row": replace(_ON, epochs=1, average=0.98, stress_views=0),
+    # What ships.
     "default": _OURS,
-    # From here on each goes on from a network trained by the one before. First tone and
-    # frame of other images, and images whose thumbnail misleads more often.
-    "tone-transfer": replace(
-        _ON, augmentation=_TONE, overlap_weights=True, epochs=8, learning_rate=3e-5
-    ),
-    # What stands around the lungs must not decide.
-    "covered-lungs": replace(
-        _ON, augmentation=_TONE, void_share=0.12, epochs=4, learning_rate=2e-5
-    ),
-    # Neither must sharpness, grain or the spread of brightness.
-    "detail-transfer": replace(
-        _ON, augmentation=_DETAIL, void_share=0.12, epochs=12, learning_rate=3e-5
-    ),
-    # Files stored badly, and more adults. It improved the answers to adults, and not
-    # those to children (see the ablation).
-    "jpeg": replace(
-        _ON,
-        augmentation=_FILE,
-        void_share=0.12,
-        extra_share=0.2,
-        epochs=10,
-        learning_rate=6e-5,
-        average=0.998,
-    ),
-    # As `jpeg`, framed in more ways. It goes on from `detail-transfer`. What ships is
-    # the mean of the weights before and after it.
-    "reframing": replace(
-        _ON,
-        augmentation=_FILE + "+reframe",
-        void_share=0.12,
-        extra_share=0.2,
-        epochs=12,
-        learning_rate=4e-5,
-        average=0.998,
-    ),
+    # A row of the ablation: the same, short.
+    "short": replace(_OURS, images_per_epoch=2400, epochs=8, average=0.99),
 }
 """Recipes by name."""
 
-FORMER_NAMES = {
-    "seed": "published",
-    "refine": "tone-transfer",
-    "finish": "covered-lungs",
-    "polish": "detail-transfer",
-    "settle": "jpeg",
-    "reframe": "reframing",
-    "warm-up": "ablation-start",
-    "row": "ablation-row",
-}
-"""Former names of recipes, in which older runs and bundles are recorded."""
-
 
 def find(name: str) -> Recipe:
-    """Return a recipe by its name, or by one of `FORMER_NAMES`.
+    """Return a recipe by its name.
 
     Raises:
         RecipeError: there is none.
     """
-    recipe = RECIPES.get(FORMER_NAMES.get(name, name))
-    if recipe is None:
+    if name not in RECIPES:
         raise RecipeError(f"no recipe {name}; expected one of {', '.join(RECIPES)}")
-    return recipe
+    return RECIPES[name]

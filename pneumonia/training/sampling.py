@@ -2,19 +2,14 @@
 
 import keras
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ..contract import LABELS
-from ..data import folder
-from ..data.regions import thumbnail
+from ..data.folder import as_input
+from ..network import framing
+from ..network.finder import Framed
 from . import augment
+from .geometry import jitter
 from .recipe import Recipe
-
-LEAST = 0.15
-"""Smallest weight, so that every image is shown, and no few are shown all the time."""
 
 
 class Batches(keras.utils.PyDataset):
@@ -22,30 +17,37 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        dataset: folder.Dataset,
+        images: Framed,
+        labels: np.ndarray,
         recipe: Recipe,
         seed: int = 0,
         *,
-        weights: np.ndarray | None = None,
-        extra: folder.Dataset | None = None,
+        extra: tuple[Framed, np.ndarray] | None = None,
+        workers: int = 0,
     ):
         """Prepare the first epoch.
 
         Args:
-            dataset: the training images.
+            images: the training images, their lungs found.
+            labels: int (n,), indices into LABELS.
             recipe: how many are shown, and how they are changed.
             seed: of the run.
-            weights: float (n,), how often each image is shown against the others of its
-                class, as from `overlap_weights`; None: equally often.
-            extra: further images, which take `recipe.extra_share` of each epoch.
+            extra: further images and labels, which take `recipe.extra_share` of each
+                epoch.
+            workers: processes that change images; 0: the one that trains does.
         """
-        super().__init__()
+        super().__init__(
+            workers=max(1, workers),
+            use_multiprocessing=workers > 0,
+            max_queue_size=max(10, 3 * workers),
+        )
         self.recipe, self.seed = recipe, seed
-        self.weights = weights
-        self.own = len(dataset.labels)
-        parts = [dataset] if extra is None else [dataset, extra]
-        self.images = np.concatenate([part.images for part in parts])
-        self.labels = np.concatenate([part.labels for part in parts])
+        self.own = len(labels)
+        parts = [(images, labels)] if extra is None else [(images, labels), extra]
+        self.images = np.concatenate([part.images for part, _ in parts])
+        self.boxes = np.concatenate([part.boxes for part, _ in parts])
+        self.lungs = np.concatenate([part.lungs for part, _ in parts])
+        self.labels = np.concatenate([of_part for _, of_part in parts])
         self.change = augment.compose(recipe.augmentation)
         self.start(0)
 
@@ -54,31 +56,25 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return float32 (n, 128, 128, 1) in [0, 1] and targets float32 (n, 2)."""
-        chosen, rng = self._chosen(step)
-        images = self.change(folder.as_input(self.images[chosen]), rng)
-        targets = one_hot(self.labels[chosen])
-        if self.recipe.void_share:
-            void = rng.random(len(images)) < self.recipe.void_share
-            images[void] = augment.cover_lungs(images[void], rng)
-            targets[void] = 1 / len(LABELS)
-        return self._mixed(images, targets, rng)
-
-    def _chosen(self, step: int) -> tuple[np.ndarray, np.random.Generator]:
-        """Return which images a step shows, and the generator of its changes."""
         size = self.recipe.batch_size
         rng = np.random.default_rng((self.seed, self.epoch, step))
-        return self.order[step * size : (step + 1) * size], rng
+        chosen = self.order[step * size : (step + 1) * size]
+        images = self.change(self._framed(chosen, rng), rng)
+        return images.astype(np.float32), one_hot(self.labels[chosen])
 
-    def _mixed(self, images, targets, rng) -> tuple[np.ndarray, np.ndarray]:
-        """Mix each image and its target with another one's, if the recipe says so."""
-        if not self.recipe.mixup:
-            return images, targets
-        share = rng.beta(self.recipe.mixup, self.recipe.mixup, (len(images), 1))
-        share = share.astype(np.float32)
-        other = rng.permutation(len(images))
-        targets = share * targets + (1 - share) * targets[other]
-        share = share[:, :, None, None]
-        return share * images + (1 - share) * images[other], targets
+    def _framed(self, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Crop images to their lungs, about as the finder will."""
+        images = as_input(self.images[chosen])
+        if not self.recipe.aligned:
+            places = np.broadcast_to(framing.WHOLE, (len(chosen), 4))
+        else:
+            places = framing.around(jitter(self.boxes[chosen], rng))
+        crops = framing.crop(images, places)
+        blanked = rng.random(len(chosen)) < self.recipe.blank_share
+        if blanked.any():
+            hulls = framing.crop(framing.hull(self.lungs[chosen]), places)
+            crops[blanked] = framing.blank(crops[blanked], hulls[blanked])
+        return crops
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch; Keras calls this after each."""
@@ -108,10 +104,7 @@ class Batches(keras.utils.PyDataset):
         return [self._draw(part, share, rng) for part in of_class]
 
     def _draw(self, pool: np.ndarray, count: int, rng) -> np.ndarray:
-        """Draw by weight; without weights each equally often, give or take one."""
-        if self.weights is not None and pool[0] < self.own:
-            chances = self.weights[pool] / self.weights[pool].sum()
-            return rng.choice(pool, count, p=chances)
+        """Draw each equally often, give or take one."""
         rounds = [rng.permutation(pool) for _ in range(-(-count // len(pool)))]
         return np.concatenate(rounds)[:count]
 
@@ -119,36 +112,3 @@ class Batches(keras.utils.PyDataset):
 def one_hot(labels: np.ndarray) -> np.ndarray:
     """Return float32 (n, 2) for indices (n,)."""
     return np.eye(len(LABELS), dtype=np.float32)[labels]
-
-
-def overlap_weights(
-    images: np.ndarray, labels: np.ndarray, groups: np.ndarray
-) -> np.ndarray:
-    """Weigh each image by how likely a simple classifier is to mistake it.
-
-    The classifier, logistic regression on thumbnails, is fitted to other patients.
-    Under these weights it would be at chance, so what it saw no longer tells the
-    classes apart (overlap weights: Li, Morgan and Zaslavsky, JASA 2018).
-
-    Args:
-        images: uint8 (n, 128, 128, 1).
-        labels: int (n,), indices into LABELS.
-        groups: (n,) patient groups.
-
-    Returns:
-        float64 (n,) in [0.15, 1].
-    """
-    simple = make_pipeline(
-        StandardScaler(),
-        LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000),
-    )
-    folds = min(5, len(set(groups)))
-    p = cross_val_predict(
-        simple,
-        thumbnail(images),
-        labels,
-        groups=groups,
-        cv=GroupKFold(folds),
-        method="predict_proba",
-    )
-    return np.maximum(1 - p[np.arange(len(p)), labels], LEAST)

@@ -6,8 +6,9 @@ As all changes of training, each is a function of (images, rng) alone; see `augm
 import io
 
 import numpy as np
-from keras import ops
 from PIL import Image
+
+from ..network.framing import resize
 
 
 def tone(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -18,6 +19,22 @@ def tone(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     brightness = rng.uniform(-0.08, 0.08, (n, 1, 1, 1)).astype(np.float32)
     curved = np.power(np.maximum(images, 1e-4), gamma)
     return np.clip((curved - 0.5) * contrast + 0.5 + brightness, 0, 1)
+
+
+def lend_tone(
+    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+) -> np.ndarray:
+    """Give some images the grey values of another one of the batch, rank by rank.
+
+    Both classes are in a batch, so the histogram tells them apart no more.
+    """
+    donors = images[rng.permutation(len(images))]
+    images = images.copy()
+    for image, donor in zip(images, donors, strict=True):
+        if rng.random() < probability:
+            ranks = np.argsort(image, axis=None, kind="stable")
+            image.reshape(-1)[ranks] = np.sort(donor, axis=None)
+    return images
 
 
 def equalise(
@@ -31,9 +48,7 @@ def equalise(
     cells = int(rng.integers(3, 9))  # how many surroundings lie side by side
 
     def around(values):
-        small = ops.image.resize(values, (cells, cells), antialias=True)
-        smooth = ops.image.resize(small, (height, width), interpolation="bicubic")
-        return ops.convert_to_numpy(smooth)
+        return resize(resize(values, cells), height, "bicubic")
 
     mean = around(images)
     spread = np.sqrt(np.maximum(around(np.square(images - mean)), 1e-3))
@@ -49,9 +64,9 @@ def shade(
     """Multiply by a smooth random field, as an uneven beam does."""
     n, height, width, _ = images.shape
     coarse = rng.normal(size=(n, 3, 3, 1)).astype(np.float32)
-    field = ops.image.resize(coarse, (height, width), interpolation="bicubic")
+    field = resize(coarse, height, "bicubic")
     amount = rng.uniform(0, strength, (n, 1, 1, 1)).astype(np.float32)
-    return np.clip(images * np.exp(amount * ops.convert_to_numpy(field)), 0, 1)
+    return np.clip(images * np.exp(amount * field), 0, 1)
 
 
 def coarsen(
@@ -60,8 +75,7 @@ def coarsen(
     """Take fine detail from some images: down to a third of the resolution and back."""
     n, height, width, _ = images.shape
     side = int(rng.integers(height // 3, height * 7 // 8))
-    small = ops.image.resize(images, (side, side), antialias=True)
-    blurred = ops.convert_to_numpy(ops.image.resize(small, (height, width)))
+    blurred = resize(resize(images, side), height)
     return np.where(rng.random((n, 1, 1, 1)) < probability, blurred, images)
 
 
@@ -71,9 +85,7 @@ def sharpen(
     """Lift fine detail in some images by up to two and a half times (unsharp mask)."""
     n, height, width, _ = images.shape
     side = int(rng.integers(height // 6, height * 2 // 3))
-    small = ops.image.resize(images, (side, side), antialias=True)
-    smooth = ops.image.resize(small, (height, width), interpolation="bicubic")
-    detail = images - ops.convert_to_numpy(smooth)
+    detail = images - resize(resize(images, side), height, "bicubic")
     chosen = rng.random((n, 1, 1, 1)) < probability
     amount = (chosen * rng.uniform(0.3, 2.5, (n, 1, 1, 1))).astype(np.float32)
     return np.clip(images + amount * detail, 0, 1)

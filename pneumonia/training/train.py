@@ -13,16 +13,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..contract import LABELS
+from ..contract import BUNDLE, LABELS
 from ..data import folder, stress, subgroups
-from ..network import vgg19
-from . import callbacks, runs, styles, weights
-from .cache import CachedBatches, compute
+from ..network import finder, vgg19
+from ..network.finder import Framed
+from . import callbacks, runs, weights
 from .devices import placed
 from .plan import Plan
 from .recipe import Recipe
 from .runs import RunError
-from .sampling import Batches, one_hot, overlap_weights
+from .sampling import Batches, one_hot
 from .settings import adjust, choose
 
 EXTRA_HELD_OUT = 0.3
@@ -45,6 +45,7 @@ def train(plan: Plan) -> Path:
         folder.DataError: the data set is missing, or too small to be split.
         vgg19.WeightsError: the starting weights can't be had.
         recipe.RecipeError: no such recipe or setting, or a value that it can't take.
+        finder.FinderError: there is no trained finder.
         RunError: `out` holds another run already, or none to resume; no such group to
             leave out; no `start` whose layers are those of the recipe.
     """
@@ -58,9 +59,14 @@ def train(plan: Plan) -> Path:
         plan = plan.resumed(record)
     else:
         recipe = choose(plan)
-    images = _gather(plan)
+    found_by = finder.load(out if plan.resume else plan.finder or BUNDLE)
+    images = _gather(plan, recipe, found_by)
     make_deterministic(plan.seed)
-    start = None if plan.resume else weights.starting(plan, recipe, images.training)
+    start = (
+        None
+        if plan.resume
+        else weights.starting(plan, recipe, images.batches(recipe, plan))
+    )
     with placed(plan.devices, plan.precision, recipe.batch_size):
         built = vgg19.build(**recipe.network)
         vgg19.freeze(built, recipe.frozen_blocks)
@@ -68,7 +74,9 @@ def train(plan: Plan) -> Path:
             built.classifier.set_weights(start)
         out.mkdir(parents=True, exist_ok=True)
         if not plan.resume:
+            finder.save(found_by, out)
             record = runs.begin(plan) | images.sizes() | {"network": recipe.network}
+            record["finder_sha256"] = finder.digest(out)
         record["settings"] = asdict(recipe)
         (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
         _fit(built, recipe, plan, images)
@@ -81,8 +89,12 @@ class _Images:
     """What a run trains and validates on."""
 
     training: folder.Dataset
+    framed: Framed
     validation: folder.Dataset
-    extra: folder.Dataset | None
+    seen: np.ndarray
+    targets: np.ndarray
+    extra: folder.Dataset | None = None
+    extra_framed: Framed | None = None
 
     def sizes(self) -> dict[str, int]:
         parts = {"training": self.training, "validation": self.validation}
@@ -94,8 +106,15 @@ class _Images:
             counts[f"{name}_patients"] = len(set(part.groups))
         return counts
 
+    def batches(self, recipe: Recipe, plan: Plan) -> Batches:
+        extra = None
+        if self.extra is not None:
+            extra = self.extra_framed, self.extra.labels
+        options = {"extra": extra, "workers": plan.workers}
+        return Batches(self.framed, self.training.labels, recipe, plan.seed, **options)
 
-def _gather(plan: Plan) -> _Images:
+
+def _gather(plan: Plan, recipe: Recipe, found_by: keras.Model) -> _Images:
     left_out = plan.leave_out
     if left_out and left_out not in subgroups.SUBGROUPS:
         raise RunError(
@@ -104,10 +123,24 @@ def _gather(plan: Plan) -> _Images:
     training, validation = folder.split(folder.load(plan.source))
     if left_out:
         training = training.subset(~subgroups.mask(training, left_out))
-    extra = None
+    extra = extra_framed = None
     if plan.extra:
         extra, _ = folder.split(folder.load(plan.extra), EXTRA_HELD_OUT)
-    return _Images(training, validation, extra)
+        extra_framed = Framed.by(found_by, extra.images)
+    clean = Framed.by(found_by, validation.images)
+    copies = stress.mixed_copies(
+        validation.images, validation.labels, recipe.stress_views, boxes=clean.boxes
+    )
+    views = [clean, *(Framed.by(found_by, copy) for copy in copies)]
+    return _Images(
+        training=training,
+        framed=Framed.by(found_by, training.images),
+        validation=validation,
+        seen=np.concatenate([view.shown(recipe) for view in views]),
+        targets=np.tile(one_hot(validation.labels), (len(views), 1)),
+        extra=extra,
+        extra_framed=extra_framed,
+    )
 
 
 def make_deterministic(seed: int) -> None:
@@ -155,13 +188,13 @@ def compile_network(model: keras.Model, recipe: Recipe, steps: int) -> None:
 
 def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> None:
     out = Path(plan.out)
-    model, batches, seen = _prepare(built, recipe, plan.seed, images)
+    model = built.classifier
+    batches = images.batches(recipe, plan)
     compile_network(model, recipe, len(batches) * recipe.epochs)
     history = callbacks.restore(model, out, len(batches)) if plan.resume else []
     if callbacks.is_finished(history, recipe):
         return
     batches.start(len(history))
-    targets = np.tile(one_hot(images.validation.labels), (1 + recipe.stress_views, 1))
     watched, following = callbacks.followers(recipe)
     if recipe.schedule == "plateau":
         model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
@@ -175,7 +208,7 @@ def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> N
     )
     model.fit(
         batches,
-        validation_data=(seen, targets),
+        validation_data=(images.seen, images.targets),
         validation_batch_size=64,
         initial_epoch=len(history),
         epochs=recipe.epochs,
@@ -191,23 +224,3 @@ def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> N
             callbacks.Replay(following, history),
         ],
     )
-
-
-def _prepare(built, recipe: Recipe, seed: int, images: _Images):
-    """Return the model to fit, its training batches and its validation input."""
-    clean = images.validation.images
-    labels = images.validation.labels
-    copies = stress.mixed_copies(clean, labels, recipe.stress_views)
-    seen = folder.as_input(np.concatenate([clean, *copies]))
-    options = {"extra": images.extra}
-    if recipe.overlap_weights:
-        part = images.training
-        options["weights"] = overlap_weights(part.images, part.labels, part.groups)
-    if not recipe.cached_views:
-        model = built.classifier
-        if recipe.style_mix:
-            model = styles.mixing(built, recipe.style_mix)
-        return model, Batches(images.training, recipe, seed, **options), seen
-    front, tail = vgg19.cut(built, recipe.frozen_blocks)
-    batches = CachedBatches(front, images.training, recipe, seed, **options)
-    return tail, batches, compute(front, seen)

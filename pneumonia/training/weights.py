@@ -2,27 +2,26 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
 
-from ..data.folder import Dataset
-from ..network import vgg19
-from ..network.framing import inner_side
+from ..network import finder, vgg19
 from .plan import Plan
 from .recipe import Recipe
 from .runs import RunError
 from .sampling import Batches
 
 
-def starting(plan: Plan, recipe: Recipe, training: Dataset) -> list[np.ndarray]:
+def starting(plan: Plan, recipe: Recipe, batches: Batches) -> list[np.ndarray]:
     """Return the weights that a run starts from, of the whole classifier.
 
     Args:
         plan: says which: those of `start`, or `backbone_weights` and a new head.
         recipe: the network's shape, and how it is trained.
-        training: what will be trained on; a few batches of it condition VGG19's weights
-            where the recipe asks for that.
+        batches: what will be trained on; a few of them condition VGG19's weights where
+            the recipe asks for that.
 
     Returns:
         float32, in the order of `Network.classifier`.
@@ -43,7 +42,6 @@ def starting(plan: Plan, recipe: Recipe, training: Dataset) -> list[np.ndarray]:
     built = vgg19.build(None if random else plan.backbone_weights, **recipe.network)
     vgg19.freeze(built, recipe.frozen_blocks)
     if recipe.condition:
-        batches = Batches(training, recipe, plan.seed)
         some = [batches[step][0] for step in range(min(4, len(batches)))]
         vgg19.condition(built, np.concatenate(some))
     return built.classifier.get_weights()
@@ -65,7 +63,7 @@ def _go_on(plan: Plan, recipe: Recipe) -> list[np.ndarray]:
     return weights
 
 
-def average(runs: list[str | Path], out: str | Path, margin: int | None = None) -> Path:
+def average(runs: list[str | Path], out: str | Path) -> Path:
     """Average the networks of runs, each weight by itself.
 
     The mean of weights that were trained on from the same start often generalises
@@ -76,21 +74,16 @@ def average(runs: list[str | Path], out: str | Path, margin: int | None = None) 
         runs: folders of at least two: runs that went on from the same network, a run or
             a bundle, and that network itself, if wanted.
         out: folder of the new run, which `export` takes like any other.
-        margin: as in `vgg19.build`, of the new one; None: as theirs.
 
     Returns:
         `out`.
 
     Raises:
-        RunError: fewer than two runs, runs of different networks or starts, a run in
-            `out` already, or a margin that leaves nothing.
+        RunError: fewer than two runs, runs of different networks, finders or starts,
+            or a run in `out` already.
         vgg19.WeightsError: a folder holds no trained network.
     """
     runs, out = [Path(run) for run in runs], Path(out)
-    try:
-        inner_side(margin or 0)
-    except ValueError as error:
-        raise RunError(str(error)) from error
     if len(runs) < 2:
         raise RunError(f"an average takes at least two runs, got {len(runs)}.")
     if any((out / f"{name}.weights.h5").exists() for name in ("best", "last")):
@@ -99,7 +92,8 @@ def average(runs: list[str | Path], out: str | Path, margin: int | None = None) 
     starts = {record["started_from"] for record in records}
     after = [i for i, run in enumerate(runs) if run.name not in starts]
     after = after or list(range(len(runs)))  # names alone can mislead
-    for name, those in (("network", range(len(runs))), ("started_from", after)):
+    alike = [("network", range(len(runs))), ("finder_sha256", range(len(runs)))]
+    for name, those in (*alike, ("started_from", after)):
         if any(records[i][name] != records[those[0]][name] for i in those):
             raise RunError(
                 f"these runs differ in {name}; only weights of one network, trained on "
@@ -115,6 +109,7 @@ def average(runs: list[str | Path], out: str | Path, margin: int | None = None) 
     mixed.classifier.set_weights([total / len(runs) for total in weights])
     out.mkdir(parents=True, exist_ok=True)
     mixed.classifier.save_weights(out / "best.weights.h5")
+    shutil.copy(runs[0] / finder.WEIGHTS, out)
     names = [run.name for run in runs]
     trained = [
         record["repeat"].replace("--out RUN", f"--out {shlex.quote(name)}")
@@ -125,13 +120,10 @@ def average(runs: list[str | Path], out: str | Path, margin: int | None = None) 
         for i in after:
             trained[i] = trained[i].replace("--from-run START", start)
     record = records[after[0]] | {
-        "command": _command(map(str, runs), str(out), margin),
-        "repeat": "\n".join([*trained, _command(names, "RUN", margin)]),
+        "command": _command(map(str, runs), str(out)),
+        "repeat": "\n".join([*trained, _command(names, "RUN")]),
         "averaged": names,
     }
-    if margin is not None:
-        for part in ("network", "settings"):
-            record[part] = record[part] | {"margin": margin}
     (out / "run.json").write_text(json.dumps(record, indent=2))
     return out
 
@@ -144,6 +136,6 @@ def _record(folder: Path) -> dict:
     return facts
 
 
-def _command(runs, out: str, margin: int | None) -> str:
+def _command(runs, out: str) -> str:
     words = ["python", "-m", "pneumonia", "average", *runs, "--out", out]
-    return shlex.join(words + ([] if margin is None else ["--margin", str(margin)]))
+    return shlex.join(words)
