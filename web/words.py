@@ -46,8 +46,7 @@ BAND = (
 )
 MAP_HINT = (
     "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
-    "thin line is around the lungs that were found. Where the evidence lies in them is "
-    "HiResCAM's; zones are thirds of a lung's height, and sides hold if the picture is "
+    "line is around the lungs that were found; left and right hold if the picture is "
     "not mirrored."
 )
 MAP_TESTED = (

@@ -31,7 +31,7 @@ WHOLE = (0, 1, 0, 1)
 LINE = 126, 214, 255
 """Colour of the line around the lungs, which no colour map holds; answer.css, too."""
 
-_THIN = 600  # of these lines would fill a picture
+_THIN = 400  # of these lines would fill a picture
 _ROWS = 24  # of a band
 _LEAST = 1e-12  # that anything is divided by
 
