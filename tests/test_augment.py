@@ -1,0 +1,114 @@
+"""What training changes in an image: families of changes, each by itself."""
+
+import numpy as np
+import pytest
+
+from pneumonia.data.phantom import draw
+from pneumonia.training import augment, geometry, tones
+
+
+@pytest.mark.parametrize("name", [*augment.FAMILIES, augment.DEFAULT])
+def test_augmentation_is_a_function_of_its_seed(name):
+    images = np.stack([draw(i, size=128) for i in range(9)])[..., None] / np.float32(
+        255
+    )
+    change = augment.compose(name)
+    once, again = (change(images, np.random.default_rng(5)) for _ in range(2))
+    other = change(images, np.random.default_rng(6))
+    assert (once == again).all()
+    assert (once != other).any()
+    assert once.shape == images.shape
+    assert once.dtype == np.float32
+    assert once.min() >= 0
+    assert once.max() <= 1
+
+
+def test_a_lent_spectrum_changes_sharpness_and_not_shape():
+    sharp = np.random.default_rng(0).random((1, 128, 128, 1), np.float32) * 0.2 + 0.4
+    smooth = draw(1, size=128)[None, :, :, None] / np.float32(255) * 0.5 + 0.2
+    images = np.concatenate([sharp, smooth])
+
+    def detail(image):
+        return np.abs(np.diff(image, axis=1)).mean()
+
+    for seed in range(20):
+        changed = tones.lend_spectrum(images, np.random.default_rng(seed), 1.0)
+        np.testing.assert_allclose(changed.mean((1, 2)), images.mean((1, 2)), atol=0.02)
+        if np.abs(changed - images).max() > 0.01:  # each lent to the other
+            assert detail(changed[0]) < detail(sharp)
+            assert detail(changed[1]) > detail(smooth)
+            shapes = np.corrcoef(changed[1].ravel(), smooth.ravel())[0, 1]
+            assert shapes > 0.5
+            return
+    raise AssertionError("no two images were ever exchanged")
+
+
+def test_sharpening_lifts_detail():
+    images = np.stack([draw(i, size=128) for i in range(4)])[..., None] / np.float32(
+        255
+    )
+    changed = tones.sharpen(images, np.random.default_rng(0), 1.0)
+    for one, other in zip(images, changed, strict=True):
+        assert np.abs(np.diff(other, axis=1)).sum() > np.abs(np.diff(one, axis=1)).sum()
+
+
+def test_bad_storage_costs_detail_and_keeps_the_picture():
+    noise = np.random.default_rng(0).normal(0, 0.04, (4, 128, 128, 1))
+    images = np.stack([draw(i, size=128) for i in range(4)])[..., None] / 255
+    images = np.clip(images + noise, 0, 1).astype(np.float32)
+    changed = tones.compress(images, np.random.default_rng(0), 1.0)
+    for one, other in zip(images, changed, strict=True):
+        assert np.abs(np.diff(other, axis=1)).sum() < np.abs(np.diff(one, axis=1)).sum()
+        assert np.corrcoef(other.ravel(), one.ravel())[0, 1] > 0.95
+    assert (tones.compress(images, np.random.default_rng(0), 0.0) == images).all()
+
+
+def test_default_never_turns_a_chest_upside_down():
+    image = np.zeros((1, 128, 128, 1), np.float32)
+    image[:, :40] = 1  # the upper part is bright
+    for seed in range(40):
+        warp = geometry.Warp(rotation=12, shift=0.08)
+        changed = warp(image, np.random.default_rng(seed))
+        assert changed[0, :30].mean() > 0.8
+        assert changed[0, -30:].mean() < 0.2
+
+
+def test_warp_without_changes_gives_the_image_back():
+    image = draw(3, size=128)[None, :, :, None] / np.float32(255)
+    warp = geometry.Warp(rotation=0, shift=0, flip_horizontal=False)
+    same = warp(image, np.random.default_rng(0))
+    np.testing.assert_allclose(same, image, atol=1e-5)
+
+
+def test_another_image_lends_its_grey_values_rank_by_rank():
+    images = np.stack([draw(1, size=64), draw(2, size=64) // 2 + 100])[..., None]
+    images = images / np.float32(255)
+    for seed in range(20):
+        changed = tones.lend_tone(images, np.random.default_rng(seed), 1.0)
+        if (changed != images).any():  # each lent to the other
+            for one, other, lent in zip(changed, images[::-1], images, strict=True):
+                assert (np.sort(one, axis=None) == np.sort(other, axis=None)).all()
+                ranks = one.ravel()[np.argsort(lent, axis=None, kind="stable")]
+                assert (np.diff(ranks) >= 0).all()  # what was brighter still is
+            return
+    raise AssertionError("no two images were ever exchanged")
+
+
+def test_another_image_lends_its_border_and_nothing_else():
+    images = np.stack([np.full((128, 128, 1), grey, np.float32) for grey in (0.2, 0.8)])
+    seen = set()
+    for seed in range(20):
+        changed = augment.lend_frame(images, np.random.default_rng(seed), 1.0)
+        assert (changed[:, 12:116, 12:116] == images[:, 12:116, 12:116]).all()
+        assert set(np.unique(changed)) <= set(np.unique(images))
+        seen |= {bool(edge) for edge in (changed != images)[:, 0].any(axis=1).ravel()}
+        kept = augment.lend_frame(images, np.random.default_rng(seed), 0.0)
+        assert (kept == images).all()
+    assert seen == {True, False}
+
+
+def test_unknown_families_are_said():
+    with pytest.raises(ValueError, match="no augmentation is called snow; expected"):
+        augment.compose("tone+snow")
+    images = np.zeros((2, 8, 8, 1), np.float32)
+    assert augment.compose("")(images, np.random.default_rng(0)) is images
