@@ -146,9 +146,10 @@ def profile(classifier: serving.Classifier, files: list[bytes]) -> list[list[str
     for data in files * 3:
         picture = timed("decode, reduce", read_picture, data)
         image = timed("to the network's input", to_input, picture.pixels)
-        _, maps, embedding, *_ = timed("network", classifier.run, image)
-        timed("gate", judge, classifier.gate, picture, image, embedding)
-        fine = timed("enlarge the map", enlarge, maps[0, 1], picture.pixels.shape)
+        outputs = timed("network", classifier.run, image)
+        timed("gate", judge, classifier.gate, picture, image, outputs)
+        strong, box = outputs.maps[0, 1], outputs.box[0]
+        fine = timed("enlarge the map", enlarge, strong, picture.pixels.shape, box)
         overlay = timed("overlay", draw_overlay, picture.pixels, fine)
         timed("PNG (where an app sends it)", encode_png, overlay)
     return [[name, *spread(seconds, 1000, 2)] for name, seconds in stages.items()]

@@ -8,7 +8,7 @@ adults and kinds of pictures that had no part in either.
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ from PIL import Image
 from ..data import phantom
 from ..data.folder import Dataset, split
 from ..data.patients import validation_mask
-from ..serving import gate
-from ..serving.classifier import load_classifier
-from ..serving.gate import Gate, Neighbourhood, Rule
+from ..serving import gate, gate_features
+from ..serving.classifier import Outputs, in_batches, load_classifier
+from ..serving.gate import Gate, Lungs, Neighbourhood, Rule
 from ..serving.image import to_input
 from . import not_chests
 from .gate_rules import LET_IN, Sample, digest
@@ -37,13 +37,18 @@ _AXES = 48
 _LET_ADULTS_IN = 0.98  # as chests, so that they are told what is wrong with them
 _LET_WHOLE_IN = 0.99
 _LET_CHANGED_IN = 0.99
+_LET_CHILDREN_IN = 0.995
+_LET_LUNGS_IN = 0.998
+_TRIMMED = 0.094  # of a side, at most
 _ROOM = 1.1  # how much farther than the farthest of them an embedding may lie
+_LUNG_ROOM = 0.8  # how much smaller than nearly all lungs of children one may be
+_CUT_OFF = 0.25, 0.25, 0.1, 0.1  # of the lungs' width or height, at each border
 
-Embed = Callable[[np.ndarray], np.ndarray]
+Run = Callable[[np.ndarray], Outputs]
 
 
 def fit(
-    embed: Embed,
+    run: Run,
     training: Dataset,
     validation: Dataset,
     adults: Dataset | None = None,
@@ -52,8 +57,7 @@ def fit(
     """Fit the gate of a network.
 
     Args:
-        embed: float32 (n, 128, 128, 1) in [0, 1] -> float32 (n, 512), the embedding of
-            the network that is served.
+        run: float32 (n, 224, 224, 1) in [0, 1] -> what the graph gives that is served.
         training: children whom the network learned from.
         validation: other children, for the figures alone.
         adults: X-rays from outside; None makes a gate that does not know them.
@@ -69,28 +73,28 @@ def fit(
     seen, unseen = _split_adults(adults)
     pictures, kinds = _pictures(seed)
     held_kind = _held_out(kinds, _KINDS_HELD_OUT)
-    drawn = _phantoms()
 
     x, patients = children.inputs(), children.groups
-    grown, adult = (seen.inputs(), seen.groups) if seen else (x[:0], patients[:0])
+    young = [_look(run, x, patients), _look(run, _changed(x, rng), patients)]
+    old = []
+    if seen:
+        grown = seen.inputs()
+        old = [_look(run, grown, seen.groups)]
+        old += [_look(run, _changed(grown, rng), seen.groups)]
+    drawn = _look(run, _phantoms())
     made = Gate(
         chest=_fit_chest(
-            *(x, patients, grown, adult, drawn),
-            *(pictures[~held_kind], kinds[~held_kind], rng),
+            young, old, drawn, x, patients, pictures[~held_kind], kinds[~held_kind], rng
         ),
-        whole=_fit_whole(x, patients, rng),
-        child=_fit_child(x, patients, grown, adult, drawn, rng) if seen else None,
-        near=_fit_near(
-            embed(x),
-            embed(_changed(x[::4], rng)),
-            embed(grown) if seen else None,
-            embed(drawn),
-        ),
+        whole=_fit_whole(young, x, rng),
+        child=_fit_child(young, old, drawn) if seen else None,
+        near=_fit_near(young, old, drawn),
+        lungs=_fit_lungs(young, drawn),
     )
-    figures = _measure(made, embed, validation, unseen, pictures[held_kind], rng)
+    figures = _measure(made, run, validation, unseen, pictures[held_kind], rng)
     counted = {
         "training_images": len(x),
-        "training_adults": len(grown),
+        "training_adults": len(seen.labels) if seen else 0,
         "kinds_learned": sorted(set(kinds[~held_kind].tolist())),
         "kinds_held_out": sorted(set(kinds[held_kind].tolist())),
     }
@@ -110,12 +114,10 @@ def refit(bundle: Path, source: Dataset, adults: Dataset | None = None) -> dict:
     """
     classifier = load_classifier(bundle)
 
-    def embed(images: np.ndarray) -> np.ndarray:
-        starts = range(0, len(images), 16)
-        runs = [classifier.run(images[i : i + 16])[2] for i in starts]
-        return np.concatenate([np.zeros((0, 512), np.float32), *runs])
+    def run(images: np.ndarray) -> Outputs:
+        return Outputs(*in_batches(classifier.run, images))
 
-    facts = classifier.facts | {"gate": fit(embed, *split(source), adults)}
+    facts = classifier.facts | {"gate": fit(run, *split(source), adults)}
     path = Path(bundle) / "bundle.json"
     path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts["gate"]["measured"]
@@ -129,7 +131,7 @@ def _split_adults(adults: Dataset | None) -> tuple[Dataset | None, Dataset | Non
 
 
 def _pictures(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return other things as inputs (n, 128, 128, 1), and the kind of each."""
+    """Return other things as inputs (n, 224, 224, 1), and the kind of each."""
     both = not_chests.draw(PICTURES, seed), not_chests.photographs(PICTURES, seed)
     inputs = [to_input(picture) for pictures, _ in both for picture in pictures]
     return np.concatenate(inputs), np.concatenate([names for _, names in both])
@@ -148,21 +150,55 @@ def _phantoms() -> np.ndarray:
     return np.concatenate([to_input(pixels) for pixels in drawn])
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What the gate sees of n pictures.
+
+    Attributes:
+        names: (n,) patients.
+        shape: float32 (n, 708).
+        all: float32 (n, 2127), `gate_features.all_of`.
+        areas: float64 (n, 2), of the lungs.
+        embedding: float32 (n, 512).
+    """
+
+    names: np.ndarray
+    shape: np.ndarray
+    all: np.ndarray
+    areas: np.ndarray
+    embedding: np.ndarray
+
+    def sample(self, weight: float, let_in: float = LET_IN) -> Sample:
+        """Return their shape for `gate_rules.fit`."""
+        return Sample(self.shape, self.names, weight, let_in)
+
+    def whole_sample(self, weight: float, let_in: float = LET_IN) -> Sample:
+        """Return all that is seen of them for `gate_rules.fit`."""
+        return Sample(self.all, self.names, weight, let_in)
+
+
+def _look(run: Run, images: np.ndarray, names: np.ndarray | None = None) -> _Look:
+    """Look at float32 (n, 224, 224, 1) in [0, 1]; names are places where none are."""
+
+    def look(batch: np.ndarray) -> tuple[np.ndarray, ...]:
+        outputs, shape = run(batch), gate_features.shape(batch)
+        seen = gate_features.all_of(batch, outputs, shape)
+        return shape, seen, gate_features.areas(outputs.lungs), outputs.embedding
+
+    names = np.arange(len(images)) if names is None else names
+    return _Look(np.asarray(names), *in_batches(look, images))
+
+
 def _sample(images, names, weight: float, let_in: float = LET_IN) -> Sample:
-    return Sample(gate.shape_features(images), np.asarray(names), weight, let_in)
+    return Sample(gate_features.shape(images), np.asarray(names), weight, let_in)
 
 
-def _fit_chest(x, patients, grown, adults, drawn, pictures, kinds, rng) -> Rule:
-    chests = [
-        _sample(x, patients, 3.0),
-        _sample(_changed(x, rng), patients, 3.0),
-        _sample(drawn, np.arange(len(drawn)), 0.5),
+def _fit_chest(young, old, drawn, x, patients, pictures, kinds, rng) -> Rule:
+    chests = [look.sample(3.0) for look in young] + [drawn.sample(0.5)]
+    chests += [
+        look.sample(weight, _LET_ADULTS_IN)
+        for look, weight in zip(old, (2.0, 1.0), strict=False)
     ]
-    if len(grown):
-        chests += [
-            _sample(grown, adults, 2.0, _LET_ADULTS_IN),
-            _sample(_changed(grown, rng), adults, 1.0, _LET_ADULTS_IN),
-        ]
     fifth = np.arange(len(x)) % 5
     changed = [
         *(np.rot90(x[fifth == i], i, (1, 2)) for i in (1, 2, 3)),
@@ -176,42 +212,42 @@ def _fit_chest(x, patients, grown, adults, drawn, pictures, kinds, rng) -> Rule:
     return fit_rule(chests, [_sample(pictures, kinds, 6.0), *rest], between=True)
 
 
-def _fit_whole(x, patients, rng) -> Rule:
-    whole = [
-        _sample(x, patients, 1.0, _LET_WHOLE_IN),
-        _sample(_changed(x, rng), patients, 1.0, _LET_WHOLE_IN),
-    ]
-    return fit_rule(whole, [_sample(_cropped(x, rng), patients, 1.0)])
+def _fit_whole(young, x, rng) -> Rule:
+    whole = [look.sample(1.0, _LET_WHOLE_IN) for look in young]
+    return fit_rule(whole, [_sample(_cropped(x, rng), young[0].names, 1.0)])
 
 
-def _fit_child(x, patients, grown, adults, drawn, rng) -> Rule:
-    young = [
-        _sample(x, patients, 1.0),
-        _sample(_changed(x, rng), patients, 1.0),
-        _sample(drawn, np.arange(len(drawn)), 0.1),
-    ]
-    old = [_sample(grown, adults, 1.0), _sample(_changed(grown, rng), adults, 1.0)]
-    return fit_rule(young, old, between=True)
+def _fit_child(young, old, drawn) -> Rule:
+    children = [look.whole_sample(1.0, _LET_CHILDREN_IN) for look in young]
+    adults = [look.whole_sample(1.0) for look in old]
+    return fit_rule([*children, drawn.whole_sample(0.1)], adults, between=True)
 
 
-def _fit_near(children, changed, grown, drawn) -> Neighbourhood:
+def _fit_lungs(young, drawn) -> Lungs:
+    """Choose how small a lung may be; how far it may be cut off is no matter of fit."""
+    lesser = [look.areas.min(axis=1) for look in (*young, drawn)]
+    smallest = min(float(np.quantile(areas, 1 - _LET_LUNGS_IN)) for areas in lesser)
+    return Lungs(_LUNG_ROOM * smallest, _CUT_OFF)
+
+
+def _fit_near(young, old, drawn) -> Neighbourhood:
     """Fit axes to every other embedding, and how far is far to the ones between."""
-    inside = [children] if grown is None else [children, grown]
-    known = gate.root(np.concatenate([embeddings[::2] for embeddings in inside]))
+    children, changed = (look.embedding for look in young)
+    grown = [look.embedding for look in old[:1]]
+    known = gate_features.root(np.concatenate([e[::2] for e in (children, *grown)]))
     mean = known.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(known.T))
     values, vectors = values[::-1], vectors[:, ::-1]
     axes = vectors[:, :_AXES] / np.sqrt(values[:_AXES] + 1e-9)
     rest = max(float(values[_AXES:].mean()), 1e-9)
     near = Neighbourhood(mean, axes, rest, np.inf)
-    probes = [(children[1::2], LET_IN), (changed, _LET_CHANGED_IN)]
-    if grown is not None:
-        probes.append((grown[1::2], _LET_ADULTS_IN))
+    probes = [(children[1::2], LET_IN), (changed[::4], _LET_CHANGED_IN)]
+    probes += [(embeddings[1::2], _LET_ADULTS_IN) for embeddings in grown]
     most = max(
         float(np.quantile(near.distance(embeddings), share))
         for embeddings, share in probes
     )
-    most = max(most * _ROOM, float(near.distance(drawn).max()))
+    most = max(most * _ROOM, float(near.distance(drawn.embedding).max()))
     return replace(near, most=most)
 
 
@@ -221,7 +257,8 @@ def _changed(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     changed = x ** gamma[:, None, None, None].astype(np.float32)
     flipped = rng.random(len(x)) < 0.5
     changed[flipped] = changed[flipped, :, ::-1]
-    return np.stack([_cut(image, *rng.integers(0, 12, 4)) for image in changed])
+    most = round(_TRIMMED * x.shape[1])
+    return np.stack([_cut(image, *rng.integers(0, most, 4)) for image in changed])
 
 
 def _cropped(
@@ -244,22 +281,18 @@ def _cut(image, above, below, left, right) -> np.ndarray:
     return np.asarray(Image.fromarray(rest).resize((width, height)))[..., None]
 
 
-def _measure(made: Gate, embed: Embed, validation, unseen, pictures, rng) -> dict:
+def _measure(made: Gate, run: Run, validation, unseen, pictures, rng) -> dict:
     """Judge pictures that had no part in the gate."""
     x = validation.inputs()
 
-    def found(images: np.ndarray) -> list[str]:
-        chests = made.chest.holds(gate.shape_features(images))
-        vectors = np.zeros((len(images), len(made.near.mean)), np.float32)
-        vectors[chests] = embed(images[chests])  # nobody asks it of the others
-        return [
-            next(iter(made.judge(images[i : i + 1], vectors[i : i + 1])), "")
-            for i in range(len(images))
-        ]
+    def first(image: np.ndarray) -> str:
+        outputs = run(image) if made.chest.holds(gate_features.shape(image)) else None
+        return next(iter(made.judge(image, outputs)), "")
 
     def share(images: np.ndarray, *codes: str) -> dict:
-        right = np.isin(found(images), codes).mean() if len(images) else None
-        return {"n": len(images), "share": None if right is None else float(right)}
+        found = [first(images[i : i + 1]) for i in range(len(images))]
+        right = float(np.isin(found, codes).mean()) if found else None
+        return {"n": len(images), "share": right}
 
     let_in = ("", *gate.WARNINGS)
     figures = {

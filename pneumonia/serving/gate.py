@@ -1,10 +1,11 @@
 """Which pictures get no answer, and why: everything but upright chests of children.
 
-Two things look at a picture. Its shape is described by small brightness and edge
-patterns, which know nothing of the network; linear rules on them tell chests from
-other things, whole chests from cut ones, and children from adults. And the network's
-own embedding says how far the picture lies from all that it learned from. (The
-embedding tells adults from children worse than the shape does: it was measured.)
+Three things look at a picture. Its shape is described by small brightness and edge
+patterns, which know nothing of the network; linear rules on them tell chests from other
+things, and whole chests from cut ones. The lungs that were found say whether there are
+two, and whether they end at a border. And the network's own embedding says how far the
+picture lies from all that it learned from. All three together tell children from
+adults.
 
 The numbers belong to one network and one data set, so they travel in `bundle.json`
 under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothing here.
@@ -13,11 +14,16 @@ under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothi
 import base64
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..contract import IMAGE_SIZE
+from . import gate_features
+from .gate_features import root
 from .picture import DOUBTS, READER_WARNINGS, ImageError, Picture
+
+if TYPE_CHECKING:
+    from .classifier import Outputs
 
 CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
@@ -31,6 +37,8 @@ REFUSALS = {
     "rotated": "This X-ray seems to lie on its side. Turn it upright.",
     "not_chest_xray": "This does not look like a chest X-ray seen from the front. "
     "Choose one, or ask for an answer anyway if you know better.",
+    "no_lungs": "No lungs were found in this picture. Choose an X-ray that shows both "
+    "lungs, or ask for an answer anyway if you know better.",
     "doubtful": "This file could be read only with assumptions, and what came out does "
     "not look like the chest X-rays that the network learned from. Export the X-ray as "
     "PNG from its viewer and try again.",
@@ -44,6 +52,16 @@ REFUSALS = {
 WARNINGS = {
     "strongly_cropped": "Much of the chest seems to be cut off. The answer rests on "
     "what is left.",
+    "cut_off_above": "The upper border of the picture cuts the lungs off. What lies "
+    "above it has no part in the answer.",
+    "cut_off_below": "The lower border of the picture cuts the lungs off. What lies "
+    "below it has no part in the answer.",
+    "cut_off_left": "The left border of the picture cuts a lung off. What lies outside "
+    "has no part in the answer.",
+    "cut_off_right": "The right border of the picture cuts a lung off. What lies "
+    "outside has no part in the answer.",
+    "one_lung": "Only one lung was found. The other is missing from the picture, or so "
+    "dense that it could not be seen; the answer may rest on one lung alone.",
     "empty_heat_map": "No place in the picture speaks for this answer, so the heat map "
     "is empty: the answer rests on what speaks against the other one.",
 }
@@ -52,9 +70,7 @@ WARNINGS = {
 SENTENCES = READER_WARNINGS | REFUSALS | WARNINGS
 """The sentence of every code that stands in `Prediction.warnings`."""
 
-_BLAME = {"not_chest_xray", "outside_population"}  # the picture, for what it shows
-_CELLS = 16, 8  # cells along a side: of brightness, of edges
-_DIRECTIONS = 8
+_BLAME = {"not_chest_xray", "no_lungs", "outside_population"}  # what a picture shows
 _RULES = {"chest", "whole", "child"}
 
 
@@ -112,38 +128,70 @@ class Neighbourhood:
 
 
 @dataclass(frozen=True, eq=False)
+class Lungs:
+    """What is asked of the lungs that were found.
+
+    Attributes:
+        least: what a lung covers of the picture at least, to be one.
+        most: share of the lungs' width or height that may end at a border of the
+            picture, above, below, left and right.
+    """
+
+    least: float
+    most: tuple[float, float, float, float]
+
+    def judge(self, found: np.ndarray) -> tuple[str, ...]:
+        """Return codes for float32 (96, 96) in [0, 1], probability of lung."""
+        lungs = (gate_features.areas(found[None])[0] >= self.least).sum()
+        if not lungs:
+            return ("no_lungs",)
+        at = gate_features.at_borders(found[None])[0]
+        sides = zip(gate_features.SIDES, at, self.most, strict=True)
+        cut = tuple(f"cut_off_{side}" for side, share, most in sides if share > most)
+        return (*cut, *(("one_lung",) if lungs < 2 else ()))
+
+
+@dataclass(frozen=True, eq=False)
 class Gate:
     """What `bundle.json` says about pictures to refuse.
 
     Attributes:
         chest: upright chest, by shape.
         whole: not strongly cropped, by shape.
-        child: a child of the training hospital, by shape; None where no adult was
-            there to learn it from.
+        child: a child of the training hospital, by `gate_features.all_of`; None where
+            no adult was there to learn it from.
         near: where the training images lie.
+        lungs: what is asked of the lungs.
     """
 
     chest: Rule
     whole: Rule
     child: Rule | None
     near: Neighbourhood
+    lungs: Lungs
 
-    def judge(self, inputs: np.ndarray, embedding: np.ndarray) -> tuple[str, ...]:
-        """Return codes of what is wrong with one picture.
+    def judge(self, inputs: np.ndarray, outputs: "Outputs") -> tuple[str, ...]:
+        """Return codes of what is wrong with one picture, refusals first.
 
         Args:
-            inputs: float32 (1, 128, 128, 1) in [0, 1], from `to_input`.
-            embedding: float32 (1, 512), from `Classifier.run`.
+            inputs: float32 (1, 224, 224, 1) in [0, 1], from `to_input`.
+            outputs: of `Classifier.run` for it.
         """
-        shape = shape_features(inputs)
+        shape = gate_features.shape(inputs)
         if not self.chest.holds(shape)[0]:
             return (self._why_no_chest(inputs),)
-        if self.near.distance(embedding)[0] > self.near.most:
+        lungs = self.lungs.judge(outputs.lungs[0])
+        if "no_lungs" in lungs:
+            return lungs
+        if self.near.distance(outputs.embedding)[0] > self.near.most:
             return ("not_chest_xray",)
-        outside = self.child is not None and not self.child.holds(shape)[0]
+        outside = self.child is not None and not self.child.holds(
+            gate_features.all_of(inputs, outputs, shape)
+        )
         return (
             *(("outside_population",) if outside else ()),
             *(() if self.whole.holds(shape)[0] else ("strongly_cropped",)),
+            *lungs,
         )
 
     def _why_no_chest(self, inputs: np.ndarray) -> str:
@@ -154,7 +202,7 @@ class Gate:
             "rotated": np.rot90(inputs, 1, (1, 2)),
             "rotated the other way": np.rot90(inputs, 3, (1, 2)),
         }
-        shapes = shape_features(np.concatenate(list(changed.values())))
+        shapes = gate_features.shape(np.concatenate(list(changed.values())))
         scores = self.chest.score(shapes)
         best = int(scores.argmax())
         if scores[best] < self.chest.least:
@@ -163,18 +211,18 @@ class Gate:
 
 
 def judge(
-    gate: Gate | None, picture: Picture, inputs: np.ndarray, embedding: np.ndarray
+    gate: Gate | None, picture: Picture, inputs: np.ndarray, outputs: "Outputs"
 ) -> tuple[str, ...]:
     """Return codes of what is wrong with one picture, refusals first.
 
     Args:
         gate: from `from_facts`; None judges by colour alone.
         picture: what was read.
-        inputs: float32 (1, 128, 128, 1) in [0, 1], from `to_input`.
-        embedding: float32 (1, 512), from `Classifier.run`.
+        inputs: float32 (1, 224, 224, 1) in [0, 1], from `to_input`.
+        outputs: of `Classifier.run` for it.
     """
     colour = picture.chroma >= CHROMA_LIMIT
-    found = gate.judge(inputs, embedding) if gate else ()
+    found = gate.judge(inputs, outputs) if gate else ()
     if _BLAME & {*found} and DOUBTS & {*picture.warnings}:
         found = ("doubtful", *found)  # the reading may be at fault, not the patient
     return (*(("colour_photograph",) if colour else ()), *found, *picture.warnings)
@@ -184,61 +232,6 @@ def refuse(code: str) -> ImageError:
     """Return the refusal of a code in `REFUSALS`, with what is offered instead."""
     offers = ("invert", "anyway") if code == "negative" else ("anyway",)
     return ImageError(code, REFUSALS[code], offers)
-
-
-def shape_features(inputs: np.ndarray) -> np.ndarray:
-    """Describe pictures by coarse brightness and the directions of their edges.
-
-    Both are relative to the picture's own mean and contrast.
-
-    Args:
-        inputs: float32 (n, 128, 128, 1) in [0, 1].
-
-    Returns:
-        float32 (n, 768).
-    """
-    images = inputs[..., 0]
-    cells, edge_cells = _CELLS
-    half = _reduce(images, 2)
-    bright = _standard(_reduce(half, IMAGE_SIZE // cells // 2)).reshape(len(images), -1)
-    half = _standard(half)
-    down, right = np.zeros_like(half), np.zeros_like(half)
-    down[:, 1:-1] = half[:, 2:] - half[:, :-2]
-    right[:, :, 1:-1] = half[:, :, 2:] - half[:, :, :-2]
-    turn = (np.arctan2(down, right) / (2 * np.pi) + 0.5) * _DIRECTIONS
-    direction = turn.astype(int) % _DIRECTIONS
-    # one number for each image, cell and direction: its edges are added up there
-    side = half.shape[1]
-    cell = np.arange(side) * edge_cells // side
-    cell = cell[:, None] * edge_cells + cell
-    bins = edge_cells**2 * _DIRECTIONS
-    place = np.arange(len(images))[:, None, None] * bins + cell * _DIRECTIONS
-    strength = np.hypot(right, down) / (side // edge_cells) ** 2
-    edges = np.bincount(
-        (place + direction).ravel(), strength.ravel(), len(images) * bins
-    )
-    edges = np.sqrt(edges).reshape(len(images), -1)
-    return np.concatenate([bright, edges], axis=1).astype(np.float32)
-
-
-def _reduce(images: np.ndarray, factor: int) -> np.ndarray:
-    """Average squares of factor x factor in (n, h, w); factor is a power of two."""
-    while factor > 1:  # ten times quicker than a mean over axes as short as these
-        rows = images[:, ::2] + images[:, 1::2]
-        images = (rows[..., ::2] + rows[..., 1::2]) / 4
-        factor //= 2
-    return images
-
-
-def _standard(images: np.ndarray) -> np.ndarray:
-    """Give each of (n, h, w) mean 0 and spread 1."""
-    mean = images.mean(axis=(1, 2), keepdims=True)
-    return (images - mean) / (images.std(axis=(1, 2), keepdims=True) + 1e-3)
-
-
-def root(embedding: np.ndarray) -> np.ndarray:
-    """Tame the long tails of activations."""
-    return np.sqrt(np.maximum(embedding, 0))
 
 
 def from_facts(facts: dict | None) -> Gate | None:
@@ -256,7 +249,12 @@ def from_facts(facts: dict | None) -> Gate | None:
     rules.setdefault("child", None)
     near = facts["near"]
     packed = _unpack(near["mean"]), _unpack(near["axes"]).reshape(near["shape"])
-    return Gate(near=Neighbourhood(*packed, *_floats(near, "rest most")), **rules)
+    least, *most = float(facts["lungs"]["least"]), *map(float, facts["lungs"]["most"])
+    return Gate(
+        near=Neighbourhood(*packed, *_floats(near, "rest most")),
+        lungs=Lungs(least, tuple(most)),
+        **rules,
+    )
 
 
 def to_facts(gate: Gate) -> dict:
@@ -271,6 +269,7 @@ def to_facts(gate: Gate) -> dict:
         **{"mean": _pack(near.mean), "axes": _pack(near.axes)},
         **{"shape": list(near.axes.shape), "rest": near.rest, "most": near.most},
     }
+    facts["lungs"] = {"least": gate.lungs.least, "most": list(gate.lungs.most)}
     return facts
 
 

@@ -185,7 +185,7 @@ def _answer(
 ) -> Prediction:
     """Judge and draw one picture that the network has run on; arrays are (1, ...)."""
     pixels = picture.pixels
-    found = gates.judge(classifier.gate, picture, inputs, outputs.embedding)
+    found = gates.judge(classifier.gate, picture, inputs, outputs)
     if found and found[0] in gates.REFUSALS and not asked.anyway:
         raise gates.refuse(found[0])
     probabilities = classifier.probabilities(outputs.logits)[0]

@@ -1,0 +1,161 @@
+"""What the gate looks at: a picture's shape, and what the lungs look like.
+
+Shape is described by small brightness and edge patterns, which know nothing of the
+network: once over the whole picture, and once over the crop to the lungs, where the
+frame has no say.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from . import zones
+
+if TYPE_CHECKING:
+    from .classifier import Outputs
+
+SIDES = ("above", "below", "left", "right")
+"""Of the picture, in the order of a box."""
+
+_CELLS = 14, 8  # cells along a side: of brightness, of edges
+_SMALL = 56  # pixels along a side, in which edges are looked for
+_DIRECTIONS = 8
+
+
+def shape(inputs: np.ndarray) -> np.ndarray:
+    """Describe pictures by coarse brightness and the directions of their edges.
+
+    Both are relative to the picture's own mean and contrast.
+
+    Args:
+        inputs: float32 (n, 224, 224, 1) in [0, 1].
+
+    Returns:
+        float32 (n, 708).
+    """
+    return _describe(_reduce(inputs[..., 0], inputs.shape[1] // _SMALL))
+
+
+def lungs(inputs: np.ndarray, found: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Describe the lungs that were found, and what lies around and between them.
+
+    Args:
+        inputs: float32 (n, 224, 224, 1) in [0, 1].
+        found: float32 (n, 96, 96) in [0, 1], probability of lung.
+        box: float32 (n, 4), the place around the lungs.
+
+    Returns:
+        float32 (n, 907): `shape` of the place, the share of lung in each cell of it,
+        and how high, wide and slender it is.
+    """
+    seen = np.stack(
+        [_inside(*one, _SMALL) for one in zip(inputs[..., 0], box, strict=True)]
+    )
+    lung = np.stack([_inside(*one, _CELLS[0]) for one in zip(found, box, strict=True)])
+    height, width = box[:, 1] - box[:, 0], box[:, 3] - box[:, 2]
+    sides = np.stack([height, width, np.log(height / width)], axis=1)
+    parts = _describe(seen), lung.reshape(len(lung), -1), sides
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def all_of(
+    inputs: np.ndarray, outputs: "Outputs", whole: np.ndarray | None = None
+) -> np.ndarray:
+    """Put together shape, lungs and embedding.
+
+    Args:
+        inputs: float32 (n, 224, 224, 1) in [0, 1].
+        outputs: of `Classifier.run` for them.
+        whole: from `shape`, where it is there already.
+
+    Returns:
+        float32 (n, 2127).
+    """
+    whole = shape(inputs) if whole is None else whole
+    seen = lungs(inputs, outputs.lungs, outputs.box)
+    return np.concatenate([whole, seen, root(outputs.embedding)], axis=1)
+
+
+def areas(found: np.ndarray) -> np.ndarray:
+    """Return how much of each picture the lung on its left and on its right covers.
+
+    Args:
+        found: float32 (n, 96, 96) in [0, 1], probability of lung.
+
+    Returns:
+        float64 (n, 2) in [0, 1].
+    """
+    apart = np.stack([zones.lungs_apart(one) for one in found])
+    return apart.mean(axis=(2, 3))
+
+
+def at_borders(found: np.ndarray) -> np.ndarray:
+    """Return how much of the lungs' width or height ends at each border.
+
+    Args:
+        found: float32 (n, 96, 96) in [0, 1], probability of lung.
+
+    Returns:
+        float64 (n, 4) in [0, 1], in the order of `SIDES`: the lung in the outermost row
+        or column, as a share of the row or column that has most.
+    """
+    lung = found >= zones.LUNG
+    shares = []
+    for axis in (2, 1):
+        sums = lung.sum(axis=axis)  # of rows, then of columns
+        most = np.maximum(sums.max(axis=1), 1)
+        shares += [sums[:, 0] / most, sums[:, -1] / most]
+    return np.stack(shares, axis=1)
+
+
+def root(embedding: np.ndarray) -> np.ndarray:
+    """Tame the long tails of activations."""
+    return np.sqrt(np.maximum(embedding, 0))
+
+
+def _describe(images: np.ndarray) -> np.ndarray:
+    """Describe float32 (n, 56, 56) in [0, 1] by 14 x 14 grey and 8 x 8 x 8 edges."""
+    cells, edge_cells = _CELLS
+    bright = _standard(_reduce(images, _SMALL // cells)).reshape(len(images), -1)
+    images = _standard(images)
+    down, right = np.zeros_like(images), np.zeros_like(images)
+    down[:, 1:-1] = images[:, 2:] - images[:, :-2]
+    right[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
+    turn = (np.arctan2(down, right) / (2 * np.pi) + 0.5) * _DIRECTIONS
+    direction = turn.astype(int) % _DIRECTIONS
+    # one number for each image, cell and direction: its edges are added up there
+    cell = np.arange(_SMALL) * edge_cells // _SMALL
+    cell = cell[:, None] * edge_cells + cell
+    bins = edge_cells**2 * _DIRECTIONS
+    place = np.arange(len(images))[:, None, None] * bins + cell * _DIRECTIONS
+    strength = np.hypot(right, down) / (_SMALL // edge_cells) ** 2
+    edges = np.bincount(
+        (place + direction).ravel(), strength.ravel(), len(images) * bins
+    )
+    edges = np.sqrt(edges).reshape(len(images), -1)
+    return np.concatenate([bright, edges], axis=1).astype(np.float32)
+
+
+def _inside(image: np.ndarray, box: np.ndarray, cells: int) -> np.ndarray:
+    """Average what a box (4,) of an image (h, w) holds in cells x cells."""
+    height, width = image.shape
+    top, bottom, left, right = (float(edge) for edge in box)
+    edges = left * width, top * height, right * width, bottom * height
+    picture = Image.fromarray(image)
+    return np.asarray(picture.resize((cells, cells), Image.Resampling.BOX, edges))
+
+
+def _reduce(images: np.ndarray, factor: int) -> np.ndarray:
+    """Average squares of factor x factor in (n, h, w); factor is a power of two."""
+    while factor > 1:  # ten times quicker than a mean over axes as short as these
+        rows = images[:, ::2] + images[:, 1::2]
+        images = (rows[..., ::2] + rows[..., 1::2]) / 4
+        factor //= 2
+    return images
+
+
+def _standard(images: np.ndarray) -> np.ndarray:
+    """Give each of (n, h, w) mean 0 and spread 1."""
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    return (images - mean) / (images.std(axis=(1, 2), keepdims=True) + 1e-3)
