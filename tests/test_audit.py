@@ -9,11 +9,14 @@ from PIL import Image
 
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE, METHODS
-from pneumonia.data import folder, regions, subgroups
+from pneumonia.data import folder, reframing, regions, subgroups
 from pneumonia.data.phantom import draw
-from pneumonia.network import graph, heatmaps, vgg19
+from pneumonia.network import finder, framing, graph, heatmaps, vgg19
+from pneumonia.serving.classifier import Outputs
 from pneumonia.study import interventions, map_checks, shortcuts
+from pneumonia.study.audit import audit
 from pneumonia.study.card import map_verdict
+from pneumonia.study.map_checks import Answers
 
 EVEN = {"least": 0.3, "most": 0.7}
 """Where the AUROC of guessing lies for the numbers of images drawn here."""
@@ -27,8 +30,13 @@ def noise(count: int = 120) -> folder.Dataset:
     kinds = np.array(["IM-{:04}-0001", "person{}_virus_1"])[labels]
     names = [kind.format(p) for kind, p in zip(kinds, patients, strict=True)]
     groups = patients.astype(str)
-    images = rng.integers(60, 190, (count, 128, 128, 1)).astype(np.uint8)
+    images = rng.integers(60, 190, (count, 224, 224, 1)).astype(np.uint8)
     return folder.Dataset(images, labels, np.array(names), groups, groups)
+
+
+def middle(images: np.ndarray) -> np.ndarray:
+    """Crop uint8 (n, 224, 224, 1) to the 128 pixels in the middle."""
+    return images[:, 48:176, 48:176]
 
 
 def found(dataset: folder.Dataset, *names: str) -> dict[str, float]:
@@ -41,11 +49,28 @@ def found(dataset: folder.Dataset, *names: str) -> dict[str, float]:
 
 
 def test_noise_gives_nothing_away():
-    rows = shortcuts.from_pixels(noise())
+    dataset = noise()
+    rows = shortcuts.from_pixels(dataset, middle(dataset.images))
     assert [row["name"] for row in rows] == list(shortcuts.FEATURES)
-    for row in rows:
+    boxes = np.random.default_rng(0).uniform(size=(120, 4))
+    (of_boxes,) = shortcuts.from_boxes(dataset, boxes)
+    for row in [*rows, of_boxes]:
         assert row["task"] == "Normal or Pneumonia"
-        assert EVEN["least"] < row["auroc"]["value"] < EVEN["most"], row["name"]
+        for auroc in (row["auroc"], row["auroc_cropped"] or row["auroc"]):
+            assert EVEN["least"] < auroc["value"] < EVEN["most"], row["name"]
+
+
+def test_what_the_frame_gives_away_is_gone_from_the_crop():
+    dataset = noise()
+    dataset.images[dataset.labels == 1, :14] //= 2
+    boxes = np.tile([0.1, 0.9, 0.1, 0.9], (120, 1)) + 0.1 * dataset.labels[:, None]
+    rows = shortcuts.from_pixels(dataset, middle(dataset.images))
+    for row in rows[:3]:  # borders, corners, thumbnail
+        assert row["auroc"]["value"] == 1
+        assert row["auroc_cropped"]["value"] < EVEN["most"]
+    (row,) = shortcuts.from_boxes(dataset, boxes)
+    assert row["auroc"]["value"] == 1
+    assert row["features"] == 4
 
 
 def test_name_families_are_told_apart_where_there_are_two():
@@ -58,19 +83,20 @@ def test_name_families_are_told_apart_where_there_are_two():
     dataset = folder.Dataset(
         *(dataset.images, dataset.labels, names, dataset.patients, dataset.groups)
     )
-    rows = [r for r in shortcuts.from_pixels(dataset) if r["task"].startswith("bact")]
+    rows = shortcuts.from_pixels(dataset, middle(dataset.images))
+    rows = [row for row in rows if row["task"].startswith("bact")]
     assert [row["name"] for row in rows] == ["borders", "thumbnail"]
     for row in rows:
         assert row["n"] == 60
-        assert row["auroc"]["value"] == 1
+        assert row["auroc"]["value"] == row["auroc_cropped"]["value"] == 1
 
 
 @pytest.mark.parametrize(
     ("place", "seen_by"),
     [
-        (np.s_[:4, 40:80], {"borders", "thumbnail"}),
-        (np.s_[9:23, 9:23], {"corners", "thumbnail"}),
-        (np.s_[50:80, 50:80], {"thumbnail"}),
+        (np.s_[:7, 70:140], {"borders", "thumbnail"}),
+        (np.s_[16:40, 16:40], {"corners", "thumbnail"}),
+        (np.s_[90:140, 90:140], {"thumbnail"}),
     ],
 )
 def test_a_planted_mark_is_found_where_it_stands(place, seen_by):
@@ -160,51 +186,78 @@ def test_size_of_the_originals_is_read(tmp_path):
 def test_regions_are_where_they_should_be():
     assert regions.border_mask(128, 8).sum() == 128**2 - 112**2
     assert regions.corner_mask(128, 24).sum() == 4 * 24**2
-    box = regions.lung_box(8)
-    assert box.sum() / 64 == pytest.approx(regions.lung_box_area())
-    assert box[0, 0] == box[7, 4] == 0
-    assert box[3, 3] == 1
-    assert box[6, 3] == pytest.approx(0.4)  # the box ends at 0.8, the cell at 0.875
+    boxes = np.array([[0.25, 0.75, 0, 1], [0.5, 0.625, 0.5, 0.75]])
+    masks = interventions.box_masks(boxes, 8)
+    assert masks[0, 2:6].all()
+    assert masks[0].sum() == 32
+    assert masks[1, 4, 4:6].all()
+    assert masks[1].sum() == 2
+
+
+@pytest.mark.parametrize("side", [128, 224])
+def test_features_take_pictures_of_both_sizes(side):
+    images = np.random.default_rng(0).integers(0, 255, (3, side, side, 1), np.uint8)
+    sizes = [f(images).shape for _, f in shortcuts.FEATURES.values()]
+    assert sizes == [(3, 240), (3, 144), (3, 256), (3, 18), (3, 3)]
+
+
+BOXES = np.tile(np.array([0.2, 0.8, 0.15, 0.85], np.float32), (40, 1))
 
 
 def test_interventions_change_what_they_say():
     dataset = noise(40)
+    pictures = interventions.Pictures(dataset.images, dataset.labels, BOXES)
     rng = np.random.default_rng(0)
     for name, (_, change) in interventions.INTERVENTIONS.items():
         before = dataset.images.copy()
-        after = change(dataset.images, dataset.labels, rng)
+        after = change(pictures, rng)
         assert (dataset.images == before).all(), name
         assert after.shape == before.shape
         assert after.dtype == np.uint8
         assert (after == before).all() == (name == "nothing")
-        inner = np.s_[:, 30:90, 30:90]
-        touched = name in ("lungs covered", "mirrored") or name.startswith("cut ")
+        inner = np.s_[:, 53:158, 53:158]
+        touched = name in ("lungs covered", "mirrored", *reframing.CUTS)
         assert (after[inner] != before[inner]).any() == touched, name
-    swapped = interventions.swap_borders(dataset.images, dataset.labels, rng)
-    ramp = np.tile(np.arange(128, dtype=np.uint8)[:, None, None], (1, 1, 128, 1))
-    shown = interventions.crop(ramp, (0.0, 0.7), (0.0, 1.0))
-    assert shown[0, 0, 0, 0] == 0
-    assert shown[0, -1, 0, 0] == pytest.approx(0.7 * 128, abs=1)
+    assert reframing.CUTS.keys() < interventions.INTERVENTIONS.keys()
+    covered = interventions.INTERVENTIONS["lungs covered"][1](pictures, rng)
+    inside = interventions.box_masks(BOXES)
+    assert (covered[inside] == covered[inside][0]).all()
+    assert (covered[~inside] == dataset.images[~inside]).all()
+    swapped = interventions.swap_borders(pictures, rng)
     for image, label in zip(swapped, dataset.labels, strict=True):
         others = dataset.images[dataset.labels != label]
         assert (others[:, 0] == image[0]).all(axis=(1, 2)).any()
+
+
+def inputs_of(images: np.ndarray) -> np.ndarray:
+    return images.astype(np.float32) / 255
 
 
 class Corner:
     """A stand-in for a classifier that looks at the upper left corner alone."""
 
     threshold = 0.5
+    corner = np.s_[:, :42, :42]
 
     def run(self, inputs):
-        bright = inputs[:, :24, :24].mean(axis=(1, 2, 3))
-        logits = np.stack([0 * bright, 40 * (bright - 0.4)], axis=1)
         maps = np.zeros((len(inputs), 2, 8, 8), np.float32)
         maps[:, 1, 0, 0] = 1  # and for Normal it shows nothing
+        bright = inputs[self.corner].mean(axis=(1, 2, 3))
+        logits = np.stack([0 * bright, 40 * (bright - 0.4)], axis=1)
         return self.outputs(logits, maps)
 
-    def outputs(self, logits, maps):
+    def outputs(self, logits, maps) -> Outputs:
         evidence = 3 * maps[:, 1] - 3 * maps[:, 0]
-        return logits.astype(np.float32), maps, np.zeros((len(maps), 512)), evidence
+        lungs = np.zeros((len(maps), 96, 96), np.float32)
+        lungs[:, 24:72, 12:84] = 1
+        return Outputs(
+            logits=logits.astype(np.float32),
+            maps=maps,
+            embedding=np.zeros((len(maps), 512)),
+            evidence=evidence,
+            lungs=lungs,
+            box=np.tile(framing.WHOLE, (len(maps), 1)),
+        )
 
     def probabilities(self, logits):
         p = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
@@ -216,12 +269,12 @@ class Corner:
 
 def corner_data() -> folder.Dataset:
     dataset = noise(40)
-    dataset.images[dataset.labels == 0, :24, :24] = 50
+    dataset.images[dataset.labels == 0, :42, :42] = 50
     return dataset
 
 
 def test_a_network_that_looks_at_a_corner_is_caught():
-    rows = interventions.intervene(Corner(), corner_data())
+    rows = interventions.intervene(Corner(), corner_data(), BOXES)
     rows = {row["name"]: row for row in rows}
     assert rows["nothing"]["auroc"]["value"] == 1
     assert rows["nothing"]["Pneumonia"]["mean_change"] == 0
@@ -237,11 +290,28 @@ def test_a_network_that_looks_at_a_corner_is_caught():
 
 
 def test_maps_outside_the_lungs_and_empty_maps_are_counted():
-    measured, mean_maps = map_checks.look(Corner(), corner_data())
+    answers = Answers.to(corner_data(), Corner())
+    measured, mean_maps = map_checks.look(answers, "Grad-CAM", answers.outputs.lungs)
     assert measured["Pneumonia"]["share"]["value"] == 0
+    assert measured["Pneumonia"]["even"]["value"] == pytest.approx(0.5 * 0.75)
     assert measured["Pneumonia"]["empty"] == 0
-    assert measured["Normal"] == {"n": 20, "empty": 20, "share": None}
+    assert measured["Normal"] == {"n": 20, "empty": 20, "share": None, "even": None}
     assert mean_maps[1, 0, 0] == 1
+
+
+def test_share_on_the_lungs_is_taken_through_the_box():
+    maps = np.zeros((4, 8, 8), np.float32)
+    maps[0, 3, 3] = 0.5
+    maps[1, 0, 0] = 1
+    maps[2] = 1  # everywhere
+    lungs = np.zeros((4, 96, 96), np.float32)
+    lungs[:, 24:72, 24:48] = 1
+    middle = np.tile(np.array([0.25, 0.75, 0.25, 0.75], np.float32), (4, 1))
+    whole = np.tile(framing.WHOLE, (4, 1))
+    expected = [1, 1, 0.5, np.nan]
+    np.testing.assert_allclose(map_checks.on_lungs(maps, lungs, middle), expected)
+    expected = [1, 0, 0.125, np.nan]
+    np.testing.assert_allclose(map_checks.on_lungs(maps, lungs, whole), expected)
 
 
 class Texture(Corner):
@@ -250,55 +320,57 @@ class Texture(Corner):
     def __init__(self, honest: bool):
         self.turn = 0 if honest else 2
 
+    def logits(self, shown: np.ndarray) -> np.ndarray:
+        most = self.rough(shown).max(axis=1)
+        return np.stack([0 * most, 40 * (most - 0.05)], axis=1)
+
+    def rough(self, shown: np.ndarray) -> np.ndarray:
+        corners = [shown[:, y : y + 32, x : x + 32] for y, x in PLACES]
+        return np.stack([corner.std(axis=(1, 2, 3)) for corner in corners], axis=1)
+
     def run(self, inputs):
-        corners = [inputs[:, y : y + 32, x : x + 32] for y, x in PLACES]
-        rough = np.stack([corner.std(axis=(1, 2, 3)) for corner in corners], axis=1)
-        most = rough.max(axis=1)
-        logits = np.stack([0 * most, 40 * (most - 0.05)], axis=1)
         maps = np.zeros((len(inputs), 2, 8, 8), np.float32)
+        rough = self.rough(inputs)
         for heat, place in zip(maps[:, 1], rough.argmax(axis=1), strict=True):
             y, x = (side // 16 for side in PLACES[(place + self.turn) % 4])
-            heat[y : y + 2, x : x + 2] = most[0] > 0
-        return self.outputs(logits, maps)
+            heat[y : y + 2, x : x + 2] = rough.max() > 0
+        return self.outputs(self.logits(inputs), maps)
 
 
 PLACES = (0, 0), (0, 96), (96, 96), (96, 0)  # the opposite one is two further on
 
 
 def textured() -> folder.Dataset:
+    """Images as the network is shown them, of 128 pixels: nothing is cropped here."""
     dataset = noise(60)
-    dataset.images[:] = 100
+    images = np.full((60, 128, 128, 1), 100, np.uint8)
     rng = np.random.default_rng(0)
-    for image, (y, x) in zip(dataset.images, rng.permutation(PLACES * 15), strict=True):
+    for image, (y, x) in zip(images, rng.permutation(PLACES * 15), strict=True):
         image[y : y + 32, x : x + 32] = rng.integers(0, 200, (32, 32, 1))
-    return dataset
+    return folder.Dataset(
+        images, dataset.labels, dataset.names, dataset.patients, dataset.groups
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_covering_tells_maps_that_show_the_evidence_from_others(method):
-    honest = map_checks.cover_hottest(Texture(honest=True), textured(), method)
+    def cover(classifier: Texture) -> dict:
+        answers = Answers.to(textured(), classifier)
+        shown = inputs_of(answers.dataset.images)
+        return map_checks.cover_hottest(answers, shown, classifier.logits, method)
+
+    honest = cover(Texture(honest=True))
     assert honest["Normal"] is None  # nothing was called so
     found = honest["Pneumonia"]
     assert found["n"] == 60
     assert found["own"]["value"] > 3 * found["elsewhere"]["value"]
     assert map_verdict(method, "Pneumonia", found)[0]
 
-    lie = map_checks.cover_hottest(Texture(honest=False), textured(), method)
-    lie = lie["Pneumonia"]
+    lie = cover(Texture(honest=False))["Pneumonia"]
     assert lie["own"]["value"] < 0.1 < lie["another"]["value"]
     faithful, sentence = map_verdict(method, "Pneumonia", lie)
     assert not faithful
     assert "no place that matters" in sentence
-
-
-def test_share_inside_the_lung_box():
-    maps = np.zeros((4, 8, 8), np.float32)
-    maps[0, 3, 3] = 0.5  # inside
-    maps[1, 0, 0] = 1  # outside
-    maps[2] = 1  # everywhere
-    shares = regions.inside_lung_box(maps)
-    expected = [1, 0, regions.lung_box_area(), np.nan]
-    np.testing.assert_allclose(shares, expected)
 
 
 def test_rank_correlations_are_spearmans():
@@ -319,9 +391,15 @@ def test_rank_correlations_are_spearmans():
 def untrained():
     keras.utils.set_random_seed(3)
     built = vgg19.build(None)
-    images = np.stack([draw(number, size=128) for number in range(6)])[..., None]
-    vgg19.condition(built, folder.as_input(images))
-    return built, folder.as_input(images)
+    whole = np.tile(framing.WHOLE, (6, 1))
+    inputs = framing.crop(pictures(), whole)
+    vgg19.condition(built, inputs)
+    return built, inputs
+
+
+def pictures(count: int = 6) -> np.ndarray:
+    drawn = [draw(number, size=224) for number in range(count)]
+    return inputs_of(np.stack(drawn)[..., None])
 
 
 def test_shuffling_changes_the_last_layers_and_only_the_order_of_their_weights(
@@ -354,7 +432,11 @@ def test_shuffled_head_is_the_same_network_in_logits_and_maps(untrained):
     ]
     before = network.head.get_weights()
     network.head.set_weights(shuffled.get_weights())
-    logits, maps, _, evidence = graph.run_graph(graph.build_graph(network), inputs)
+    whole = vgg19.Network(
+        network.features, network.head, network.classifier, aligned=False
+    )
+    model = graph.build_graph(whole, finder.build())
+    logits, maps, _, evidence, *_ = graph.run_graph(model, pictures())
     network.head.set_weights(before)
     assert np.ptp(maps) == 1
     found = [keras.ops.convert_to_numpy(values) for values in found]
@@ -366,25 +448,25 @@ def test_shuffled_head_is_the_same_network_in_logits_and_maps(untrained):
 
 
 @pytest.fixture(scope="module")
-def shipped():
-    """The Keras network that ships, a few drawings and their feature maps."""
+def shipped(classifier):
+    """The Keras network that ships, what it gives for drawings and their features."""
     network = vgg19.load()
-    images = np.stack([draw(number, size=128) for number in range(12)])[..., None]
-    features = network.features.predict(folder.as_input(images), verbose=0)
-    return network, images, features
+    outputs = classifier.run(pictures(12))
+    lungs = outputs.lungs[..., None] if network.blanked else None
+    shown = framing.show(pictures(12), outputs.box, lungs)
+    return network, outputs, network.features.predict(shown, verbose=0)
 
 
-def test_unshuffled_head_gives_the_maps_that_the_bundle_serves(classifier, shipped):
-    """But for the rounding to int8; a map without the margin is twice as far off."""
-    network, images, features = shipped
+def test_unshuffled_head_gives_the_maps_that_the_bundle_serves(shipped):
+    """But for the rounding to int8."""
+    network, outputs, features = shipped
     head = map_checks.shuffle_head(network.head, 0, np.random.default_rng(0))
-    logits, maps, _, evidence = classifier.run(folder.as_input(images))
     for served, draw_maps in (
-        (maps.reshape(-1, 8, 8), heatmaps.heat_maps),
-        (evidence, heatmaps.evidence),
+        (outputs.maps.reshape(-1, 8, 8), heatmaps.heat_maps),
+        (outputs.evidence, heatmaps.evidence),
     ):
         true, drawn = (
-            keras.ops.convert_to_numpy(draw_maps(features, some, network.margin))
+            keras.ops.convert_to_numpy(draw_maps(features, some))
             for some in (network.head, head)
         )
         assert (drawn == true).all()
@@ -392,14 +474,14 @@ def test_unshuffled_head_gives_the_maps_that_the_bundle_serves(classifier, shipp
         assert np.abs(drawn - served).mean() < 0.02 * np.ptp(served)
         assert np.nanmin(map_checks.rank_correlations(drawn, served)) > 0.93
     drawn = keras.ops.convert_to_numpy(head(features))
-    np.testing.assert_allclose(drawn, logits, atol=0.1)
+    np.testing.assert_allclose(drawn, outputs.logits, atol=0.1)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_of_a_random_head_fall_apart(classifier, shipped, monkeypatch, method):
-    network, images, features = shipped
+    network, _, features = shipped
     measured = map_checks.randomised_heads(classifier, network, features, method)
-    assert measured["n"] == len(images)
+    assert measured["n"] == len(features)
     assert [len(level["layers"]) for level in measured["levels"]] == [1, 2, 3]
     for level in measured["levels"]:
         assert len(level["draws"]) == map_checks.HEAD_DRAWS
@@ -438,6 +520,8 @@ def test_command_writes_report_and_figures(drawings, tmp_path, capsys, monkeypat
     assert 0 < report["asked"]["images"] < 60
     heat_map = report["heat_map"]
     assert heat_map["against"]["Normal"] == heat_map["bundle"]["Normal"]
+    assert heat_map["masks_drawn"] == 0
+    assert report["shortcuts"]["rows"][0]["name"] == "lungs' box"
     assert report["shortcuts"]["originals"]["rows"][0]["auroc"]["value"] == 0.5
     assert {row["name"] for row in report["interventions"]} == set(
         interventions.INTERVENTIONS
@@ -450,3 +534,20 @@ def test_command_writes_report_and_figures(drawings, tmp_path, capsys, monkeypat
     said = capsys.readouterr().out
     assert "lungs covered" in said
     assert "HiResCAM" in said
+
+
+def test_masks_that_people_drew_are_taken_where_there_are_any(
+    drawings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(map_checks, "HEAD_DRAWS", 1)
+    monkeypatch.setattr(interventions, "INTERVENTIONS", {})
+    (tmp_path / "masks").mkdir()
+    lungs = np.zeros((96, 96), np.uint8)
+    lungs[:48] = 255
+    for number in range(29):
+        path = tmp_path / "masks" / f"IM-{number:04}-0001.png"
+        Image.fromarray(lungs).save(path)
+    report = audit(drawings, tmp_path / "out", masks=tmp_path / "masks")
+    assert report["heat_map"]["masks_drawn"] == 29
+    found = report["heat_map"]["bundle"]
+    assert found["Normal"]["even"] != found["Pneumonia"]["even"]

@@ -1,26 +1,20 @@
-"""Where things stand in a chest X-ray, and what a coarse look sees of it.
+"""What a coarse look sees of a chest X-ray, where no disease shows.
 
-Masks of the border, the corners and the lungs. Then numbers that show no disease:
-border, corners or the whole in blocks of pixels (`shrink`), its brightness, its
-sharpness.
+Masks of the border and the corners. Then numbers: border, corners or the whole in
+blocks of pixels (`shrink`), its brightness, its sharpness. They take pictures of any
+side that 32 divides: whole ones of 224 pixels, and crops to the lungs of 128.
 """
 
 import numpy as np
 
-from ..contract import IMAGE_SIZE
+CELLS = 32
+"""Cells a side in which border and corners are looked at."""
 
-BORDER = 8
-"""Width of the border that is looked at alone, in pixels of `IMAGE_SIZE`."""
+BORDER = 2
+"""Width of the border that is looked at alone, in cells: a sixteenth of the side."""
 
-CORNER = 24
-"""Side of each corner that is looked at alone, in pixels of `IMAGE_SIZE`."""
-
-LUNG_BOX = {"top": 0.125, "bottom": 0.8, "left": 0.125, "right": 0.875}
-"""Where the lungs lie in nearly all upright frontal X-rays, as fractions of the side.
-
-Read off the mean training image of either class, once, before any heat map was
-measured. It also holds the heart and the upper end of the liver.
-"""
+CORNER = 6
+"""Side of each corner that is looked at alone, in cells: three sixteenths."""
 
 
 def border_mask(size: int, width: int) -> np.ndarray:
@@ -36,37 +30,6 @@ def corner_mask(size: int, side: int) -> np.ndarray:
     edge = np.ones(size, bool)
     edge[side : size - side] = False
     return edge[:, None] & edge[None, :]
-
-
-def lung_box(size: int) -> np.ndarray:
-    """Return float (size, size): the share of each cell that lies in `LUNG_BOX`."""
-    edges = np.linspace(0, 1, size + 1)
-
-    def covered(low: float, high: float) -> np.ndarray:
-        return np.diff(np.clip(edges, low, high)) * size
-
-    rows = covered(LUNG_BOX["top"], LUNG_BOX["bottom"])
-    return np.outer(rows, covered(LUNG_BOX["left"], LUNG_BOX["right"]))
-
-
-def lung_box_area() -> float:
-    """Return the share of the picture that `LUNG_BOX` takes: what chance would give."""
-    height = LUNG_BOX["bottom"] - LUNG_BOX["top"]
-    return height * (LUNG_BOX["right"] - LUNG_BOX["left"])
-
-
-def inside_lung_box(maps: np.ndarray) -> np.ndarray:
-    """Measure what share of each map's mass lies inside `LUNG_BOX`.
-
-    Args:
-        maps: float (n, h, h), not negative.
-
-    Returns:
-        float64 (n,) in [0, 1]; nan for a map that is zero everywhere.
-    """
-    mass = maps.sum(axis=(1, 2), dtype=np.float64)
-    inside = (maps * lung_box(maps.shape[1])).sum(axis=(1, 2))
-    return np.divide(inside, mass, out=np.full(len(maps), np.nan), where=mass > 0)
 
 
 def shrink(images: np.ndarray, side: int) -> np.ndarray:
@@ -90,13 +53,13 @@ def thumbnail(images: np.ndarray) -> np.ndarray:
 
 
 def border(images: np.ndarray) -> np.ndarray:
-    """Return the border of uint8 (n, 128, 128, 1) at 32 x 32, float32 (n, 240)."""
-    return shrink(images, 32)[:, border_mask(32, BORDER * 32 // IMAGE_SIZE)]
+    """Return the border of uint8 (n, H, H, 1) in cells, float32 (n, 240)."""
+    return shrink(images, CELLS)[:, border_mask(CELLS, BORDER)]
 
 
 def corners(images: np.ndarray) -> np.ndarray:
-    """Return the corners of uint8 (n, 128, 128, 1) at 32 x 32, float32 (n, 144)."""
-    return shrink(images, 32)[:, corner_mask(32, CORNER * 32 // IMAGE_SIZE)]
+    """Return the corners of uint8 (n, H, H, 1) in cells, float32 (n, 144)."""
+    return shrink(images, CELLS)[:, corner_mask(CELLS, CORNER)]
 
 
 def histogram(images: np.ndarray) -> np.ndarray:
@@ -114,7 +77,8 @@ def sharpness(images: np.ndarray) -> np.ndarray:
     contrast does not count.
     """
     measured = []
-    for side in (IMAGE_SIZE, IMAGE_SIZE // 2, IMAGE_SIZE // 4):
+    whole = images.shape[1]
+    for side in (whole, whole // 2, whole // 4):
         x = shrink(images, side)
         middle = x[:, 1:-1, 1:-1]
         around = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]

@@ -7,14 +7,16 @@ answers move when that changes (`interventions`), and three things about the hea
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ..contract import LABELS, METHODS
-from ..data import folder, regions
-from ..evaluation import plots
-from ..network import vgg19
+from ..contract import LABELS
+from ..data import folder
+from ..data import lungs as masks_of
+from ..evaluation import evaluate, plots
+from ..network import framing, vgg19
 from ..serving.classifier import load_classifier
 from . import interventions, map_checks, shortcuts
 
@@ -27,6 +29,7 @@ def audit(
     bundle: str | Path | None = None,
     *,
     originals: str | Path | None = None,
+    masks: str | Path | None = None,
     against: str | Path | None = None,
     validation_only: bool = False,
 ) -> dict:
@@ -40,6 +43,8 @@ def audit(
         bundle: as in `load_classifier`; its Keras network must lie beside it.
         originals: folder with `NORMAL/` and `PNEUMONIA/` of original-size files, whose
             aspect ratio and size are looked at, too.
+        masks: of the lungs, as in `lungs.load`. Heat maps are compared with them; with
+            what the finder found where there is none.
         against: another bundle, whose heat maps are compared.
         validation_only: ask the network about the patients alone that training holds
             out; for the folder that the bundle was trained on.
@@ -48,56 +53,99 @@ def audit(
         What `audit.json` holds.
 
     Raises:
-        layout.DataError, BundleError, vgg19.WeightsError: source, originals or a
-            bundle can't be used.
+        layout.DataError, lungs.LungsError, BundleError, vgg19.WeightsError: source,
+            originals, masks or a bundle can't be used.
     """
     classifier, network = load_classifier(bundle), vgg19.load(bundle)
-    other = load_classifier(against) if against else None
     dataset = folder.load(source)
+    boxes = evaluate.find_boxes(classifier, dataset.images)
     asked = folder.split(dataset)[1] if validation_only else dataset
-    originally = shortcuts.from_originals(originals) if originals else None
-    chosen = np.random.default_rng(0).permutation(len(asked.labels))[:HEAD_IMAGES]
-    inputs = folder.as_input(asked.images[np.sort(chosen)])
-    feature_maps = network.features.predict(inputs, verbose=0)
+    answers = map_checks.Answers.to(asked, classifier)
+    drawn, lungs = _lungs(answers, masks)
+    shown = _shown(answers, network)
+    chosen = np.random.default_rng(0).permutation(len(shown))[:HEAD_IMAGES]
+    feature_maps = network.features.predict(shown[np.sort(chosen)], verbose=0)
 
-    def check(method: str) -> dict:
-        covered = map_checks.cover_hottest(classifier, asked, method)
+    def check(method: str) -> tuple[dict, dict, np.ndarray]:
+        found, mean_maps = map_checks.look(answers, method, lungs)
+        ask = partial(vgg19.run_logits, network)
+        covered = map_checks.cover_hottest(answers, shown, ask, method)
         heads = map_checks.randomised_heads(classifier, network, feature_maps, method)
-        return {"hottest_covered": covered, "randomised_head": heads}
+        return found, {"hottest_covered": covered, "randomised_head": heads}, mean_maps
 
-    coarse, fine = METHODS
-    heat_map, mean_maps = map_checks.look(classifier, asked, coarse)
+    coarse, of_coarse, mean_maps = check("Grad-CAM")
+    fine, of_fine, _ = check("HiResCAM")
     report = {
         "bundle_sha256": classifier.sha256,
         "data": _count(dataset),
         "asked": {**_count(asked), "validation_only": validation_only},
         "shortcuts": {
-            "rows": shortcuts.from_pixels(dataset),
+            "rows": [
+                *shortcuts.from_boxes(dataset, boxes),
+                *shortcuts.from_pixels(dataset, _crops(dataset.images, boxes)),
+            ],
             "names": shortcuts.from_names(dataset),
-            "originals": originally,
+            "originals": shortcuts.from_originals(originals) if originals else None,
         },
-        "interventions": interventions.intervene(classifier, asked),
+        "interventions": interventions.intervene(
+            classifier, asked, boxes[np.isin(dataset.names, asked.names)]
+        ),
         "heat_map": {
-            "box": regions.LUNG_BOX,
-            "box_area": regions.lung_box_area(),
-            "bundle": heat_map,
-            "against": other
-            and {"bundle_sha256": other.sha256, **map_checks.look(other, asked)[0]},
+            "masks_drawn": drawn,
+            "bundle": coarse,
+            "against": against and _look_at(against, asked, lungs),
         },
-        **check(coarse),
-        "hirescam": None,
+        **of_coarse,
+        "hirescam": {"heat_map": fine, **of_fine},
         "audited": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    if fine in classifier.methods:
-        found, _ = map_checks.look(classifier, asked, fine)
-        report["hirescam"] = {"heat_map": found, **check(fine)}
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     (out / "audit.json").write_text(text, encoding="utf-8")
     plots.plot_shortcuts(out / "shortcuts.png", _readable(report))
-    plots.plot_maps(out / "heat_map.png", mean_maps, regions.LUNG_BOX)
+    plots.plot_maps(out / "heat_map.png", mean_maps, _BOX_IN_CROP)
     return report
+
+
+_RIM = framing.ROOM / (1 + 2 * framing.ROOM)
+_BOX_IN_CROP = {"top": _RIM, "bottom": 1 - _RIM, "left": _RIM, "right": 1 - _RIM}
+"""Where the lungs' box lies in a crop to it."""
+
+
+def _lungs(answers: map_checks.Answers, masks) -> tuple[int, np.ndarray]:
+    """Return how many masks people drew, and float32 (n, 96, 96): these, or found."""
+    lungs = answers.outputs.lungs.copy()
+    if masks is None:
+        return 0, lungs
+    there, drawn = masks_of.load(masks, answers.dataset.names, lungs.shape[1])
+    lungs[there] = drawn[..., 0] / np.float32(255)
+    return int(there.sum()), lungs
+
+
+def _shown(answers: map_checks.Answers, network: vgg19.Network) -> np.ndarray:
+    """Return what a bundle's network was shown, float32 (n, 128, 128, 1) in [0, 1]."""
+    lungs = answers.outputs.lungs[..., None] if network.blanked else None
+    return framing.show(answers.dataset.inputs(), answers.outputs.box, lungs)
+
+
+def _crops(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Crop stored images to their lungs, uint8 (n, 128, 128, 1)."""
+    places = framing.around(boxes)
+    starts = range(0, len(images), 64)  # all at once would take gigabytes
+    parts = (
+        framing.crop(folder.as_input(images[i : i + 64]), places[i : i + 64])
+        for i in starts
+    )
+    return np.concatenate([np.rint(255 * part).astype(np.uint8) for part in parts])
+
+
+def _look_at(bundle: str | Path, asked: folder.Dataset, lungs: np.ndarray) -> dict:
+    """Return where the maps of another bundle lie."""
+    other = load_classifier(bundle)
+    answers = map_checks.Answers.to(asked, other)
+    found, _ = map_checks.look(answers, "Grad-CAM", lungs)
+    return {"bundle_sha256": other.sha256, **found}
 
 
 def _count(dataset: folder.Dataset) -> dict[str, int]:
@@ -107,7 +155,13 @@ def _count(dataset: folder.Dataset) -> dict[str, int]:
 def _readable(report: dict) -> list[dict]:
     """Return the rows of what a simple classifier could read, all sources together."""
     originals = report["shortcuts"]["originals"]
-    return report["shortcuts"]["rows"] + (originals["rows"] if originals else [])
+    rows = report["shortcuts"]["rows"] + (originals["rows"] if originals else [])
+    cropped = [
+        {**row, "name": f"{row['name']} in the crop", "auroc": row["auroc_cropped"]}
+        for row in rows
+        if row.get("auroc_cropped")
+    ]
+    return rows + cropped
 
 
 def summarise(report: dict) -> str:
@@ -120,9 +174,12 @@ def summarise(report: dict) -> str:
     for row in report["interventions"]:
         changed = [row[label]["labels_changed"] for label in LABELS]
         lines.append(_line(row["name"], *changed, row["auroc"]["value"]))
-    for method, found in zip(METHODS, (report, report["hirescam"]), strict=True):
-        if not found:
-            continue
+    for method, found in (("Grad-CAM", report), ("HiResCAM", report["hirescam"])):
+        lies = found["heat_map"].get("bundle", found["heat_map"])
+        lines.append(f"{method}: share of the map on the lungs; of an even map")
+        for label in LABELS:
+            shares = lies[label]["share"], lies[label]["even"]
+            lines.append(_line(label, *(share and share["value"] for share in shares)))
         covered = map_checks.COVERED
         lines.append(f"{method}: log-odds lost by covering {', '.join(covered)}")
         for label in LABELS:
@@ -137,4 +194,4 @@ def summarise(report: dict) -> str:
 
 def _line(name: str, *values: float | None) -> str:
     cells = (f"{'no map' if v is None else round(v, 3):>9}" for v in values)
-    return f"  {name:<35}" + "".join(cells)
+    return f"  {name:<42}" + "".join(cells)

@@ -1,110 +1,127 @@
-"""What the network's answers rest on: change something in the image, and ask again."""
+"""What the network's answers rest on: change something in the picture, and ask again.
+
+The whole picture is changed, and the lungs are looked for anew.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from PIL import Image
 
-from ..contract import IMAGE_SIZE, LABELS
-from ..data import folder
-from ..data.regions import BORDER, CORNER, border_mask, corner_mask, lung_box
+from ..contract import LABELS, PICTURE_SIZE
+from ..data import folder, stress
+from ..data.reframing import CUTS
+from ..data.regions import BORDER, CELLS, CORNER, border_mask, corner_mask
 from ..evaluation import evaluate, metrics
 from ..serving.classifier import Classifier
 
 _R = ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#")
 _MID_GREY = 128
+_CELL = PICTURE_SIZE // CELLS
 
-Change = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
-"""(images uint8 (n, 128, 128, 1), labels (n,), generator) -> changed images."""
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What is changed.
+
+    Attributes:
+        images: uint8 (n, 224, 224, 1), whole pictures.
+        labels: int (n,), indices into LABELS; both occur.
+        boxes: float (n, 4), those of the lungs, as from `framing.boxes`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray
+
+
+Change = Callable[[Pictures, np.random.Generator], np.ndarray]
+"""Pictures and a generator -> their images, changed."""
 
 
 def cover(images: np.ndarray, mask: np.ndarray, grey: int = 0) -> np.ndarray:
-    """Fill every image, uint8 (n, H, W, 1), with one grey where mask (H, W) is True."""
+    """Fill images, uint8 (n, H, W, 1), with one grey where a mask is True.
+
+    The mask is (H, W), the same for all, or (n, H, W).
+    """
     return np.where(mask[..., None], np.uint8(grey), images)
 
 
+def box_masks(boxes: np.ndarray, side: int = PICTURE_SIZE) -> np.ndarray:
+    """Return bool (n, side, side), True inside of boxes (n, 4) in [0, 1]."""
+    middles = (np.arange(side) + 0.5) / side
+    first, last = boxes[:, ::2, None], boxes[:, 1::2, None]
+    rows, columns = ((first <= middles) & (middles < last)).transpose(1, 0, 2)
+    return rows[:, :, None] & columns[:, None, :]
+
+
 def paste_marker(images: np.ndarray, row: int, column: int) -> np.ndarray:
-    """Draw a bright letter R, 14 x 10 pixels, its upper left at (row, column)."""
+    """Draw a bright letter R, 28 x 20 pixels, its upper left at (row, column)."""
     letter = np.array([[cell == "#" for cell in line] for line in _R])
-    rows, columns = np.nonzero(letter.repeat(2, axis=0).repeat(2, axis=1))
+    rows, columns = np.nonzero(letter.repeat(4, axis=0).repeat(4, axis=1))
     changed = images.copy()
     changed[:, row + rows, column + columns] = 235
     return changed
 
 
-def crop(
-    images: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]
-) -> np.ndarray:
-    """Show a part of every image, uint8 (n, H, W, 1), as large as the whole was.
-
-    The part begins and ends at shares of the height (rows) and of the width (columns).
-    """
-    _, height, width, _ = images.shape
-    (top, bottom), (left, right) = rows, columns
-    box = (left * width, top * height, right * width, bottom * height)
-    pictures = (Image.fromarray(image[..., 0]) for image in images)
-    parts = [p.resize((width, height), Image.Resampling.BICUBIC, box) for p in pictures]
-    return np.stack(parts)[..., None]
-
-
-def swap_borders(
-    images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def swap_borders(pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
     """Give every image the border of a random image of the other class."""
+    images, labels = pictures.images, pictures.labels
     donors = np.empty(len(images), int)
     for label in range(len(LABELS)):
         own = labels == label
         donors[own] = rng.choice(np.flatnonzero(~own), own.sum())
-    mask = border_mask(images.shape[1], BORDER)[..., None]
+    mask = border_mask(PICTURE_SIZE, BORDER * _CELL)[..., None]
     return np.where(mask, images[donors], images)
 
 
+def _cut(name: str, pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
+    return stress.changed(pictures.images, pictures.labels, name)
+
+
 INTERVENTIONS: dict[str, tuple[str, Change]] = {
-    "nothing": ("the image as it is", lambda x, labels, rng: x),
+    "nothing": ("the image as it is", lambda x, rng: x.images),
     "corners covered": (
-        f"four corners of {CORNER} x {CORNER} of {IMAGE_SIZE} pixels made black",
-        lambda x, labels, rng: cover(x, corner_mask(IMAGE_SIZE, CORNER)),
+        "four corners, three sixteenths of the side each, made black",
+        lambda x, rng: cover(x.images, corner_mask(PICTURE_SIZE, CORNER * _CELL)),
     ),
     "border covered": (
-        f"the outer {BORDER} of {IMAGE_SIZE} pixels made black all around",
-        lambda x, labels, rng: cover(x, border_mask(IMAGE_SIZE, BORDER)),
+        "the outer sixteenth of the side made black all around",
+        lambda x, rng: cover(x.images, border_mask(PICTURE_SIZE, BORDER * _CELL)),
     ),
     "R, upper right": (
         "a bright R pasted into the upper right, where none belongs",
-        lambda x, labels, rng: paste_marker(x, 6, IMAGE_SIZE - 16),
+        lambda x, rng: paste_marker(x.images, 12, PICTURE_SIZE - 32),
     ),
     "R, lower left": (
         "a bright R pasted into the lower left",
-        lambda x, labels, rng: paste_marker(x, IMAGE_SIZE - 20, 6),
+        lambda x, rng: paste_marker(x.images, PICTURE_SIZE - 40, 12),
     ),
     "other class's border": (
-        f"the outer {BORDER} pixels taken from a random image of the other class",
+        "the outer sixteenth taken from a random image of the other class",
         swap_borders,
     ),
-    "cut all around": (
-        "the middle 80 % of both sides, enlarged",
-        lambda x, labels, rng: crop(x, (0.1, 0.9), (0.1, 0.9)),
-    ),
-    "cut below": (
-        "the upper 70 % of the height, stretched",
-        lambda x, labels, rng: crop(x, (0.0, 0.7), (0.0, 1.0)),
-    ),
-    "mirrored": ("left and right exchanged", lambda x, labels, rng: x[:, :, ::-1]),
+    **{name: (stress.FAMILIES[name].what, partial(_cut, name)) for name in CUTS},
+    "mirrored": ("left and right exchanged", lambda x, rng: x.images[:, :, ::-1]),
     "lungs covered": (
-        "the central lung box made mid-grey, so that only the rest is left",
-        lambda x, labels, rng: cover(x, lung_box(IMAGE_SIZE) > 0.5, _MID_GREY),
+        "the box around the lungs made mid-grey, so that only the rest is left",
+        lambda x, rng: cover(x.images, box_masks(x.boxes), _MID_GREY),
     ),
 }
 """Name -> (description, change). The last is the counter-check: without lungs there
 should be little left to answer from."""
 
 
-def intervene(classifier: Classifier, dataset: folder.Dataset) -> list[dict]:
+def intervene(
+    classifier: Classifier, dataset: folder.Dataset, boxes: np.ndarray
+) -> list[dict]:
     """Measure how far the answers move when something besides the lungs is changed.
 
     Args:
         classifier: from `load_classifier`.
         dataset: images that the network did not learn from; both classes occur.
+        boxes: float (n, 4), where the lungs are on them, as from `framing.boxes`.
 
     Returns:
         One row for each of `INTERVENTIONS`: `name`, `what`, `auroc` afterwards with
@@ -112,10 +129,11 @@ def intervene(classifier: Classifier, dataset: folder.Dataset) -> list[dict]:
         absolute change of the probability of pneumonia, `mean_shift` (signed), and
         `labels_changed`, a share; all in [0, 1], the shift in [-1, 1].
     """
+    pictures = Pictures(dataset.images, dataset.labels, boxes)
     rows, before = [], None
     for name, (what, change) in INTERVENTIONS.items():
-        changed = change(dataset.images, dataset.labels, np.random.default_rng(0))
-        logits, *_ = evaluate.run_all(classifier, changed, progress=False)
+        changed = change(pictures, np.random.default_rng(0))
+        logits = evaluate.run_all(classifier, changed, progress=False).logits
         p = classifier.p_pneumonia(logits)
         before = p if before is None else before
         flipped = (p >= classifier.threshold) != (before >= classifier.threshold)

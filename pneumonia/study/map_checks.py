@@ -1,4 +1,4 @@
-"""Three checks of the heat maps.
+"""Three checks of the heat maps, which lie over what the network was shown.
 
 `look`: do they lie on the lungs?
 
@@ -12,81 +12,132 @@ hottest part costs the answer more than covering the same outline elsewhere, and
 than covering what another image's map calls hottest.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from keras import Model, models, ops
-from PIL import Image, ImageFilter
+from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
-from ..contract import IMAGE_SIZE, LABELS, METHODS
+from ..contract import IMAGE_SIZE, LABELS
 from ..data import folder
-from ..data.regions import inside_lung_box
 from ..evaluation import evaluate
 from ..evaluation.metrics import mean_with_interval
 from ..network import heatmaps
 from ..network.vgg19 import Network
-from ..serving.classifier import Classifier
-from ..serving.overlay import enlarge, split_evidence
+from ..serving import zones
+from ..serving.classifier import Classifier, Outputs
+from ..serving.overlay import by_method, enlarge
 
 HEAD_DRAWS = 10  # how often the head is shuffled anew at each level
 CONTROL_DRAWS = 3  # how often each control is drawn anew
-AREA = 0.2  # share of the picture that is covered; less where the map is warm in less
+AREA = 0.2  # share of the crop that is covered; less where the map is warm in less
 _BLUR = 12  # pixels: takes detail away and leaves the brightness
 
 COVERED = ("own", "another", "elsewhere")
 """What is covered: the hottest part of the image's own map. And two controls: that of
 another image's map, of the same answer; the same outline at a random place."""
 
+Ask = Callable[[np.ndarray], np.ndarray]
+"""What a network is shown, float32 (n, 128, 128, 1) -> logits float32 (n, 2)."""
 
-def shown_maps(
-    classifier: Classifier, images: np.ndarray, method: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Answer images, and pick the map of each answer: the one that users see.
 
-    Args:
-        classifier: from `load_classifier`.
-        images: uint8 (n, 128, 128, 1).
-        method: one of `classifier.methods`.
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a bundle answered to a data set.
 
-    Returns:
-        probabilities float64 (n, 2), the index of each answer, int (n,), and the maps,
-        float32 (n, 8, 8) in [0, 1].
+    Attributes:
+        classifier: the bundle.
+        dataset: n images that the network did not learn from.
+        outputs: of the graph, for all of them.
     """
-    logits, *found = evaluate.run_all(classifier, images, progress=False)
-    p = classifier.probabilities(logits)
-    given = (p[:, 1] >= classifier.threshold).astype(int)
-    maps = found[0] if method == METHODS[0] else split_evidence(found[-1])
-    return p, given, maps[np.arange(len(maps)), given]
+
+    classifier: Classifier
+    dataset: folder.Dataset
+    outputs: Outputs
+
+    @classmethod
+    def to(cls, dataset: folder.Dataset, classifier: Classifier) -> "Answers":
+        """Ask a bundle about a data set."""
+        outputs = evaluate.run_all(classifier, dataset.images, progress=False)
+        return cls(classifier, dataset, outputs)
+
+    @property
+    def given(self) -> np.ndarray:
+        """The label of each answer, int (n,)."""
+        return _given(self.classifier, self.outputs.logits)
+
+    def shown_maps(self, method: str) -> np.ndarray:
+        """Return the map of each answer, the one that users see.
+
+        Args:
+            method: one of METHODS.
+
+        Returns:
+            float32 (n, 8, 8) in [0, 1], over `outputs.box`.
+        """
+        return _pick(self.outputs.maps, self.outputs.evidence, method, self.given)
 
 
-def look(
-    classifier: Classifier, dataset: folder.Dataset, method: str = METHODS[0]
-) -> tuple[dict, np.ndarray]:
+def _given(classifier: Classifier, logits: np.ndarray) -> np.ndarray:
+    return (classifier.p_pneumonia(logits) >= classifier.threshold).astype(int)
+
+
+def _pick(maps, evidence, method: str, given: np.ndarray) -> np.ndarray:
+    drawn = by_method(maps, evidence)[method]
+    return drawn[np.arange(len(given)), given]
+
+
+def look(answers: Answers, method: str, lungs: np.ndarray) -> tuple[dict, np.ndarray]:
     """Measure where the heat maps lie, for each true label.
 
     Args:
-        classifier: from `load_classifier`.
-        dataset: images that the network did not learn from.
-        method: one of `classifier.methods`.
+        answers: of a bundle.
+        method: one of METHODS.
+        lungs: float32 (n, H, W) in [0, 1], masks over the whole pictures.
 
     Returns:
-        For each label `n`, `empty` (images whose map is zero everywhere) and `share`,
-        the mean share of the map's mass inside `regions.LUNG_BOX` with `ci95` over
-        patients, None where every map is empty. And the mean map of each label, float
-        (2, 8, 8).
+        For each label `n`, `empty` (images whose map is zero everywhere), `share`, the
+        mean share of the map's mass on the lungs, and `even`, what it would be of a map
+        that is the same everywhere; both with `ci95` over patients, None where every
+        map is empty. And the mean map of each label, float (2, 8, 8).
     """
-    _, _, maps = shown_maps(classifier, dataset.images, method)
-    shares = inside_lung_box(maps)
+    maps, groups = answers.shown_maps(method), answers.dataset.groups
+    shares = on_lungs(maps, lungs, answers.outputs.box)
+    even = on_lungs(np.ones_like(maps), lungs, answers.outputs.box)
     found, means = {}, []
     for index, label in enumerate(LABELS):
-        own = dataset.labels == index
+        own = answers.dataset.labels == index
         some = own & np.isfinite(shares)
         found[label] = {
             "n": int(own.sum()),
             "empty": int((own & ~some).sum()),
-            "share": mean_with_interval(shares[some], dataset.groups[some]),
+            "share": mean_with_interval(shares[some], groups[some]),
+            "even": mean_with_interval(even[some], groups[some]),
         }
         means.append(maps[own].mean(axis=0))
     return found, np.stack(means)
+
+
+def on_lungs(maps: np.ndarray, lungs: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Measure what share of each map's mass lies on the lungs.
+
+    Args:
+        maps: float (n, h, w), not negative.
+        lungs: float32 (n, H, W) in [0, 1], masks over the whole pictures.
+        places: float32 (n, 4), what the maps lie over.
+
+    Returns:
+        float64 (n,) in [0, 1]; nan for a map that is zero everywhere.
+    """
+    found = [zones.shares(*each) for each in zip(maps, lungs, places, strict=True)]
+    return np.array(
+        [
+            sum(inside.values()) if heat.any() else np.nan
+            for heat, (inside, _) in zip(maps, found, strict=True)
+        ]
+    )
 
 
 def shuffle_head(head: Model, count: int, rng: np.random.Generator) -> Model:
@@ -122,14 +173,14 @@ def randomised_heads(
         its mean for each draw, and `empty`, the share of maps that vanish; these have
         no correlation. None where no map is left to compare.
     """
-    p = classifier.p_pneumonia(ops.convert_to_numpy(network.head(feature_maps)))
-    given = (p >= classifier.threshold).astype(int)
+    given = _given(classifier, ops.convert_to_numpy(network.head(feature_maps)))
 
     def maps_of(head: Model) -> np.ndarray:
-        draw = heatmaps.heat_maps if method == METHODS[0] else heatmaps.evidence
-        drawn = ops.convert_to_numpy(draw(feature_maps, head, network.margin))
-        maps = drawn if method == METHODS[0] else split_evidence(drawn)
-        return maps[np.arange(len(given)), given]
+        drawn = (
+            ops.convert_to_numpy(draw(feature_maps, head))
+            for draw in (heatmaps.heat_maps, heatmaps.evidence)
+        )
+        return _pick(*drawn, method, given)
 
     true, levels = maps_of(network.head), []
     layers = [layer.name for layer in heatmaps.dense_layers(network.head)]
@@ -176,12 +227,16 @@ def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def cover_hottest(
-    classifier: Classifier, dataset: folder.Dataset, method: str = METHODS[0]
-) -> dict:
+def cover_hottest(answers: Answers, shown: np.ndarray, ask: Ask, method: str) -> dict:
     """Measure what the hottest part of each map is to the answer that it explains.
 
-    The arguments are those of `look`.
+    What the network is shown is changed, so that the crop stays where it is.
+
+    Args:
+        answers: of a bundle.
+        shown: float32 (n, 128, 128, 1) in [0, 1], what its network was shown.
+        ask: that network.
+        method: one of METHODS.
 
     Returns:
         `area`, and by answer, one of LABELS, the images `n` with a map and how much of
@@ -189,19 +244,17 @@ def cover_hottest(
         for each of `COVERED`; and `more_than`: `own` less each control. None for an
         answer with fewer than two maps.
     """
-    images = dataset.images
-    p, given, maps = shown_maps(classifier, images, method)
-    blur = ImageFilter.GaussianBlur(_BLUR)
-    blurred = np.stack([Image.fromarray(i).filter(blur) for i in images[..., 0]])
+    given, maps = answers.given, answers.shown_maps(method)
+    groups, classifier = answers.dataset.groups, answers.classifier
+    blurred = gaussian_filter(shown, (0, _BLUR, _BLUR, 0))
     hottest = np.stack([_hottest(heat) for heat in maps])
     has_map = hottest.any(axis=(1, 2))
     of_answer = [has_map & (given == index) for index in range(len(LABELS))]
-    before = _log_odds(p)
+    before = _log_odds(classifier.probabilities(ask(shown)))
 
     def lost(covered: np.ndarray) -> np.ndarray:
-        changed = np.where(covered, blurred, images[..., 0])[..., None]
-        logits, *_ = evaluate.run_all(classifier, changed, progress=False)
-        after = _log_odds(classifier.probabilities(logits))
+        changed = np.where(covered[..., None], blurred, shown)
+        after = _log_odds(classifier.probabilities(ask(changed)))
         return (before - after) * (2 * given - 1)
 
     own, *controls = COVERED
@@ -218,7 +271,7 @@ def cover_hottest(
         losses["elsewhere"] += lost(np.stack(moved)) / CONTROL_DRAWS
 
     def mean(loss: np.ndarray, some: np.ndarray) -> dict:
-        return mean_with_interval(loss[some], dataset.groups[some])
+        return mean_with_interval(loss[some], groups[some])
 
     report = {"area": AREA} | dict.fromkeys(LABELS)
     for label, some in zip(LABELS, of_answer, strict=True):

@@ -1,9 +1,12 @@
-"""How well the label can be read from what is no disease: borders, corners, size, name.
+"""How well the label can be read from what is no disease: frame, borders, size, name.
 
 A simple classifier, logistic regression on standardised numbers, gets a part of the
 picture that holds little or no lung, or a summary that shows none. Whatever it can tell
 from that, a deep network can learn as well and be right for the wrong reason (Geirhos
 et al., "Shortcut learning in deep neural networks", Nature Machine Intelligence 2020).
+
+The same is measured on whole pictures and on crops to the lungs, which is all that a
+network behind the lung finder is shown: what the frame gave away is gone from them.
 """
 
 from collections.abc import Callable
@@ -16,7 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..contract import IMAGE_SIZE, LABELS
+from ..contract import LABELS
 from ..data import folder, layout, patients, regions
 from ..data.subgroups import name_families
 from ..evaluation import metrics
@@ -25,19 +28,13 @@ FOLDS = 5
 _BY_LABEL = " or ".join(LABELS)
 
 FEATURES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-    "borders": (
-        f"the outer {regions.BORDER} of {IMAGE_SIZE} pixels all around",
-        regions.border,
-    ),
-    "corners": (
-        f"four corners of {regions.CORNER} x {regions.CORNER} of {IMAGE_SIZE} pixels",
-        regions.corners,
-    ),
-    "thumbnail": ("the whole image at 16 x 16", regions.thumbnail),
+    "borders": ("the outer sixteenth of the side all around", regions.border),
+    "corners": ("four corners, three sixteenths of the side each", regions.corners),
+    "thumbnail": ("all of it at 16 x 16", regions.thumbnail),
     "brightness": ("histogram, mean and spread of brightness", regions.histogram),
     "sharpness": ("share of fine detail at three scales", regions.sharpness),
 }
-"""Name -> (description, function of uint8 (n, 128, 128, 1) that gives float (n, k))."""
+"""Name -> (description, function of uint8 (n, H, H, 1) that gives float (n, k))."""
 
 
 def predictability(
@@ -77,32 +74,48 @@ def predictability(
     }
 
 
-def from_pixels(dataset: folder.Dataset) -> list[dict]:
+def from_pixels(dataset: folder.Dataset, crops: np.ndarray) -> list[dict]:
     """Measure what each of `FEATURES` tells about the label, and about the name family.
 
     Args:
         dataset: all images at hand; they are cross-validated, the network has no part.
+        crops: uint8 (n, 128, 128, 1), the same cropped to their lungs.
 
     Returns:
-        One row for each task and feature: `task`, `name`, `what` and what
-        `predictability` returns. Tasks that the data set has no images for are left
-        out.
+        One row for each task and feature: `task`, `name`, `what`, what `predictability`
+        returns of the whole pictures, and `auroc_cropped`, that of the crops. Tasks
+        that the data set has no images for are left out.
     """
     families = name_families(dataset)
-    tasks = [(_BY_LABEL, dataset, dataset.labels, FEATURES)]
+    tasks = [(_BY_LABEL, np.ones(len(families), bool), dataset.labels, FEATURES)]
     for pair in (("IM-", "NORMAL2-IM-"), ("bacteria", "virus")):
-        among = np.isin(families, pair)
-        target = (families[among] == pair[1]).astype(int)
-        part = dataset.subset(among)
-        tasks.append((" or ".join(pair), part, target, ("borders", "thumbnail")))
+        among, target = np.isin(families, pair), (families == pair[1]).astype(int)
+        tasks.append((" or ".join(pair), among, target, ("borders", "thumbnail")))
     rows = []
-    for task, part, target, names in tasks:
-        for name in names if len(target) else ():
+    for task, among, target, names in tasks:
+        of_task = target[among], dataset.groups[among]
+        for name in names if among.any() else ():
             what, feature = FEATURES[name]
-            found = predictability(feature(part.images), target, part.groups)
-            if found:
-                rows.append({"task": task, "name": name, "what": what, **found})
+            row = {"task": task, "name": name, "what": what}
+            if found := predictability(feature(dataset.images[among]), *of_task):
+                cropped = predictability(feature(crops[among]), *of_task)
+                rows.append({**row, **found, "auroc_cropped": cropped["auroc"]})
     return rows
+
+
+def from_boxes(dataset: folder.Dataset, boxes: np.ndarray) -> list[dict]:
+    """Measure what the box around the lungs tells about the label, by itself.
+
+    Args:
+        dataset: as in `from_pixels`.
+        boxes: float (n, 4), as from `framing.boxes`.
+
+    Returns:
+        One row, as those of `from_pixels`; none where nothing can be measured.
+    """
+    row = {"task": _BY_LABEL, "name": "lungs' box", "what": "its four sides, no pixel"}
+    found = predictability(boxes, dataset.labels, dataset.groups)
+    return [{**row, **found, "auroc_cropped": None}] if found else []
 
 
 def from_names(dataset: folder.Dataset) -> dict[str, dict[str, int]]:
