@@ -42,6 +42,12 @@ def _train(args: argparse.Namespace) -> None:
     _say_next(train.train(Plan(**_options(args))))
 
 
+def _widen(args: argparse.Namespace) -> None:
+    from .training import widen
+
+    print(f"starting weights written to {widen.widen(args.source, args.out)}")
+
+
 def _train_finder(args: argparse.Namespace) -> None:
     from .training import train_finder
 
@@ -214,6 +220,7 @@ def _selftest(args: argparse.Namespace) -> None:
 _COMMANDS = (
     _data,
     _download,
+    _widen,
     _train,
     _train_finder,
     _evaluate_finder,

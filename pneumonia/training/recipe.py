@@ -113,14 +113,14 @@ _OURS = Recipe(
     condition=True,
     balanced=True,
     images_per_epoch=4800,
-    epochs=40,
+    epochs=15,
     batch_size=32,
     optimizer="adamw",
     learning_rate=1e-4,
     schedule="cosine",
     average=0.998,
     label_smoothing=0.05,
-    stress_views=2,
+    stress_views=1,
     patience=12,
 )
 

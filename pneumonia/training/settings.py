@@ -29,8 +29,10 @@ def like_its_start(recipe: Recipe, plan: Plan) -> Recipe:
         vgg19.WeightsError: there is no network in `plan.start`.
     """
     kept = {"dropout", *plan.changes, *(["hidden_units"] if plan.new_head else [])}
-    known = vgg19.read_facts(plan.start)["network"].items()
-    return replace(recipe, **{k: v for k, v in known if k not in kept})
+    known = dict(vgg19.read_facts(plan.start)["network"])
+    if known.pop("blanked", False):
+        known["blank_share"] = 1.0
+    return replace(recipe, **{k: v for k, v in known.items() if k not in kept})
 
 
 def adjust(recipe: Recipe, settings: dict[str, str]) -> Recipe:
