@@ -11,27 +11,68 @@ import numpy as np
 import pytest
 
 from pneumonia.__main__ import main
-from pneumonia.contract import BUNDLE, NOTICE
+from pneumonia.contract import BUNDLE, LABELS, NOTICE
 from pneumonia.evaluation.metrics import METRICS, SHOWN
 from pneumonia.study.card import CardError, write_card
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("bundle", "report", "audit", "ablation", "adults", "official_test")
+NAMES = ("bundle", "report", "audit", "ablation", "adults", "finder")
 SHIPPED = {name: json.loads((BUNDLE / f"{name}.json").read_text()) for name in NAMES}
 GAP = "Not measured for this bundle."
 FAULT, OFFICIAL = "The largest known fault", "Official test split"
 HELD_OUT = "How good it is on children of the same hospital"
 POINT, WRONG = "Operating point and uncertain answers", "What goes wrong"
 AUDIT, STEPS = "Shortcut audit", "What each step brought"
+FINDER, STRESS = "Finding the lungs", "Under stress"
 GAINS = "hottest_covered.Normal.more_than."
 OWN = "Grad-CAM's maps of the answer Normal show where the evidence in their own"
 LEARNED = SHIPPED["report"] | {"validation_only": False}
-WORST = "report.stress.families.other class's tone and frame"
+FAMILIES = "report.stress.families."
+WORST = FAMILIES + "other class's tone and frame"
 
 
 @pytest.fixture
 def files():
-    return copy.deepcopy(SHIPPED)
+    """What ships, and where a sentence depends on a figure, a figure that decides."""
+    files = copy.deepcopy(SHIPPED)
+    report, audit = files["report"], files["audit"]
+    families = report["stress"]["families"]
+    names = ("accuracy", "sensitivity", "specificity")
+    for found in (report, *families.values()):
+        found |= dict.fromkeys(names, figure(0.95))
+    worst = WORST.removeprefix(FAMILIES)
+    families[worst] |= {"accuracy": figure(0.8), "specificity": figure(0.6)}
+    report["stress"]["worst"] |= {"accuracy": worst}
+    for row in audit["interventions"]:
+        row["auroc"] = figure(0.9)
+    for found in (audit, audit["hirescam"]):
+        found["randomised_head"]["another_image"] = 0.5
+        for level in found["randomised_head"]["levels"]:
+            level["correlation"] = 0.1
+        for label in LABELS:
+            covered = found["hottest_covered"][label]
+            covered["more_than"] = {"another": figure(0.2), "elsewhere": figure(0.9)}
+    ranking = {"clean_auroc": 0.1, "stress_auroc": 0.9}
+    files["ablation"]["ranking"] = {
+        "rows": 5,
+        "adult_auroc": [0.5, 0.6],
+        "figures": ranking,
+    }
+    cuts = {"nothing": (0.85, None), "6 % on all sides": (0.66, 0.18)}
+    cuts |= {"12 % on all sides": (0.36, 0.47)}
+    files["official_test"] = {
+        "bundle_sha256": files["bundle"]["weights"]["sha256"],
+        "n": 624,
+        "what": "the official test split",
+        "auroc": 0.98,
+        "specificity": 0.85,
+        "cuts": [
+            {"cut": cut, "specificity": of, "normal_answers_changed": changed}
+            for cut, (of, changed) in cuts.items()
+        ],
+        "adults": {"auroc": 0.84, "n": 591, "what": "adults"},
+    }
+    return files
 
 
 @pytest.fixture
@@ -96,7 +137,7 @@ def test_every_figure_stands_in_its_section(files, write):
     left = [row[k] for row in ablation["left_out"] for k in ("seen", "unseen")]
     for title, figures in {
         HELD_OUT: written(report, tuple(METRICS)),
-        "Under stress": [text for part in parts for text in written(part, SHOWN)],
+        STRESS: [text for part in parts for text in written(part, SHOWN)],
         "Calibration": written([report["ece"], stress["all"]["ece"]]),
         "Adults": written(files["adults"], SHOWN),
         AUDIT: written(files["audit"]),
@@ -115,6 +156,10 @@ def test_every_figure_stands_in_its_section(files, write):
         ("report.n", 8765, HELD_OUT, "8765 images"),
         ("report.confusion.false_positive", 7654, HELD_OUT, "| 7654 |"),
         ("report.specificity", figure(0.8), "-" + HELD_OUT, "too good"),
+        ("finder.n", 8765, FINDER, "on 8765 X-rays"),
+        ("finder.clean.all.dice", 0.4567, FINDER, "| 0.457 |"),
+        ("finder.families.window.all.dice", 0.4567, FINDER, "| window | 0.457 |"),
+        (FAMILIES + "cut below 15 %.normals_changed", 0.4567, STRESS, "| 45.7 % |"),
         ("report.brier", figure(float("nan")), HELD_OUT, "score | not measurable |"),
         ("report.stress.band.coverage", 0.7654, POINT, "| 23.5 % |"),
         ("report.stress.band.error_inside", None, POINT, "| not measurable |"),
@@ -123,24 +168,25 @@ def test_every_figure_stands_in_its_section(files, write):
         (WORST + ".specificity", figure(0.4222), WRONG, "ill: specificity is 0.422"),
         (WORST + ".sensitivity", figure(0.4222), WRONG, "missed: sensitivity is 0.422"),
         ("bundle.training.training_patients", 9876, "Who it learned from", "| 9876 |"),
-        ("bundle.sensitivity_aimed_at", 0.8766, POINT, "finds 87.7 % of"),
+        ("report.band.certain_but_wrong.Normal", 0.4567, POINT, "| 45.7 % |"),
         ("bundle.temperature", 0.4567, "Calibration", "0.457"),
         ("adults.auroc", figure(0.505), WRONG, "no better than chance"),
         ("adults.auroc", figure(0.4), WRONG, "worse than chance"),
         ("adults.specificity", figure(0.1234), WRONG, "87.7 % of the adults"),
         ("audit.interventions.1.Normal.p95_change", 0.2341, AUDIT, ", 0.234 |"),
         ("audit.interventions.1.Normal.labels_changed", 0.345, WRONG, "34.5 % of"),
-        ("audit.interventions.9.auroc", figure(0.505), WRONG, "as it should be"),
+        ("audit.interventions.12.auroc", figure(0.505), WRONG, "as it should be"),
         ("audit.shortcuts.names.virus.Normal", 5, AUDIT, "does not fix the label"),
         ("audit.heat_map.bundle.Normal.share", None, AUDIT, "| no map |"),
-        ("audit.heat_map.bundle.Normal.share", figure(0.5), WRONG, "no more than"),
+        ("audit.heat_map.bundle.Normal.share", figure(0.1), WRONG, "no more than"),
+        ("audit.shortcuts.rows.1.auroc_cropped", figure(0.1), AUDIT, "| 0.100 (0."),
+        ("audit.shortcuts.rows.0.auroc", figure(0.55), FAULT, "an AUROC of 0.550"),
         (f"audit.{GAINS}another", figure(0.0), WRONG, "Normal show where evidence"),
         (f"audit.{GAINS}another", figure(0.0), "-" + AUDIT, OWN),
         (f"audit.{GAINS}elsewhere", figure(0.0), WRONG, "Normal show no place"),
         (f"audit.hirescam.{GAINS}another", figure(0.0), WRONG, "HiResCAM's maps"),
         ("audit.randomised_head.levels.0.correlation", 0.4321, AUDIT, "| 0.432 |"),
         ("audit.randomised_head.levels.2.correlation", 0.4321, AUDIT, "do not fall"),
-        ("audit.hirescam", None, "-" + AUDIT, "HiResCAM"),
         ("ablation.ranking.figures.clean_auroc", -0.5678, STEPS, "| -0.57 |"),
         ("ablation.ranking.adult_auroc", [0.4, 0.7], "-" + STEPS, "near to chance"),
         ("official_test.auroc", 0.9753, OFFICIAL, "| 0.9753 |"),
@@ -165,7 +211,7 @@ def test_a_figure_changes_what_the_card_says(files, write, path, value, title, t
 def test_what_is_missing_is_said(files, write, tmp_path):
     few = {name: files[name] for name in ("bundle", "report")}
     card = write(few)
-    for title in (OFFICIAL, "Adults", AUDIT, STEPS):
+    for title in (FINDER, OFFICIAL, "Adults", AUDIT, STEPS):
         assert GAP in section(card, title)
     assert FAULT not in card
     del files["report"]["stress"], files["report"]["brier"]
@@ -198,6 +244,7 @@ def test_a_report_of_the_official_test_replaces_its_figures(files, write, tmp_pa
         ("report", '{"bundle_sha256": "0"}', "other weights"),
         ("audit", '{"bundle_sha256": "0"}', "other weights"),
         ("adults", '{"n": 1}', "other weights"),
+        ("finder", '{"sha256": "0"}', "other weights"),
         ("bundle", None, "export RUN"),
         ("report", json.dumps(LEARNED), "that the network learned from"),
     ],

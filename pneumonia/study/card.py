@@ -11,6 +11,8 @@ from pathlib import Path
 import jinja2
 
 from .. import contract
+from ..data.reframing import CUTS
+from ..evaluation.calibrate import ERROR
 from ..evaluation.metrics import METRICS, SHOWN
 
 _COMMANDS = {
@@ -18,7 +20,11 @@ _COMMANDS = {
     "report": "evaluate DIR/train --out OUT --validation-only --stress",
     "audit": "audit DIR/train --out OUT --validation-only",
     "adults": "evaluate ADULTS --out OUT",
+    "finder": "evaluate-finder DIR/train --masks MASKS --run FINDER --out OUT",
 }
+
+FRAMINGS = (*CUTS, "framed like the other class", "letterbox", "aspect and crop")
+"""Families of stress that frame the lungs in another way."""
 
 
 class CardError(ValueError):
@@ -37,7 +43,8 @@ def write_card(
     """Write the model card of a bundle.
 
     Args:
-        bundle: its folder; None: the one that ships.
+        bundle: its folder; None: the one that ships. `finder.json` of `evaluate-finder`
+            is taken where it stands there.
         report: `report.json` of `evaluate --validation-only --stress`. None, here and
             for the next three: the file of that name beside `bundle.json`.
         audit: `audit.json` of `audit`.
@@ -67,6 +74,8 @@ def write_card(
             "The report is about images that the network learned from. Expected the "
             f"held-out patients: python -m pneumonia {_COMMANDS['report']}"
         )
+    if (path := folder / "finder.json").exists():
+        found["finder"] = _read(path, facts["finder"]["sha256"], "sha256")
     path = folder / "official_test.json"
     official = _read(path) if path.exists() else {}
     is_ours = official.get("bundle_sha256") == sha
@@ -80,7 +89,9 @@ def write_card(
     return re.sub(r"\n{3,}", "\n\n", card)
 
 
-def _read(path: str | Path, sha256: str | None = None) -> dict:
+def _read(
+    path: str | Path, sha256: str | None = None, key: str = "bundle_sha256"
+) -> dict:
     path = Path(path)
     make = _COMMANDS.get(path.stem)
     mend = f" Make it with `python -m pneumonia {make}`." if make else ""
@@ -92,7 +103,7 @@ def _read(path: str | Path, sha256: str | None = None) -> dict:
         raise CardError(f"{path} is damaged: {error}.{mend}") from error
     if not isinstance(found, dict):
         raise CardError(f"{path} holds no measurements.{mend}")
-    if sha256 and (came := found.get("bundle_sha256")) != sha256:
+    if sha256 and (came := found.get(key)) != sha256:
         raise CardError(
             f"{path} is about other weights ({str(came)[:12]}) than bundle.json "
             f"({sha256[:12]}).{mend}"
@@ -172,4 +183,4 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters |= {"share": share, "term": term, "pick": pick}
 _TEMPLATES.globals |= {"contract": contract, "METRICS": METRICS, "SHOWN": list(SHOWN)}
-_TEMPLATES.globals["verdict"] = map_verdict
+_TEMPLATES.globals |= {"verdict": map_verdict, "FRAMINGS": FRAMINGS, "ERROR": ERROR}

@@ -102,7 +102,10 @@ INTERVENTIONS: dict[str, tuple[str, Change]] = {
         "the outer sixteenth taken from a random image of the other class",
         swap_borders,
     ),
-    **{name: (stress.FAMILIES[name].what, partial(_cut, name)) for name in CUTS},
+    **{
+        name: ("what is left, squashed to a square", partial(_cut, name))
+        for name in CUTS
+    },
     "mirrored": ("left and right exchanged", lambda x, rng: x.images[:, :, ::-1]),
     "lungs covered": (
         "the box around the lungs made mid-grey, so that only the rest is left",
