@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from measure import machine, spread, table, take_turns
-from pneumonia.export.bundle import calibration_images
 from sklearn.metrics import roc_auc_score
 
+from pneumonia.contract import BUNDLE
 from pneumonia.data import folder
+from pneumonia.evaluation.evaluate import run_all
+from pneumonia.export.export import calibration_images
 from pneumonia.export.int8 import EVENNESS, FLOAT_LAYERS, quantise
-from pneumonia.network import vgg19
+from pneumonia.network import finder, vgg19
 from pneumonia.network.graph import build_graph, run_graph
-from pneumonia.serving.classifier import load_classifier
+from pneumonia.serving.classifier import Outputs, load_classifier
 
 PLAIN = {"float_layers": (), "evenness": 0, "careful": False}
 WAYS = {
@@ -33,19 +35,17 @@ WAYS = {
 }
 
 
-def compare(expected: tuple, found: tuple, labels: np.ndarray) -> list[str]:
+def compare(expected: Outputs, found: Outputs, labels: np.ndarray) -> list[str]:
     """Return the cells of a row: what differs between two graphs' outputs."""
-    (logits, maps, *_), (other, other_maps, *_) = expected, found
-    evidence, other_evidence = expected[3], found[3]
-    score, other_score = (x[:, 1] - x[:, 0] for x in (logits, other))
+    score, other_score = (x.logits[:, 1] - x.logits[:, 0] for x in (expected, found))
     rows, shown = np.arange(len(labels)), (score >= 0).astype(int)
-    pairs = zip(maps[rows, shown], other_maps[rows, shown], strict=True)
+    pairs = zip(expected.maps[rows, shown], found.maps[rows, shown], strict=True)
     alike = [
         np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs if a.any() and b.any()
     ]
     finer = [
         np.corrcoef(a.ravel(), b.ravel())[0, 1]
-        for a, b in zip(evidence, other_evidence, strict=True)
+        for a, b in zip(expected.evidence, found.evidence, strict=True)
     ]
     aurocs = [roc_auc_score(labels, x) for x in (score, other_score)]
     return [
@@ -68,7 +68,7 @@ def main() -> None:
     training, validation = folder.split(folder.load(args.source, progress=False))
     calibration = calibration_images(training)
     inputs, labels = validation.inputs(), validation.labels
-    full = build_graph(vgg19.load())
+    full = build_graph(vgg19.load(), finder.load(BUNDLE))
     expected = run_graph(full, inputs)
     rows, graphs = [], {"float32": full}
     for name, options in WAYS.items():
@@ -77,9 +77,7 @@ def main() -> None:
         seconds = time.perf_counter() - begun
         found = run_graph(graphs[name], inputs)
         rows.append([name, *compare(expected, found, labels), f"{seconds:.0f}"])
-    shipped = load_classifier()
-    found = [shipped.run(inputs[i : i + 16]) for i in range(0, len(inputs), 16)]
-    found = tuple(np.concatenate(part) for part in zip(*found, strict=True))
+    found = run_all(load_classifier(), validation.images, progress=False)
     rows.append(["what ships", *compare(expected, found, labels), ""])
     head = ["way", "labels agree", "AUROC", "mean change of the logits' difference"]
     head += ["map correlation, mean", "1 % below", "median", "HiResCAM's, mean"]

@@ -5,8 +5,9 @@
     PYTHONPATH=OTHER_CHECKOUT python benchmarks/serving.py DIR --profile
 
 DIR holds X-rays in original size. The ways take turns in one process, all on the same
-network: what ships, and its Keras weights. The usual way decodes the file in full,
-calls `model.predict`, a gradient tape for Grad-CAM and matplotlib for the overlay.
+network: what ships, and its Keras weights. The usual way looks for no lungs. It decodes
+the file in full, calls `model.predict`, a gradient tape for Grad-CAM and matplotlib for
+the overlay.
 `--profile` only says where `predict` spends its time, of another version too.
 """
 
@@ -31,6 +32,7 @@ from PIL import Image
 
 from pneumonia import load_classifier, predict
 from pneumonia.contract import BUNDLE
+from pneumonia.network import finder, framing
 from pneumonia.network import vgg19 as networks
 from pneumonia.network.graph import build_graph
 from pneumonia.serving import classifier as serving
@@ -72,13 +74,12 @@ def usual_way(network: networks.Network) -> Callable[[bytes], bytes]:
     return answer
 
 
-def float_session(network: networks.Network) -> onnxruntime.InferenceSession:
-    """Return the same graph in float32."""
+def float_session(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Return what runs the same graph in float32."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    content = build_graph(network).SerializeToString()
     return onnxruntime.InferenceSession(
-        content, options, providers=["CPUExecutionProvider"]
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
 
 
@@ -209,10 +210,12 @@ def main() -> None:
         return
     network = networks.load()
     keras.config.set_floatx("float32")
-    usual, float32 = usual_way(network), float_session(network)
+    graph = build_graph(network, finder.load(BUNDLE))
+    usual, float32 = usual_way(network), float_session(graph)
     bare = tf.function(network.classifier, jit_compile=False)
     inputs = [to_input(read_picture(data).pixels) for data in files]
-    tensors = [tf.constant(image) for image in inputs]
+    places = framing.WHOLE[None]
+    tensors = [tf.constant(framing.crop(image, places)) for image in inputs]
     vino, peak = openvino_run(), peak_int8()
 
     def of(items: list, call: Callable) -> Callable[[int], object]:
@@ -230,7 +233,7 @@ def main() -> None:
     if vino:
         ways["bare OpenVINO int8"] = of(inputs, vino)
     seconds, busy = take_turns(ways, args.rounds)
-    giga = work(build_graph(network))
+    giga = work(graph)
     operations = 2 * 2048 * 512 * 512 / 1e9
     best = np.median(take_turns({"": peak}, 50)[0][""])
     floor = giga / (operations / best)

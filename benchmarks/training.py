@@ -7,6 +7,7 @@ take the same time. Prints the median of the rounds, and their range.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,9 @@ import keras
 import numpy as np
 
 from pneumonia.data import folder, layout
-from pneumonia.network import vgg19
+from pneumonia.network import finder, vgg19
+from pneumonia.network.finder import Framed
 from pneumonia.serving.image import read_image, to_input
-from pneumonia.training.cache import CachedBatches, compute
 from pneumonia.training.recipe import RECIPES
 from pneumonia.training.sampling import Batches
 from pneumonia.training.settings import adjust
@@ -46,25 +47,27 @@ def main() -> None:
     files = [path for path, _ in layout.find_images(args.source)][:: 5000 // 64][:64]
     contents = [path.read_bytes() for path in files]
     dataset = folder.load(args.source).subset(np.arange(0, 4000, 60))
-    batches = Batches(dataset, adjust(recipe, {"images_per_epoch": "64"}))
+    found_by = finder.build()
+    framed = Framed.by(found_by, dataset.images)
+    adjusted = adjust(recipe, {"images_per_epoch": "64"})
+    batches = Batches(framed, dataset.labels, adjusted)
     batch, labels = batches[0]
     size = len(batch)
 
     keras.config.set_dtype_policy(args.precision)
     built = vgg19.build(**recipe.network)
     vgg19.freeze(built, recipe.frozen_blocks)
-    front, tail = vgg19.cut(built, recipe.frozen_blocks)
-    for model in (built.classifier, tail):
-        compile_network(model, recipe, steps=1000)
-    features = compute(front, batch)
-    cached = CachedBatches(front, dataset, adjust(recipe, {"cached_views": "1"}))
+    compile_network(built.classifier, recipe, steps=1000)
     stages = {
-        "read and resize a file (once per run)": (
+        "read and squash a file (once per run)": (
             lambda: [to_input(read_image(content)) for content in contents],
             len(contents),
         ),
-        "augment": (lambda: batches[0], size),
-        "frozen blocks 1-3, forward": (lambda: front.predict_on_batch(batch), size),
+        "find the lungs (once per run)": (
+            lambda: finder.find(found_by, dataset.images),
+            len(dataset.images),
+        ),
+        "crop and change, one process": (lambda: batches[0], size),
         "whole network, forward": (
             lambda: built.classifier.predict_on_batch(batch),
             size,
@@ -73,20 +76,15 @@ def main() -> None:
             lambda: built.classifier.train_on_batch(batch, labels),
             size,
         ),
-        "training step on cached features": (
-            lambda: tail.train_on_batch(features, labels),
-            size,
-        ),
-        "augment and training step": (
+        "both, one process": (
             lambda: built.classifier.train_on_batch(*batches[0]),
             size,
         ),
-        "cached batch and training step": (
-            lambda: tail.train_on_batch(*cached[0]),
-            size,
-        ),
     }
-    print(f"{args.precision}, batches of {size}, {args.rounds} rounds\n")
+    print(
+        f"{args.precision}, batches of {size}, {args.rounds} rounds, "
+        f"{os.cpu_count()} cores\n"
+    )
     print("| stage | images/s, median | lowest | highest |\n| --- | --- | --- | --- |")
     for name, (stage, images) in stages.items():
         rates = rate(stage, images, args.rounds)

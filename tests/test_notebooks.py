@@ -85,7 +85,7 @@ def test_from_a_folder_to_a_bundle(drawings, tmp_path):
         notebook,
         "from pathlib import Path\n"
         f"SOURCE, OUT = {str(drawings)!r}, Path('out')\n"
-        "BACKBONE, FULL = None, False\n"
+        "BACKBONE, FINDER, FULL = None, None, False\n"
         "SMALL = {'epochs': '1', 'images_per_epoch': '16', 'stress_views': '1'}\n"
         # takes minutes, and test_int8.py tests it
         "from pneumonia.export import int8\n"
