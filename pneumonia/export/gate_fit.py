@@ -12,24 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ..data import phantom
 from ..data.folder import Dataset, split
 from ..data.patients import validation_mask
 from ..serving import gate, gate_features
 from ..serving.classifier import Outputs, in_batches, load_classifier
 from ..serving.gate import Gate, Lungs, Neighbourhood, Rule
-from ..serving.image import to_input
-from . import not_chests
-from .gate_rules import LET_IN, Sample, digest
+from . import gate_pictures
+from .gate_rules import LET_IN, Sample
 from .gate_rules import fit as fit_rule
 
 CHILDREN = 2500
 """How many training images are used at most; more change little and take long."""
-
-PICTURES = 1200
-"""How many other things are drawn, and how many pieces of photographs are cut."""
 
 _ADULTS_HELD_OUT = 0.4
 _KINDS_HELD_OUT = 0.3
@@ -37,12 +31,11 @@ _AXES = 48
 _LET_ADULTS_IN = 0.98  # as chests, so that they are told what is wrong with them
 _LET_WHOLE_IN = 0.99
 _LET_CHANGED_IN = 0.99
-_LET_CHILDREN_IN = 0.995
-_LET_LUNGS_IN = 0.998
-_TRIMMED = 0.094  # of a side, at most
+_LET_CHILDREN_IN = 0.997  # by each of two rules
+_LET_EXCHANGED_IN = 0.98
 _ROOM = 1.1  # how much farther than the farthest of them an embedding may lie
-_LUNG_ROOM = 0.8  # how much smaller than nearly all lungs of children one may be
-_CUT_OFF = 0.25, 0.25, 0.1, 0.1  # of the lungs' width or height, at each border
+_LUNG_ROOM = 0.7  # how much smaller than nearly all lungs of children one may be
+_CUT_OFF = 0.5, 0.25, 0.5, 0.5  # at each border; then a tenth of the lungs is missing
 
 Run = Callable[[np.ndarray], Outputs]
 
@@ -71,23 +64,28 @@ def fit(
     chosen = np.sort(rng.permutation(len(training.labels))[:CHILDREN])
     children = training.subset(chosen)
     seen, unseen = _split_adults(adults)
-    pictures, kinds = _pictures(seed)
-    held_kind = _held_out(kinds, _KINDS_HELD_OUT)
+    pictures, kinds = gate_pictures.others(seed)
+    held_kind = gate_pictures.held_out(kinds, _KINDS_HELD_OUT)
 
     x, patients = children.inputs(), children.groups
-    young = [_look(run, x, patients), _look(run, _changed(x, rng), patients)]
+    trimmed = gate_pictures.changed(x, rng)
+    young = [_look(run, x, patients), _look(run, trimmed, patients)]
     old = []
     if seen:
         grown = seen.inputs()
-        old = [_look(run, grown, seen.groups)]
-        old += [_look(run, _changed(grown, rng), seen.groups)]
-    drawn = _look(run, _phantoms())
+        trimmed = gate_pictures.changed(grown, rng)
+        old = [_look(run, grown, seen.groups), _look(run, trimmed, seen.groups)]
+        swapped = _exchanged(children, seen, young[0].box, old[0].box, seed)
+        young.append(_look(run, swapped[0], patients))
+        old.append(_look(run, swapped[1], seen.groups))
+    drawn = _look(run, gate_pictures.phantoms())
     made = Gate(
         chest=_fit_chest(
             young, old, drawn, x, patients, pictures[~held_kind], kinds[~held_kind], rng
         ),
         whole=_fit_whole(young, x, rng),
-        child=_fit_child(young, old, drawn) if seen else None,
+        child=_fit_child(young, old, drawn, "shape") if seen else None,
+        inside=_fit_child(young, old, drawn, "inside") if seen else None,
         near=_fit_near(young, old, drawn),
         lungs=_fit_lungs(young, drawn),
     )
@@ -130,26 +128,6 @@ def _split_adults(adults: Dataset | None) -> tuple[Dataset | None, Dataset | Non
     return adults.subset(~unseen), adults.subset(unseen)
 
 
-def _pictures(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return other things as inputs (n, 224, 224, 1), and the kind of each."""
-    both = not_chests.draw(PICTURES, seed), not_chests.photographs(PICTURES, seed)
-    inputs = [to_input(picture) for pictures, _ in both for picture in pictures]
-    return np.concatenate(inputs), np.concatenate([names for _, names in both])
-
-
-def _held_out(names: np.ndarray, share: float) -> np.ndarray:
-    """Choose whole kinds by a hash of their name, bool (n,)."""
-    kinds = sorted(set(names), key=digest)
-    return np.isin(names, kinds[: round(len(kinds) * share)])
-
-
-def _phantoms() -> np.ndarray:
-    """Return drawn chests: they stand for X-rays where none may be shown."""
-    drawn = [phantom.draw(**options) for options in phantom.SHIPPED.values()]
-    drawn += [phantom.draw(seed, size=256) for seed in range(20)]
-    return np.concatenate([to_input(pixels) for pixels in drawn])
-
-
 @dataclass(frozen=True)
 class _Look:
     """What the gate sees of n pictures.
@@ -157,36 +135,52 @@ class _Look:
     Attributes:
         names: (n,) patients.
         shape: float32 (n, 708).
-        all: float32 (n, 2127), `gate_features.all_of`.
+        inside: float32 (n, 1419).
         areas: float64 (n, 2), of the lungs.
         embedding: float32 (n, 512).
+        box: float32 (n, 4), the place around the lungs.
     """
 
     names: np.ndarray
     shape: np.ndarray
-    all: np.ndarray
+    inside: np.ndarray
     areas: np.ndarray
     embedding: np.ndarray
+    box: np.ndarray
 
-    def sample(self, weight: float, let_in: float = LET_IN) -> Sample:
-        """Return their shape for `gate_rules.fit`."""
-        return Sample(self.shape, self.names, weight, let_in)
-
-    def whole_sample(self, weight: float, let_in: float = LET_IN) -> Sample:
-        """Return all that is seen of them for `gate_rules.fit`."""
-        return Sample(self.all, self.names, weight, let_in)
+    def sample(
+        self, weight: float, let_in: float = LET_IN, by: str = "shape"
+    ) -> Sample:
+        """Return them for `gate_rules.fit`, by their shape or what is inside."""
+        return Sample(getattr(self, by), self.names, weight, let_in)
 
 
 def _look(run: Run, images: np.ndarray, names: np.ndarray | None = None) -> _Look:
     """Look at float32 (n, 224, 224, 1) in [0, 1]; names are places where none are."""
 
     def look(batch: np.ndarray) -> tuple[np.ndarray, ...]:
-        outputs, shape = run(batch), gate_features.shape(batch)
-        seen = gate_features.all_of(batch, outputs, shape)
-        return shape, seen, gate_features.areas(outputs.lungs), outputs.embedding
+        outputs = run(batch)
+        return (
+            gate_features.shape(batch),
+            gate_features.inside(batch, outputs),
+            gate_features.areas(outputs.lungs),
+            outputs.embedding,
+            outputs.box,
+        )
 
     names = np.arange(len(images)) if names is None else names
     return _Look(np.asarray(names), *in_batches(look, images))
+
+
+def _exchanged(young, old, boxes, old_boxes, seed) -> tuple[np.ndarray, np.ndarray]:
+    """Give children and adults each other's frame and tone."""
+    swapped = gate_pictures.exchanged(
+        np.concatenate([young.images, old.images]),
+        np.arange(len(boxes) + len(old_boxes)) >= len(boxes),
+        np.concatenate([boxes, old_boxes]),
+        seed,
+    )
+    return swapped[: len(boxes)], swapped[len(boxes) :]
 
 
 def _sample(images, names, weight: float, let_in: float = LET_IN) -> Sample:
@@ -194,7 +188,7 @@ def _sample(images, names, weight: float, let_in: float = LET_IN) -> Sample:
 
 
 def _fit_chest(young, old, drawn, x, patients, pictures, kinds, rng) -> Rule:
-    chests = [look.sample(3.0) for look in young] + [drawn.sample(0.5)]
+    chests = [look.sample(3.0) for look in young[:2]] + [drawn.sample(0.5)]
     chests += [
         look.sample(weight, _LET_ADULTS_IN)
         for look, weight in zip(old, (2.0, 1.0), strict=False)
@@ -203,7 +197,9 @@ def _fit_chest(young, old, drawn, x, patients, pictures, kinds, rng) -> Rule:
     changed = [
         *(np.rot90(x[fifth == i], i, (1, 2)) for i in (1, 2, 3)),
         1 - x[fifth == 0],
-        _cropped(x[fifth == 4], rng, 0.15, 0.3),  # what bones elsewhere look like
+        gate_pictures.cropped(
+            x[fifth == 4], rng, 0.15, 0.3
+        ),  # what bones elsewhere look like
     ]
     rest = [
         _sample(images, patients[fifth == i], 1.0)
@@ -213,26 +209,36 @@ def _fit_chest(young, old, drawn, x, patients, pictures, kinds, rng) -> Rule:
 
 
 def _fit_whole(young, x, rng) -> Rule:
-    whole = [look.sample(1.0, _LET_WHOLE_IN) for look in young]
-    return fit_rule(whole, [_sample(_cropped(x, rng), young[0].names, 1.0)])
+    whole = [look.sample(1.0, _LET_WHOLE_IN) for look in young[:2]]
+    return fit_rule(
+        whole, [_sample(gate_pictures.cropped(x, rng), young[0].names, 1.0)]
+    )
 
 
-def _fit_child(young, old, drawn) -> Rule:
-    children = [look.whole_sample(1.0, _LET_CHILDREN_IN) for look in young]
-    adults = [look.whole_sample(1.0) for look in old]
-    return fit_rule([*children, drawn.whole_sample(0.1)], adults, between=True)
+def _fit_child(young, old, drawn, by: str) -> Rule:
+    lets = _LET_CHILDREN_IN, _LET_CHILDREN_IN, _LET_EXCHANGED_IN
+    children = [
+        look.sample(1.0, let_in, by) for look, let_in in zip(young, lets, strict=True)
+    ]
+    adults = [look.sample(1.0, by=by) for look in old]
+    return fit_rule([*children, drawn.sample(0.1, by=by)], adults, between=True)
 
 
 def _fit_lungs(young, drawn) -> Lungs:
     """Choose how small a lung may be; how far it may be cut off is no matter of fit."""
-    lesser = [look.areas.min(axis=1) for look in (*young, drawn)]
-    smallest = min(float(np.quantile(areas, 1 - _LET_LUNGS_IN)) for areas in lesser)
-    return Lungs(_LUNG_ROOM * smallest, _CUT_OFF)
+    areas = [np.sort(look.areas, axis=1) for look in (*young, drawn)]
+
+    def low(values: list[np.ndarray]) -> float:
+        return _LUNG_ROOM * min(float(np.quantile(v, 1 - LET_IN)) for v in values)
+
+    least = low([found[:, 1] for found in areas])
+    even = low([found[:, 0] / np.maximum(found[:, 1], 1e-6) for found in areas])
+    return Lungs(least, even, _CUT_OFF)
 
 
 def _fit_near(young, old, drawn) -> Neighbourhood:
     """Fit axes to every other embedding, and how far is far to the ones between."""
-    children, changed = (look.embedding for look in young)
+    children, changed = (look.embedding for look in young[:2])
     grown = [look.embedding for look in old[:1]]
     known = gate_features.root(np.concatenate([e[::2] for e in (children, *grown)]))
     mean = known.mean(axis=0)
@@ -251,36 +257,6 @@ def _fit_near(young, old, drawn) -> Neighbourhood:
     return replace(near, most=most)
 
 
-def _changed(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror, brighten and trim images as other machines and people would."""
-    gamma = np.exp(rng.normal(0, 0.25, len(x)))
-    changed = x ** gamma[:, None, None, None].astype(np.float32)
-    flipped = rng.random(len(x)) < 0.5
-    changed[flipped] = changed[flipped, :, ::-1]
-    most = round(_TRIMMED * x.shape[1])
-    return np.stack([_cut(image, *rng.integers(0, most, 4)) for image in changed])
-
-
-def _cropped(
-    x: np.ndarray, rng: np.random.Generator, least: float = 0.45, most: float = 0.65
-) -> np.ndarray:
-    """Leave such shares of each image's sides, somewhere in it."""
-    size = x.shape[1]
-    cut = []
-    for image in x:
-        left, top = (int(v) for v in (1 - rng.uniform(least, most, 2)) * size)
-        x0, y0 = rng.integers(0, left + 1), rng.integers(0, top + 1)
-        cut.append(_cut(image, y0, top - y0, x0, left - x0))
-    return np.stack(cut)
-
-
-def _cut(image, above, below, left, right) -> np.ndarray:
-    """Cut rows and columns off (h, w, 1) and bring the rest to the old size."""
-    height, width = image.shape[:2]
-    rest = image[above : height - below, left : width - right, 0]
-    return np.asarray(Image.fromarray(rest).resize((width, height)))[..., None]
-
-
 def _measure(made: Gate, run: Run, validation, unseen, pictures, rng) -> dict:
     """Judge pictures that had no part in the gate."""
     x = validation.inputs()
@@ -297,14 +273,18 @@ def _measure(made: Gate, run: Run, validation, unseen, pictures, rng) -> dict:
     let_in = ("", *gate.WARNINGS)
     figures = {
         "children_let_in": share(x, *let_in),
-        "children_changed_let_in": share(_changed(x, rng), *let_in),
+        "children_changed_let_in": share(gate_pictures.changed(x, rng), *let_in),
         "children_warned": share(x, *gate.WARNINGS),
         "other_pictures_refused": share(pictures, *gate.REFUSALS),
         "negatives_recognised": share(1 - x, "negative"),
         "upside_down_recognised": share(x[:, ::-1, ::-1].copy(), "upside_down"),
         "rotated_recognised": share(np.rot90(x, 1, (1, 2)).copy(), "rotated"),
-        "pieces_refused": share(_cropped(x, rng, 0.15, 0.3), *gate.REFUSALS),
-        "cropped_noticed": share(_cropped(x, rng), *gate.WARNINGS, *gate.REFUSALS),
+        "pieces_refused": share(
+            gate_pictures.cropped(x, rng, 0.15, 0.3), *gate.REFUSALS
+        ),
+        "cropped_noticed": share(
+            gate_pictures.cropped(x, rng), *gate.WARNINGS, *gate.REFUSALS
+        ),
     }
     if unseen:
         figures["adults_outside"] = share(unseen.inputs(), "outside_population")

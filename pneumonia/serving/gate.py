@@ -4,8 +4,8 @@ Three things look at a picture. Its shape is described by small brightness and e
 patterns, which know nothing of the network; linear rules on them tell chests from other
 things, and whole chests from cut ones. The lungs that were found say whether there are
 two, and whether they end at a border. And the network's own embedding says how far the
-picture lies from all that it learned from. All three together tell children from
-adults.
+picture lies from all that it learned from. Children are told from adults twice, by the
+whole picture and by the crop to the lungs, and have to pass both.
 
 The numbers belong to one network and one data set, so they travel in `bundle.json`
 under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothing here.
@@ -13,7 +13,7 @@ under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothi
 
 import base64
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +71,7 @@ SENTENCES = READER_WARNINGS | REFUSALS | WARNINGS
 """The sentence of every code that stands in `Prediction.warnings`."""
 
 _BLAME = {"not_chest_xray", "no_lungs", "outside_population"}  # what a picture shows
-_RULES = {"chest", "whole", "child"}
+_RULES = {"chest", "whole", "child", "inside"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,23 +132,25 @@ class Lungs:
     """What is asked of the lungs that were found.
 
     Attributes:
-        least: what a lung covers of the picture at least, to be one.
+        least: share of the picture that the larger lung covers at least.
+        even: share of the larger lung's area that the other has at least.
         most: share of the lungs' width or height that may end at a border of the
             picture, above, below, left and right.
     """
 
     least: float
+    even: float
     most: tuple[float, float, float, float]
 
     def judge(self, found: np.ndarray) -> tuple[str, ...]:
         """Return codes for float32 (96, 96) in [0, 1], probability of lung."""
-        lungs = (gate_features.areas(found[None])[0] >= self.least).sum()
-        if not lungs:
+        less, more = np.sort(gate_features.areas(found[None])[0])
+        if more < self.least:
             return ("no_lungs",)
         at = gate_features.at_borders(found[None])[0]
         sides = zip(gate_features.SIDES, at, self.most, strict=True)
         cut = tuple(f"cut_off_{side}" for side, share, most in sides if share > most)
-        return (*cut, *(("one_lung",) if lungs < 2 else ()))
+        return (*cut, *(("one_lung",) if less < self.even * more else ()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +160,9 @@ class Gate:
     Attributes:
         chest: upright chest, by shape.
         whole: not strongly cropped, by shape.
-        child: a child of the training hospital, by `gate_features.all_of`; None where
-            no adult was there to learn it from.
+        child: a child of the training hospital, by shape; None where no adult was
+            there to learn it from.
+        inside: likewise, by the crop to the lungs; it knows nothing of the frame.
         near: where the training images lie.
         lungs: what is asked of the lungs.
     """
@@ -167,6 +170,7 @@ class Gate:
     chest: Rule
     whole: Rule
     child: Rule | None
+    inside: Rule | None
     near: Neighbourhood
     lungs: Lungs
 
@@ -185,14 +189,24 @@ class Gate:
             return lungs
         if self.near.distance(outputs.embedding)[0] > self.near.most:
             return ("not_chest_xray",)
-        outside = self.child is not None and not self.child.holds(
-            gate_features.all_of(inputs, outputs, shape)
-        )
         return (
-            *(("outside_population",) if outside else ()),
+            *(
+                ()
+                if self._is_child(inputs, outputs, shape)
+                else ("outside_population",)
+            ),
             *(() if self.whole.holds(shape)[0] else ("strongly_cropped",)),
             *lungs,
         )
+
+    def _is_child(
+        self, inputs: np.ndarray, outputs: "Outputs", shape: np.ndarray
+    ) -> bool:
+        if self.child is None or self.inside is None:
+            return True
+        if not self.child.holds(shape)[0]:
+            return False
+        return bool(self.inside.holds(gate_features.inside(inputs, outputs))[0])
 
     def _why_no_chest(self, inputs: np.ndarray) -> str:
         """See whether the picture becomes a chest when it is inverted or turned."""
@@ -246,14 +260,13 @@ def from_facts(facts: dict | None) -> Gate | None:
         name: Rule(_unpack(facts[name]["weights"]), *_floats(facts[name], "bias least"))
         for name in _RULES & facts.keys()
     }
-    rules.setdefault("child", None)
+    rules = {"child": None, "inside": None} | rules
     near = facts["near"]
     packed = _unpack(near["mean"]), _unpack(near["axes"]).reshape(near["shape"])
-    least, *most = float(facts["lungs"]["least"]), *map(float, facts["lungs"]["most"])
+    above, below, left, right = map(float, facts["lungs"]["most"])
+    lungs = Lungs(*_floats(facts["lungs"], "least even"), (above, below, left, right))
     return Gate(
-        near=Neighbourhood(*packed, *_floats(near, "rest most")),
-        lungs=Lungs(least, tuple(most)),
-        **rules,
+        near=Neighbourhood(*packed, *_floats(near, "rest most")), lungs=lungs, **rules
     )
 
 
@@ -269,7 +282,7 @@ def to_facts(gate: Gate) -> dict:
         **{"mean": _pack(near.mean), "axes": _pack(near.axes)},
         **{"shape": list(near.axes.shape), "rest": near.rest, "most": near.most},
     }
-    facts["lungs"] = {"least": gate.lungs.least, "most": list(gate.lungs.most)}
+    facts["lungs"] = asdict(gate.lungs)
     return facts
 
 

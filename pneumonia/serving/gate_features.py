@@ -37,44 +37,32 @@ def shape(inputs: np.ndarray) -> np.ndarray:
     return _describe(_reduce(inputs[..., 0], inputs.shape[1] // _SMALL))
 
 
-def lungs(inputs: np.ndarray, found: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Describe the lungs that were found, and what lies around and between them.
-
-    Args:
-        inputs: float32 (n, 224, 224, 1) in [0, 1].
-        found: float32 (n, 96, 96) in [0, 1], probability of lung.
-        box: float32 (n, 4), the place around the lungs.
-
-    Returns:
-        float32 (n, 907): `shape` of the place, the share of lung in each cell of it,
-        and how high, wide and slender it is.
-    """
-    seen = np.stack(
-        [_inside(*one, _SMALL) for one in zip(inputs[..., 0], box, strict=True)]
-    )
-    lung = np.stack([_inside(*one, _CELLS[0]) for one in zip(found, box, strict=True)])
-    height, width = box[:, 1] - box[:, 0], box[:, 3] - box[:, 2]
-    sides = np.stack([height, width, np.log(height / width)], axis=1)
-    parts = _describe(seen), lung.reshape(len(lung), -1), sides
-    return np.concatenate(parts, axis=1).astype(np.float32)
-
-
-def all_of(
-    inputs: np.ndarray, outputs: "Outputs", whole: np.ndarray | None = None
-) -> np.ndarray:
-    """Put together shape, lungs and embedding.
+def inside(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+    """Describe the lungs that were found, what lies between and close around them.
 
     Args:
         inputs: float32 (n, 224, 224, 1) in [0, 1].
         outputs: of `Classifier.run` for them.
-        whole: from `shape`, where it is there already.
 
     Returns:
-        float32 (n, 2127).
+        float32 (n, 1419): `shape` of the place that the network was shown, the share of
+        lung in each cell of it, how high, wide and slender it is, and the embedding.
     """
-    whole = shape(inputs) if whole is None else whole
-    seen = lungs(inputs, outputs.lungs, outputs.box)
-    return np.concatenate([whole, seen, root(outputs.embedding)], axis=1)
+    box = outputs.box
+    seen = np.stack(
+        [_cut(*one, _SMALL) for one in zip(inputs[..., 0], box, strict=True)]
+    )
+    lung = np.stack(
+        [_cut(*one, _CELLS[0]) for one in zip(outputs.lungs, box, strict=True)]
+    )
+    height, width = box[:, 1] - box[:, 0], box[:, 3] - box[:, 2]
+    parts = (
+        _describe(seen),
+        lung.reshape(len(lung), -1),
+        np.stack([height, width, np.log(height / width)], axis=1),
+        root(outputs.embedding),
+    )
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def areas(found: np.ndarray) -> np.ndarray:
@@ -137,7 +125,7 @@ def _describe(images: np.ndarray) -> np.ndarray:
     return np.concatenate([bright, edges], axis=1).astype(np.float32)
 
 
-def _inside(image: np.ndarray, box: np.ndarray, cells: int) -> np.ndarray:
+def _cut(image: np.ndarray, box: np.ndarray, cells: int) -> np.ndarray:
     """Average what a box (4,) of an image (h, w) holds in cells x cells."""
     height, width = image.shape
     top, bottom, left, right = (float(edge) for edge in box)
