@@ -82,6 +82,10 @@ def run(inputs: np.ndarray) -> Outputs:
     )
 
 
+def find(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return run(inputs)[4:]
+
+
 @pytest.fixture(scope="module")
 def fitted():
     with pytest.MonkeyPatch.context() as patch:
@@ -89,6 +93,7 @@ def fitted():
         patch.setattr(gate_fit, "_AXES", 8)
         return gate_fit.fit(
             run,
+            find,
             dataset([child(i) for i in range(80)]),
             dataset([child(i) for i in range(80, 110)]),
             dataset([adult(i) for i in range(60)]),
@@ -152,7 +157,7 @@ def test_without_adults_nobody_is_taken_for_one(monkeypatch):
     monkeypatch.setattr(gate_pictures, "PICTURES", 40)
     monkeypatch.setattr(gate_fit, "_AXES", 8)
     children = dataset([child(i) for i in range(40)])
-    facts = gate_fit.fit(run, children, children)
+    facts = gate_fit.fit(run, find, children, children)
     assert "child" not in facts
     assert "adults_outside" not in facts["measured"]
     inputs = to_input(adult(7))

@@ -204,9 +204,8 @@ class Gate:
     ) -> bool:
         if self.child is None or self.inside is None:
             return True
-        if not self.child.holds(shape)[0]:
-            return False
-        return bool(self.inside.holds(gate_features.inside(inputs, outputs))[0])
+        inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
+        return bool(self.child.holds(shape)[0] and self.inside.holds(inside)[0])
 
     def _why_no_chest(self, inputs: np.ndarray) -> str:
         """See whether the picture becomes a chest when it is inverted or turned."""

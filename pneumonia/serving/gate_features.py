@@ -5,15 +5,10 @@ network: once over the whole picture, and once over the crop to the lungs, where
 frame has no say.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from PIL import Image
 
 from . import zones
-
-if TYPE_CHECKING:
-    from .classifier import Outputs
 
 SIDES = ("above", "below", "left", "right")
 """Of the picture, in the order of a box."""
@@ -37,31 +32,23 @@ def shape(inputs: np.ndarray) -> np.ndarray:
     return _describe(_reduce(inputs[..., 0], inputs.shape[1] // _SMALL))
 
 
-def inside(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+def inside(inputs: np.ndarray, found: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Describe the lungs that were found, what lies between and close around them.
 
     Args:
         inputs: float32 (n, 224, 224, 1) in [0, 1].
-        outputs: of `Classifier.run` for them.
+        found: float32 (n, 96, 96) in [0, 1], probability of lung.
+        box: float32 (n, 4), the place around the lungs.
 
     Returns:
-        float32 (n, 1419): `shape` of the place that the network was shown, the share of
-        lung in each cell of it, how high, wide and slender it is, and the embedding.
+        float32 (n, 907): `shape` of the place, the share of lung in each cell of it,
+        and how high, wide and slender it is.
     """
-    box = outputs.box
-    seen = np.stack(
-        [_cut(*one, _SMALL) for one in zip(inputs[..., 0], box, strict=True)]
-    )
-    lung = np.stack(
-        [_cut(*one, _CELLS[0]) for one in zip(outputs.lungs, box, strict=True)]
-    )
+    seen = np.stack([_cut(*of, _SMALL) for of in zip(inputs[..., 0], box, strict=True)])
+    lung = np.stack([_cut(*of, _CELLS[0]) for of in zip(found, box, strict=True)])
     height, width = box[:, 1] - box[:, 0], box[:, 3] - box[:, 2]
-    parts = (
-        _describe(seen),
-        lung.reshape(len(lung), -1),
-        np.stack([height, width, np.log(height / width)], axis=1),
-        root(outputs.embedding),
-    )
+    sides = np.stack([height, width, np.log(height / width)], axis=1)
+    parts = _describe(seen), lung.reshape(len(lung), -1), sides
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
