@@ -145,8 +145,6 @@ def _predict(args: argparse.Namespace) -> None:
         _predict_on_cluster(args, files)
         return
     classifier = load_classifier(args.bundle, threads=1)
-    if args.method not in classifier.methods:
-        raise SystemExit(f"error: {args.bundle} draws {classifier.methods[0]} alone.")
     asked = {"anyway": args.anyway, "method": args.method}
     rows = batch.answer_files(classifier, files, args.overlays, **asked)
     rows = tqdm(rows, "answering", len(files), unit="image", disable=len(files) == 1)

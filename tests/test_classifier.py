@@ -1,6 +1,7 @@
 """The answer: label, probabilities, map and overlay from the bundle that ships."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -120,7 +121,7 @@ def test_shipped_bundle_answers_as_when_it_was_made(classifier, capsys):
 def test_shipped_bundle_holds_its_published_validation_figures(
     classifier, held_out, answers
 ):
-    logits, maps, embedding, evidence = answers
+    logits, maps, embedding, evidence, lungs, box = answers
     p = classifier.probabilities(logits)[:, 1]
     published = classifier.facts["validation"]["clean"]
     accuracy = ((p >= classifier.threshold) == (held_out.labels == 1)).mean()
@@ -131,6 +132,11 @@ def test_shipped_bundle_holds_its_published_validation_figures(
     assert maps.max() <= 1
     assert embedding.shape == (len(p), 512)
     assert evidence.shape == (len(p), 8, 8)
+    assert lungs.shape == (len(p), 96, 96)
+    assert 0 <= lungs.min() <= lungs.max() <= 1
+    assert 0.1 < lungs.mean() < 0.5
+    assert box.shape == (len(p), 4)
+    assert (box[:, 1::2] - box[:, ::2]).min() > 0.15
     # what cells add is most of what the answer is; the rest are biases
     added = evidence.sum(axis=(1, 2))
     assert np.corrcoef(added, logits[:, 1] - logits[:, 0])[0, 1] > 0.9
@@ -224,6 +230,26 @@ def test_command_line_prints_rows_without_a_file(phantom_bytes, tmp_path, capsys
 def test_command_line_says_what_is_wrong_with_an_empty_folder(tmp_path):
     with pytest.raises(SystemExit, match="no file in"):
         main(["predict", str(tmp_path)])
+
+
+def test_a_bundle_of_before_is_refused_with_the_command_that_mends_it(tmp_path):
+    for path in SHIPPED.iterdir():
+        shutil.copy(path, tmp_path)
+    facts = json.loads((SHIPPED / "bundle.json").read_text()) | {"format": 1}
+    (tmp_path / "bundle.json").write_text(json.dumps(facts))
+    with pytest.raises(BundleError, match="has format 1, expected 2") as caught:
+        load_classifier(tmp_path)
+    assert f"python -m pneumonia export RUN --out {tmp_path}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["picture_size", "image_size"])
+def test_a_bundle_for_pictures_of_another_size_is_refused(tmp_path, name):
+    for path in SHIPPED.iterdir():
+        shutil.copy(path, tmp_path)
+    facts = json.loads((SHIPPED / "bundle.json").read_text()) | {name: 160}
+    (tmp_path / "bundle.json").write_text(json.dumps(facts))
+    with pytest.raises(BundleError, match="160"):
+        load_classifier(tmp_path)
 
 
 def test_a_method_that_is_none_is_named(classifier, phantom_bytes):

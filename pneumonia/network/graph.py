@@ -1,8 +1,8 @@
-"""The network as an ONNX graph: written out, run.
+"""Finder and network as one ONNX graph: written out, run.
 
 The graph is written by hand, node by node, because it computes more than the Keras
-network does: logits, both labels' Grad-CAM maps, HiResCAM's evidence and the embedding
-in one run. Source of the format: https://onnx.ai/onnx/operators/
+networks do: the lungs, the crop to them, logits, both labels' Grad-CAM maps, HiResCAM's
+evidence and the embedding in one run. Source of the format: https://onnx.ai/onnx/operators/
 """
 
 import keras
@@ -11,55 +11,52 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from ..contract import IMAGE_SIZE, LABELS
-from ..serving.classifier import in_batches
+from ..contract import LABELS, PICTURE_SIZE
+from ..serving.classifier import Outputs, in_batches
 from . import heatmaps, layers, vgg19
-from .framing import enlarging, placing
+from .finder import SIDE
+from .graph_finder import add_blank, add_box, add_crop, add_lungs
+from .graph_nodes import HALVE, Graph, add_unit
 
 OPSET = 17
-HALVE = {"kernel_shape": [2, 2], "strides": [2, 2]}
 
 
-class _Graph:
-    """Nodes and constants of an ONNX graph under construction; names are outputs."""
-
-    def __init__(self):
-        self.nodes, self.constants = [], []
-
-    def constant(self, name: str, values) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(values), name))
-        return name
-
-    def add(self, kind: str, inputs: list[str], output: str, **attributes) -> str:
-        self.nodes.append(
-            helper.make_node(kind, inputs, [output], name=output, **attributes)
-        )
-        return output
-
-
-def build_graph(source: vgg19.Network) -> onnx.ModelProto:
-    """Write the network as a float32 ONNX graph.
+def build_graph(network: vgg19.Network, finder: keras.Model) -> onnx.ModelProto:
+    """Write finder and network as one float32 ONNX graph.
 
     Args:
-        source: a network in float32.
+        network: in float32.
+        finder: of the lungs, in float32. Where the network is not `aligned`, it tells
+            what it finds, and the network is shown the whole picture.
 
     Returns:
-        A graph from `image` float32 (n, 128, 128, 1) in [0, 1] to `logits` (n, 2),
-        `maps` (n, 2, 8, 8) in [0, 1], `embedding` (n, 512), as in `Classifier.run`, and
-        `evidence` (n, 8, 8), as in `heatmaps.evidence`.
+        A graph from `image` float32 (n, 224, 224, 1) in [0, 1] to what
+        `classifier.Outputs` holds, by these names.
     """
-    graph = _Graph()
-    feature_map, side, channels = _add_features(graph, source.features)
+    graph = Graph()
+    shape = graph.constant("planes", np.array([-1, 1, PICTURE_SIZE, PICTURE_SIZE]))
+    grey = graph.add("Reshape", ["image", shape], "grey")  # (n, 1, 224, 224)
+    lung = add_lungs(graph, grey, finder)  # (n, 1, 96, 96)
+    place = add_box(graph, lung, network.aligned)
+    shown = add_crop(graph, grey, place, PICTURE_SIZE)  # (n, 1, 128, 128)
+    if network.blanked:
+        shown = add_blank(graph, shown, place)
+    feature_map, side, channels = _add_features(graph, shown, network.features)
     graph.add("ReduceMean", [feature_map], "embedding", axes=[2, 3], keepdims=0)
-    _add_head(graph, source.head, feature_map, side, channels, source.margin)
+    _add_head(graph, network.head, feature_map, side, channels)
+    for inner, output, rest in ((lung, "lungs", [SIDE, SIDE]), (place, "box", [4])):
+        shape = graph.constant(f"{output}.shape", np.array([-1, *rest]))
+        graph.add("Reshape", [inner, shape], output)
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
         for name, shape in (
-            ("image", [IMAGE_SIZE, IMAGE_SIZE, 1]),
+            ("image", [PICTURE_SIZE, PICTURE_SIZE, 1]),
             ("logits", [len(LABELS)]),
             ("maps", [len(LABELS), side, side]),
             ("embedding", [channels]),
             ("evidence", [side, side]),
+            ("lungs", [SIDE, SIDE]),
+            ("box", [4]),
         )
     ]
     model = helper.make_model(
@@ -74,15 +71,12 @@ def build_graph(source: vgg19.Network) -> onnx.ModelProto:
     return model
 
 
-def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
+def _add_features(graph: Graph, x: str, features: keras.Model) -> tuple[str, int, int]:
     """Add the convolutions; return their output's name, side and channels."""
-    shape = graph.constant("planes", np.array([-1, 1, IMAGE_SIZE, IMAGE_SIZE]))
-    x = graph.add("Reshape", ["image", shape], "grey")  # (n, 1, 128, 128)
     for layer in features.layers:
-        if isinstance(layer, layers.CutMargin):
-            x = _cut_margin(graph, x, layer.margin)
-        elif isinstance(layer, layers.Standardize):
-            x = _add_standardize(graph, x)
+        if isinstance(layer, layers.Standardize):
+            factor = graph.constant("pixel_spread", np.float32(layers.PIXEL_SPREAD))
+            x = graph.add("Mul", [add_unit(graph, x, "unit"), factor], "standardized")
         elif isinstance(layer, keras.layers.Conv2D):
             kernel, bias = (np.asarray(w, np.float32) for w in layer.get_weights())
             kernel = kernel.transpose(3, 2, 0, 1)  # (out, in, 3, 3)
@@ -100,64 +94,19 @@ def _add_features(graph: _Graph, features: keras.Model) -> tuple[str, int, int]:
     return x, side, channels
 
 
-def _cut_margin(graph: _Graph, x: str, margin: int) -> str:
-    matrix = enlarging(margin)
-    left = graph.constant("inside.matrix", matrix)
-    right = graph.constant("inside.transposed", matrix.T.copy())
-    x = graph.add("MatMul", [left, x], "inside.rows")
-    return graph.add("MatMul", [x, right], "inside")
-
-
-def _place(graph: _Graph, maps: str, margin: int, side: int, name: str) -> str:
-    """Lay maps (n, m, side, side) over the whole image, as `heatmaps` does.
-
-    Both products are from the left: of one from the right, so small, the sums depend on
-    how many images come.
-    """
-    if not margin:
-        return maps
-    matrix = graph.constant(f"{name}.matrix", placing(margin, side))
-    turn = {"perm": [0, 1, 3, 2]}
-    x = graph.add("MatMul", [matrix, maps], f"{name}.rows")
-    x = graph.add("Transpose", [x], f"{name}.turned", **turn)
-    x = graph.add("MatMul", [matrix, x], f"{name}.columns")
-    return graph.add("Transpose", [x], name, **turn)
-
-
-def _add_standardize(graph: _Graph, x: str) -> str:
-    axes = {"axes": [1, 2, 3], "keepdims": 1}
-    mean = graph.add("ReduceMean", [x], "mean", **axes)
-    centred = graph.add("Sub", [x, mean], "centred")
-    square = graph.add("Mul", [centred, centred], "square")
-    variance = graph.add("ReduceMean", [square], "variance", **axes)
-    spread = graph.add("Sqrt", [variance], "spread")
-    floor = graph.constant("least_spread", np.float32(1e-3))
-    spread = graph.add("Max", [spread, floor], "safe_spread")
-    unit = graph.add("Div", [centred, spread], "unit")
-    factor = graph.constant("pixel_spread", np.float32(layers.PIXEL_SPREAD))
-    return graph.add("Mul", [unit, factor], "standardized")
-
-
 def _add_head(
-    graph: _Graph,
-    head: keras.Model,
-    feature_map: str,
-    side: int,
-    channels: int,
-    margin: int,
+    graph: Graph, head: keras.Model, feature_map: str, side: int, channels: int
 ) -> None:
     """Add logits, maps and evidence; the arithmetic is that of `heatmaps`."""
     *hidden, last = heatmaps.dense_layers(head)
     x = graph.add("MaxPool", [feature_map], "pool", **HALVE)
-    x = graph.add("Flatten", [x], "flatten")  # channels first, unlike Keras
+    x = graph.add("Transpose", [x], "pool.last", perm=[0, 2, 3, 1])  # as in Keras
+    x = graph.add("Flatten", [x], "flatten")
     zero = graph.constant("zero", np.float32(0))
     kernels, switched_on = [], []
     for layer in [*hidden, last]:
         kernel, bias = (np.asarray(w, np.float32) for w in layer.get_weights())
         kernels.append(kernel)
-        if layer is hidden[0]:
-            grid = kernel.reshape(side // 2, side // 2, channels, -1)
-            kernel = grid.transpose(2, 0, 1, 3).reshape(kernel.shape)
         name = "logits" if layer is last else f"{layer.name}.sum"
         weights = [
             graph.constant(f"{layer.name}.kernel", kernel),
@@ -179,52 +128,47 @@ def _add_head(
         matrix = graph.constant(f"{name}.transposed", back[number].T.copy())
         gradient = graph.add("MatMul", [gradient, matrix], f"{name}.passed")
     # gradient is alpha now, (n, 2, channels)
-    last_axis = graph.constant("last_axis", np.array([3]))
-    alpha = graph.add("Unsqueeze", [gradient, last_axis], "alpha")
-    flat = graph.constant("flat", np.array([0, 1, channels, side * side]))
-    positions = graph.add("Reshape", [feature_map, flat], "positions")
-    # no MatMul: how that sums depends on how many images come
-    weighted = graph.add("Mul", [alpha, positions], "weighted")  # (n, 2, channels, 64)
-    over = graph.constant("channels", np.array([2]))
-    raw = graph.add("ReduceSum", [weighted, over], "raw", keepdims=0)
+    places = graph.constant("over_places", np.array([2, 3]))
+    alpha = graph.add("Unsqueeze", [gradient, places], "alpha")
+    x = graph.add("Transpose", [feature_map], "channels_last", perm=[0, 2, 3, 1])
+    x = graph.add("Unsqueeze", [x, graph.constant("labels", np.array([1]))], "cells")
+    # no MatMul, and no sum over an inner axis: how those sum depends on how many come
+    weighted = graph.add("Mul", [alpha, x], "weighted")  # (n, 2, 8, 8, channels)
+    last = graph.constant("last", np.array([-1]))
+    raw = graph.add("ReduceSum", [weighted, last], "raw", keepdims=0)
     positive = graph.add("Relu", [raw], "positive")
-    grid = graph.constant("grid", np.array([0, len(LABELS), side, side]))
-    positive = graph.add("Reshape", [positive, grid], "positive.by_place")
-    positive = _place(graph, positive, margin, side, "placed")
     peak = graph.add("ReduceMax", [positive], "peak", axes=[2, 3], keepdims=1)
     tiny = graph.constant("tiny", np.float32(keras.config.epsilon() ** 2))
     peak = graph.add("Max", [peak, tiny], "safe_peak")
     graph.add("Div", [positive, peak], "maps")
-    _add_evidence(graph, feature_map, hidden[0].name, side, channels, margin)
+    _add_evidence(graph, hidden[0].name, side, channels)
 
 
-def _add_evidence(
-    graph: _Graph, feature_map: str, first: str, side: int, channels: int, margin: int
-) -> None:
+def _add_evidence(graph: Graph, first: str, side: int, channels: int) -> None:
     """Add `evidence` to a graph that holds the head, whose first layer is `first`."""
     both = graph.constant("difference", np.array([[-1, 1]], np.float32))
     gradient = graph.add("MatMul", [both, f"{first}.gradient"], "towards")
-    axis = graph.constant("axis", np.array([1]))
+    axis = graph.constant("towards.axis", np.array([1]))
     gradient = graph.add("Squeeze", [gradient, axis], "towards.flat")  # (n, units)
     kernel = f"{first}.kernel"  # the same once more, so that the file grows by nothing
     back = graph.add("Gemm", [gradient, kernel], "back", transB=1)
     added = graph.add("Mul", [back, "flatten"], "added")  # (n, 16 * channels)
-    pooled = graph.constant("pooled", np.array([0, 1, channels, side // 2, side // 2]))
+    half = side // 2
+    pooled = graph.constant("pooled", np.array([0, half, 1, half, 1, channels]))
     added = graph.add("Reshape", [added, pooled], "added.by_place")
-    peak = graph.add("Reshape", ["pool", pooled], "peak.by_place")
-    # the four of a pooled cell side by side: (n, 4, channels, 4, 4)
-    fours = graph.add("SpaceToDepth", [feature_map], "fours", blocksize=2)
-    four = graph.constant("four", np.array([0, 4, channels, side // 2, side // 2]))
-    fours = graph.add("Reshape", [fours, four], "fours.by_place")
+    peak = graph.add("Reshape", ["pool.last", pooled], "peak.by_place")
+    # the four of a pooled cell apart: (n, 4, 2, 4, 2, channels)
+    fours = graph.constant("fours", np.array([0, half, 2, half, 2, channels]))
+    fours = graph.add("Reshape", ["channels_last", fours], "fours.by_place")
     came = graph.add("Equal", [fours, peak], "came_from")
     came = graph.add("Cast", [came], "came_from.mask", to=TensorProto.FLOAT)
-    equals = graph.add("ReduceSum", [came, axis], "came_from.count", keepdims=1)
+    four = graph.constant("four", np.array([2, 4]))
+    equals = graph.add("ReduceSum", [came, four], "came_from.count", keepdims=1)
     share = graph.add("Div", [added, equals], "share")
     routed = graph.add("Mul", [came, share], "routed")
-    cells = graph.add("ReduceSum", [routed, "channels"], "cells", keepdims=0)
-    cells = graph.add("DepthToSpace", [cells], "cells.in_place", blocksize=2)
-    cells = _place(graph, cells, margin, side, "placed_evidence")
-    graph.add("Squeeze", [cells, axis], "evidence")
+    cells = graph.add("ReduceSum", [routed, "last"], "routed.sum", keepdims=0)
+    grid = graph.constant("grid", np.array([0, side, side]))
+    graph.add("Reshape", [cells, grid], "evidence")
 
 
 def shift_logits(model: onnx.ModelProto, shift: np.ndarray) -> None:
@@ -235,9 +179,12 @@ def shift_logits(model: onnx.ModelProto, shift: np.ndarray) -> None:
             constant.CopyFrom(numpy_helper.from_array(shifted, constant.name))
 
 
-def run_graph(model: onnx.ModelProto, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Run a graph on float32 (n, 128, 128, 1) in batches; return all its outputs."""
+def run_graph(model: onnx.ModelProto, inputs: np.ndarray) -> Outputs:
+    """Run a graph on float32 (n, 224, 224, 1) in [0, 1], in batches."""
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    return in_batches(lambda batch: session.run(None, {"image": batch}), inputs)
+    found = in_batches(
+        lambda batch: session.run(list(Outputs._fields), {"image": batch}), inputs
+    )
+    return Outputs(*found)

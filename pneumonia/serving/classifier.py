@@ -14,7 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..contract import BUNDLE, BUNDLE_FORMAT, IMAGE_SIZE, LABELS, METHODS
+from ..contract import (
+    BUNDLE,
+    BUNDLE_FORMAT,
+    IMAGE_SIZE,
+    LABELS,
+    PICTURE_SIZE,
+)
 from . import gate as gates
 
 # Read when it is imported: without it, ONNX Runtime reports to its maker.
@@ -39,13 +45,19 @@ class Outputs(NamedTuple):
         maps: float32 (n, 2, 8, 8) in [0, 1], Grad-CAM's map of each label.
         embedding: float32 (n, 512), the mean of the feature map.
         evidence: float32 (n, 8, 8), what each cell adds to the logit of pneumonia less
-            that of normal (HiResCAM); (n, 0, 0) from a bundle that lacks it.
+            that of normal (HiResCAM).
+        lungs: float32 (n, 96, 96) in [0, 1], probability of lung on the whole picture.
+        box: float32 (n, 4) in [0, 1], the place that the network was shown: top,
+            bottom, left and right as fractions of the picture's sides. Cells of `maps`
+            and `evidence` divide this place, not the picture.
     """
 
     logits: np.ndarray
     maps: np.ndarray
     embedding: np.ndarray
     evidence: np.ndarray
+    lungs: np.ndarray
+    box: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +88,9 @@ class Classifier:
         """Run the graph once.
 
         Args:
-            inputs: float32 (n, 128, 128, 1) in [0, 1], from `to_input`.
+            inputs: float32 (n, 224, 224, 1) in [0, 1], from `to_input`.
         """
-        found = self._session.run(None, {"image": inputs})
-        if METHODS[1] not in self.methods:
-            found.append(np.empty((len(inputs), 0, 0), np.float32))
-        return Outputs(*found)
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Those of METHODS whose maps `run` gives."""
-        names = {output.name for output in self._session.get_outputs()}
-        return METHODS if "evidence" in names else METHODS[:1]
+        return Outputs(*self._session.run(list(Outputs._fields), {"image": inputs}))
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
@@ -162,10 +165,11 @@ def load_classifier(
                 f"The bundle in {folder} has format {facts['format']}, expected "
                 f"{BUNDLE_FORMAT}. {mend}"
             )
-        if (facts["labels"], facts["image_size"]) != (list(LABELS), IMAGE_SIZE):
+        found = facts["labels"], facts["picture_size"], facts["image_size"]
+        if found != (list(LABELS), PICTURE_SIZE, IMAGE_SIZE):
             raise BundleError(
-                f"The bundle in {folder} answers {facts['labels']} at "
-                f"{facts['image_size']} pixels; expected {list(LABELS)} at "
+                f"The bundle in {folder} answers {found[0]} at {found[1]} and "
+                f"{found[2]} pixels; expected {list(LABELS)} at {PICTURE_SIZE} and "
                 f"{IMAGE_SIZE}. {mend}"
             )
         weights = (folder / facts["weights"]["file"]).read_bytes()

@@ -1,0 +1,139 @@
+"""The ONNX graph against Keras and NumPy: lungs, box, what VGG19 is shown, answers."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from pneumonia.contract import BUNDLE
+from pneumonia.data.phantom import draw
+from pneumonia.network import finder, framing, graph, heatmaps, vgg19
+from pneumonia.network.finder import Framed
+from pneumonia.serving.classifier import Outputs
+
+SHOWN = {
+    "aligned": {},
+    "whole pictures": {"aligned": False},
+    "blanked": {"blanked": True},
+}
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """Drawings, each framed in its own way, uint8 (5, 224, 224, 1)."""
+    spots = ((), ((0.3, 0.6, 0.1),), ((0.7, 0.5, 0.2),), (), ((0.4, 0.4, 0.3),))
+    drawn = [
+        draw(number, spot, size=224 + 10 * number)[5 * number :, 8 * number :]
+        for number, spot in enumerate(spots)
+    ]
+    return np.stack([picture[:224, :224] for picture in drawn])[..., None]
+
+
+@pytest.fixture(scope="module")
+def some_finder() -> keras.Model:
+    return finder.load(BUNDLE)
+
+
+@pytest.fixture(scope="module")
+def some_network(images, some_finder) -> vgg19.Network:
+    keras.utils.set_random_seed(3)
+    built = vgg19.build(hidden_units=(32, 16))
+    vgg19.freeze(built, 0)
+    vgg19.condition(built, Framed.by(some_finder, images).shown(built))
+    return built
+
+
+def test_graph_finds_the_lungs_and_the_box_that_keras_finds(
+    images, some_finder, some_network
+):
+    framed = Framed.by(some_finder, images)
+    places = framing.around(framed.boxes)
+    assert places.std(axis=0).min() > 0.005
+    assert (places[:, 1::2] - places[:, ::2]).max() < 0.95
+    found = run(graph.build_graph(some_network, some_finder), images)
+    np.testing.assert_allclose(found.lungs, framed.lungs[..., 0], atol=1e-4)
+    np.testing.assert_allclose(found.box, places, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", SHOWN)
+def test_graph_equals_keras(images, some_finder, some_network, how):
+    network = replace(some_network, **SHOWN[how])
+    shown = Framed.by(some_finder, images).shown(network)
+    logits, maps, evidence = heatmaps.explain(network, shown)
+    found = run(graph.build_graph(network, some_finder), images)
+    np.testing.assert_allclose(found.logits, logits, atol=1e-3)
+    np.testing.assert_allclose(found.maps, maps, atol=1e-2)
+    # which of the four that were pooled is the largest, rounding may decide
+    expected, pooled = (
+        x.reshape(-1, 4, 2, 4, 2).sum(axis=(2, 4)) for x in (evidence, found.evidence)
+    )
+    np.testing.assert_allclose(pooled, expected, atol=1e-3)
+    assert np.corrcoef(found.evidence.ravel(), evidence.ravel())[0, 1] > 0.995
+    pooled = keras.ops.convert_to_numpy(network.features(shown)).mean(axis=(1, 2))
+    np.testing.assert_allclose(found.embedding, pooled, atol=1e-3)
+    assert (found.box == framing.WHOLE).all() == (not network.aligned)
+
+
+def test_what_is_shown_changes_the_answer(images, some_finder, some_network):
+    found = [
+        run(graph.build_graph(replace(some_network, **how), some_finder), images)
+        for how in SHOWN.values()
+    ]
+    for other in found[1:]:
+        assert np.abs(other.logits - found[0].logits).max() > 0.01
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_an_answer_is_the_same_to_the_last_bit_in_any_company(
+    images, some_finder, some_network, threads
+):
+    network = replace(some_network, blanked=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        graph.build_graph(network, some_finder).SerializeToString(), options
+    )
+    inputs = images.astype(np.float32) / 255
+
+    def answer(batch: np.ndarray) -> Outputs:
+        return Outputs(*session.run(list(Outputs._fields), {"image": batch}))
+
+    together = answer(inputs)
+    for size in (1, 2):
+        parts = [answer(inputs[i : i + size]) for i in range(0, len(inputs), size)]
+        for name, many in together._asdict().items():
+            few = np.concatenate([getattr(part, name) for part in parts])
+            np.testing.assert_array_equal(few, many, err_msg=name)
+
+
+def test_a_picture_without_lungs_is_shown_about_whole(images, some_network):
+    blind = finder.build()
+    blind.get_layer("lung").bias.assign([-50.0])
+    found = run(graph.build_graph(some_network, blind), images)
+    assert found.lungs.max() < 0.01
+    assert np.abs(found.box - framing.WHOLE).max() < 0.01
+
+
+def test_a_blank_picture_is_answered(some_finder, some_network):
+    found = run(
+        graph.build_graph(some_network, some_finder),
+        np.full((1, 224, 224, 1), 128, np.uint8),
+    )
+    for name, values in found._asdict().items():
+        assert np.isfinite(values).all(), name
+
+
+def test_shifting_moves_the_logits_alone(images, some_finder, some_network):
+    model = graph.build_graph(some_network, some_finder)
+    before = run(model, images)
+    graph.shift_logits(model, np.float32([-0.25, 0.25]))
+    after = run(model, images)
+    np.testing.assert_allclose(after.logits - before.logits, [[-0.25, 0.25]] * 5, 1e-4)
+    np.testing.assert_array_equal(after.evidence, before.evidence)
+
+
+def run(model: onnx.ModelProto, images: np.ndarray) -> Outputs:
+    return graph.run_graph(model, images.astype(np.float32) / 255)
