@@ -14,7 +14,7 @@ from pneumonia.data.phantom import draw
 from pneumonia.network import finder, framing, graph, heatmaps, vgg19
 from pneumonia.serving.classifier import Outputs
 from pneumonia.study import interventions, map_checks, shortcuts
-from pneumonia.study.audit import audit
+from pneumonia.study.audit import audit, behind_the_crop
 from pneumonia.study.card import map_verdict
 from pneumonia.study.map_checks import Answers
 
@@ -455,6 +455,14 @@ def shipped(classifier):
     lungs = outputs.lungs[..., None] if network.blanked else None
     shown = framing.show(pictures(12), outputs.box, lungs)
     return network, outputs, network.features.predict(shown, verbose=0)
+
+
+def test_what_is_behind_the_crop_answers_as_the_whole_does(classifier, shipped):
+    network, outputs, _ = shipped
+    lungs = outputs.lungs[..., None] if network.blanked else None
+    shown = framing.show(pictures(12), outputs.box, lungs)
+    logits = behind_the_crop(classifier, network.blanked)(shown)
+    np.testing.assert_allclose(logits, outputs.logits, atol=0.05)
 
 
 def test_unshuffled_head_gives_the_maps_that_the_bundle_serves(shipped):

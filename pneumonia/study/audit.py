@@ -7,17 +7,18 @@ answers move when that changes (`interventions`), and three things about the hea
 
 import json
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 
-from ..contract import LABELS
+from ..contract import IMAGE_SIZE, LABELS
 from ..data import folder
 from ..data import lungs as masks_of
 from ..evaluation import evaluate, plots
 from ..network import framing, vgg19
-from ..serving.classifier import load_classifier
+from ..serving.classifier import Classifier, in_batches, load_classifier
 from . import interventions, map_checks, shortcuts
 
 HEAD_IMAGES = 256  # at most, on which maps of shuffled heads are compared
@@ -65,10 +66,10 @@ def audit(
     shown = _shown(answers, network)
     chosen = np.random.default_rng(0).permutation(len(shown))[:HEAD_IMAGES]
     feature_maps = network.features.predict(shown[np.sort(chosen)], verbose=0)
+    ask = behind_the_crop(classifier, network.blanked)
 
     def check(method: str) -> tuple[dict, dict, np.ndarray]:
         found, mean_maps = map_checks.look(answers, method, lungs)
-        ask = partial(vgg19.run_logits, network)
         covered = map_checks.cover_hottest(answers, shown, ask, method)
         heads = map_checks.randomised_heads(classifier, network, feature_maps, method)
         return found, {"hottest_covered": covered, "randomised_head": heads}, mean_maps
@@ -127,6 +128,33 @@ def _shown(answers: map_checks.Answers, network: vgg19.Network) -> np.ndarray:
     """Return what a bundle's network was shown, float32 (n, 128, 128, 1) in [0, 1]."""
     lungs = answers.outputs.lungs[..., None] if network.blanked else None
     return framing.show(answers.dataset.inputs(), answers.outputs.box, lungs)
+
+
+def behind_the_crop(classifier: Classifier, blanked: bool) -> map_checks.Ask:
+    """Return the part of a bundle's graph that answers what it is shown.
+
+    Args:
+        classifier: from `load_classifier`.
+        blanked: as in `vgg19.Network`.
+    """
+    graph = onnx.load(classifier.folder / classifier.facts["weights"]["file"])
+    shown = "shown" if blanked else "crop"
+    kind = onnx.helper.make_tensor_value_info(
+        shown, onnx.TensorProto.FLOAT, ["n", 1, IMAGE_SIZE, IMAGE_SIZE]
+    )
+    graph.graph.value_info.append(kind)
+    part = onnx.utils.Extractor(graph).extract_model([shown], ["logits"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(
+        part.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+    def ask(images: np.ndarray) -> np.ndarray:
+        planes = np.moveaxis(images, -1, 1)  # (n, 1, 128, 128)
+        return in_batches(lambda x: session.run(["logits"], {shown: x}), planes)[0]
+
+    return ask
 
 
 def _crops(images: np.ndarray, boxes: np.ndarray) -> np.ndarray:
