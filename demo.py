@@ -20,8 +20,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pneumonia import NOTICE, Classifier, IsolatedReader
+from pneumonia import NOTICE, Classifier, IsolatedReader, phantoms
 from web import (
+    ask,
     door,
     many,
     startup,
@@ -49,7 +50,7 @@ HEAD = "".join(
     [f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")]
     + [
         f'<script type="module" src="look/{name}.js"></script>'
-        for name in ("viewer", "batch", "meaning", "page")
+        for name in ("viewer", "batch", "meaning", "one", "page")
     ]
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
@@ -81,8 +82,8 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
             for name, tab in _TABS.items():
                 with gr.Tab(name):
                     tab.build(classifier, read)
-    cache.keep_present()
     demo.private_cache, demo.attendance = cache, Attendance()
+    demo.asked = ask.routes(classifier, read, _WORKING, _WAITING)
     return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
 
 
@@ -129,7 +130,9 @@ def launch(
             app_kwargs={
                 "middleware": [around],
                 "routes": [
+                    *demo.asked,
                     Mount("/look", StaticFiles(directory=_ROOM)),
+                    Mount("/drawings", StaticFiles(directory=phantoms()[0].parent)),
                     Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
                 ],
             },

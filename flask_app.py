@@ -182,7 +182,7 @@ def _dress(app: Flask, embed: Sequence[str]) -> None:
     """Give every answer its headers, and the log one line without a person in it."""
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
-        "img-src 'self' data: blob:; "
+        "img-src 'self' data: blob:; connect-src 'self'; "
         f"form-action 'self'; base-uri 'none'; {door.frame_ancestors(list(embed))}"
     )
 

@@ -60,6 +60,8 @@ def corpus() -> dict[str, bytes]:
         "WebP": encode(picture, "WEBP"),
         "WebP lossless": encode(picture.convert("RGBA"), "WEBP", lossless=True),
         "JPEG 2000": encode(picture, "JPEG2000"),
+        "AVIF": encode(picture, "AVIF"),
+        "AVIF RGBA": encode(picture.convert("RGBA"), "AVIF"),
         "TIFF": encode(picture, "TIFF"),
         "TIFF float": encode(deep.astype(np.float32), "TIFF"),
     }
@@ -72,6 +74,10 @@ def corpus() -> dict[str, bytes]:
         "TIFF uint32 deflated": tiff(deep.astype(np.uint32) << 18, packed=True),
         "TIFF int8": tiff((grey.astype(np.int16) - 128).astype(np.int8)),
         "TIFF white is zero": tiff(65535 - deep, photometric=0),
+        "TIFF float64": tiff(grey / 255.0),
+        "TIFF float RGB deflated": tiff(rgb(grey / 255.0), packed=True, order=">"),
+        "TIFF planes of 16 bit": tiff(rgb(deep), planar=2, packed=True),
+        "TIFF grey alpha 16 bit": tiff(np.dstack([deep, opaque]), extra=(2,)),
         "TIFF thumbnail": tiff(grey, before=tiff(grey[:70, :70], reduced=1)),
     }
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):

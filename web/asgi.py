@@ -20,6 +20,7 @@ READ_SECONDS = 60
 
 _ASSETS = ("/assets/", "/static/", "/svelte/")  # the same for everybody: may be cached
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_BEGIN = ("/upload", "/ask")  # after the server was told to end, nothing begins
 _PAGES = ("/", "/gradio_api/runs", "/gradio_api/runs/")
 _CONFIGS = ("/config", "/config/")
 _EXAMPLES = ("/gradio_api/info", "/gradio_api/info/")
@@ -124,7 +125,7 @@ class Door:
     def _check(self, scope) -> None:
         if scope["method"] != "POST":
             return
-        if self._attendance.closing and scope["path"].endswith("/upload"):
+        if self._attendance.closing and scope["path"].endswith(_BEGIN):
             raise _RefusedError(503, words.STOPPING, door.RETRY_SECONDS)
         headers = dict(scope["headers"])
         client = scope["client"][0] if scope.get("client") else None

@@ -168,7 +168,8 @@ def _photometric(dataset: pydicom.Dataset, found: list[str]) -> tuple[str, int]:
         raise _unsupported("has the colours of a palette")
     if (colours == 1) != (kind in _GREY) or not kind.startswith(_KNOWN):
         raise _unsupported("holds pixels of an unusual kind")
-    dataset.PhotometricInterpretation, dataset.SamplesPerPixel = kind, colours
+    attributes.put(dataset, "PhotometricInterpretation", kind)
+    attributes.put(dataset, "SamplesPerPixel", colours)
     return kind, colours
 
 
@@ -179,7 +180,7 @@ def _plugin(dataset: pydicom.Dataset, risky: bool) -> str:
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         syntax = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = syntax
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax = attributes.text(dataset.file_meta, "TransferSyntaxUID")
     stored = attributes.whole(dataset, "BitsStored") or 8
     # Pillow decodes a JPEG of more than 8 bits to 8 bits alone
     if syntax not in _PLUGINS or (syntax == JPEGExtended12Bit and stored > 8):
@@ -208,7 +209,7 @@ def _decoded(dataset: pydicom.Dataset, plugin: str) -> np.ndarray:
     whole["PlanarConfiguration"] = attributes.whole(dataset, "PlanarConfiguration") or 0
     whole["NumberOfFrames"] = max(whole["NumberOfFrames"] or 1, 1)
     for name, value in whole.items():
-        setattr(dataset, name, value)
+        attributes.put(dataset, name, value)
     try:
         # no bits are cut off before it is known which ones count
         return pixel_array(

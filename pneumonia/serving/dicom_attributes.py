@@ -41,7 +41,10 @@ _LONGEST = 4096  # bytes of numbers or text that are looked at
 
 def _raw(dataset: pydicom.Dataset, name: str) -> tuple[bytes, str, str]:
     """Return the bytes of an attribute, its type and the order of its bytes."""
-    element = dataset.get_item(Tag(name))
+    try:
+        element = dataset.get_item(Tag(name))
+    except PARSE_ERRORS:  # one of an unknown type is as good as absent
+        element = None
     if isinstance(element, RawDataElement):
         kind = (
             element.VR if element.VR not in (None, "UN") else dictionary_VR(Tag(name))
@@ -55,6 +58,13 @@ def _raw(dataset: pydicom.Dataset, name: str) -> tuple[bytes, str, str]:
     several = isinstance(element.value, list | tuple | pydicom.multival.MultiValue)
     values = element.value if several else [element.value]
     return "\\".join(map(str, values)).encode("ascii", "ignore"), "DS", "<"
+
+
+def put(dataset: pydicom.Dataset, name: str, value: object) -> None:
+    """Set an attribute; what stood there before is not even looked at."""
+    if name in dataset:
+        del dataset[Tag(name)]
+    setattr(dataset, name, value)
 
 
 def numbers(dataset: pydicom.Dataset, name: str) -> list[float]:
