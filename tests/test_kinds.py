@@ -318,6 +318,10 @@ DICOM = {
         *(0, ("values_assumed",)),
     ),
     "no PixelRepresentation": (lambda: make(DEEP, PixelRepresentation=None), 0, ()),
+    "BitsStored of an unknown type": (
+        lambda: make(DEEP).replace(b"\x28\0\1\1US", b"\x28\0\1\1QS"),
+        *(0, ()),
+    ),
     "modality DR": (lambda: make(DEEP, Modality="DR"), 0, ()),
     # the detector's own numbers
     "linear in the exposure": (processing, 1, ("unprocessed",)),
