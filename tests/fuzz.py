@@ -24,7 +24,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 from dicoms import SYNTAXES, make, shipped  # noqa: E402
 from test_image import encode  # noqa: E402
-from test_kinds import png, rgb, table, tiff  # noqa: E402
+from test_kinds import floats, palette, png, rgb, table, tiff  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
 from pneumonia.data import phantom  # noqa: E402
@@ -97,6 +97,12 @@ def corpus() -> dict[str, bytes]:
         deep,
         PresentationIntentType="FOR PROCESSING",
         PixelIntensityRelationship="LIN",
+    )
+    files["DICOM palette"] = palette(np.arange(256), grey)
+    files["DICOM RGB 16 bit"] = make(rgb(deep), SamplesPerPixel=3)
+    files["DICOM floats"] = floats(deep.astype(np.float32), FloatPixelPaddingValue=-1.0)
+    files["DICOM presentation"] = make(
+        deep, PresentationLUTSequence=[table(0, np.arange(4096))]
     )
     files["DICOM 12 of 16 bits"] = make(deep, BitsStored=12, HighBit=15)
     files["DICOM window"] = make(deep, WindowCenter="1600", WindowWidth="800")

@@ -7,7 +7,9 @@ the whole range, unless the row says otherwise.
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
+import gdcm
 import numpy as np
 import pydicom
 import pytest
@@ -28,6 +30,7 @@ DEEP = np.ascontiguousarray(GREY).astype(np.uint16) * 16 + 8
 """12 bits in 16, from 8 to 4088."""
 
 SIGNED = (DEEP.astype(np.int32) - 2048).astype(np.int16)
+FLOATS = GREY.astype(np.float32) / 255
 OPAQUE = np.full_like(DEEP, 65535)
 MARK = (slice(3, 9), slice(4, 12))  # 48 of 51,200 pixels, a trace
 FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
@@ -173,6 +176,25 @@ def processing(**attributes) -> bytes:
     return make(pixels, **(intent | linear | attributes))
 
 
+def palette(entries: np.ndarray, pixels: np.ndarray = GREY, first: int = 0) -> bytes:
+    """Write a DICOM file whose pixels are places in a palette of greys."""
+    tables = {}
+    for colour in ("Red", "Green", "Blue"):
+        name = f"{colour}PaletteColorLookupTable"
+        bits = 16 if entries.max() > 255 else 8
+        tables[f"{name}Descriptor"] = [len(entries), first, bits]
+        tables[f"{name}Data"] = entries.astype(f"<u{bits // 8}").tobytes()
+    kind = {"PhotometricInterpretation": "PALETTE COLOR", "PixelRepresentation": 0}
+    return make(pixels, **kind, **tables)
+
+
+def floats(pixels: np.ndarray, **attributes) -> bytes:
+    """Write a DICOM file whose pixels are floats (H, W)."""
+    name = "FloatPixelData" if pixels.itemsize == 4 else "DoubleFloatPixelData"
+    absent = dict.fromkeys(("PixelData", "BitsStored", "HighBit"))
+    return make(pixels, **absent, **{name: pixels.tobytes()}, **attributes)
+
+
 DICOM = {
     # which bits count, after every decoder
     "overlays above 12 bits": (lambda: make(overlaid(), **TWELVE), 0, ()),
@@ -245,6 +267,30 @@ DICOM = {
         lambda: make(DEEP, VOILUTSequence=[table(0, np.arange(2))]),
         *(0, ("window_ignored",)),
     ),
+    "table of presentation": (
+        lambda: make(
+            DEEP, PresentationLUTSequence=[table(0, np.arange(4096) * 16)], **WHOLE
+        ),
+        *(1, ()),
+    ),
+    "table of presentation, falling": (
+        lambda: make(
+            4095 - DEEP, PresentationLUTSequence=[table(0, 4095 - np.arange(4096))]
+        ),
+        *(1, ()),
+    ),
+    "table of presentation, with padding": (
+        lambda: make(
+            framed(DEEP, 0),
+            PixelPaddingValue=0,
+            PresentationLUTSequence=[table(0, np.arange(4096))],
+        ),
+        *("framed", ()),
+    ),
+    "table of presentation without entries": (
+        lambda: make(DEEP, PresentationLUTSequence=[Dataset()]),
+        *(0, ("window_ignored",)),
+    ),
     # polarity and padding
     "MONOCHROME1": (
         lambda: make(4095 - DEEP, PhotometricInterpretation="MONOCHROME1"),
@@ -298,6 +344,28 @@ DICOM = {
         ),
         *("framed", ()),
     ),
+    "padding of floats": (
+        lambda: floats(framed(FLOATS, -1e30), FloatPixelPaddingValue=-1e30),
+        *("framed", ()),
+    ),
+    "padding of floats up to a limit": (
+        lambda: floats(
+            framed(framed(FLOATS, 1e30), 2e30, rows=4),
+            FloatPixelPaddingValue=2e30,
+            FloatPixelPaddingRangeLimit=1e30,
+        ),
+        *("framed", ()),
+    ),
+    "padding of floats of 64 bits": (
+        lambda: floats(
+            framed(FLOATS.astype(np.float64), -1e99), DoubleFloatPixelPaddingValue=-1e99
+        ),
+        *("framed", ()),
+    ),
+    "padding of floats that is no number": (
+        lambda: floats(framed(FLOATS, np.nan), FloatPixelPaddingValue=np.nan),
+        *("framed", ()),
+    ),
     "empty padding": (lambda: raw("PixelPaddingValue", b"", "US")(make(DEEP)), 0, ()),
     # slope, missing attributes, other spellings
     "slope 0": (
@@ -323,6 +391,28 @@ DICOM = {
         *(0, ()),
     ),
     "modality DR": (lambda: make(DEEP, Modality="DR"), 0, ()),
+    # colours
+    "palette": (lambda: palette(np.arange(256)), "as it is", ()),
+    "palette of 16 bits": (lambda: palette(np.arange(256) * 257), "as it is", ()),
+    "palette, reversed, for 16 bits": (
+        lambda: palette(np.arange(256)[::-1] * 257, 255 - GREY.astype(np.uint16)),
+        *("as it is", ()),
+    ),
+    "palette that begins above 0": (
+        lambda: palette(np.arange(256), GREY.astype(np.uint16) + 300, first=300),
+        *("as it is", ()),
+    ),
+    "RGB of 16 bits": (lambda: make(rgb(DEEP), SamplesPerPixel=3), 0, ()),
+    "RGB of 12 bits, plane by plane, with others above": (
+        lambda: make(
+            rgb(overlaid()), SamplesPerPixel=3, PlanarConfiguration=1, **TWELVE
+        ),
+        *(0, ()),
+    ),
+    "RGB of 16 bits, RLE": (
+        lambda: make(rgb(DEEP), SYNTAXES["RLE"], SamplesPerPixel=3),
+        *(0, ()),
+    ),
     # the detector's own numbers
     "linear in the exposure": (processing, 1, ("unprocessed",)),
     "linear, by its class alone": (
@@ -510,6 +600,33 @@ def test_what_is_clipped_is_warned_of_unless_it_is_a_trace(rows):
     assert np.abs(found.pixels - STRETCHED)[rows * 3 :].max() == 0
 
 
+UNDECLARED = {
+    "low, DICOM": lambda rows: make(framed(SIGNED, -32768, rows)),
+    "low, TIFF": lambda rows: tiff(framed(SIGNED, -32768, rows)),
+    "high, DICOM": lambda rows: make(framed(DEEP, 65535, rows)),
+    "high, PNG": lambda rows: png(framed(DEEP, 65535, rows), 0),
+    "low, floats": lambda rows: tiff(framed(FLOATS, -1000, rows)),
+    "both": lambda rows: make(framed(framed(SIGNED, -32768, rows), 32767, rows // 2)),
+}
+
+
+@pytest.mark.parametrize("kind", UNDECLARED)
+@pytest.mark.parametrize("share", [0.03, 0.2, 0.6])
+def test_padding_that_is_not_declared_takes_no_contrast(kind, share):
+    rows = int(share * len(DEEP))
+    found = read_picture(UNDECLARED[kind](rows))
+    assert found.warnings == ("outliers_clipped",)
+    inside = GREY[rows:].astype(float)
+    stretched = np.rint((inside - inside.min()) * 255 / np.ptp(inside))
+    assert (found.pixels[rows:] == stretched).all()
+
+
+def test_a_drawing_of_few_shades_keeps_them_all():
+    shades = np.array([0, 30_000, 30_100, 65_535], np.uint16)
+    drawn = shades[np.arange(256 * 200).reshape(256, 200) // 17 % 4]
+    assert {*np.unique(read_picture(png(drawn, 0)).pixels)} == {0, 117, 255}
+
+
 def test_the_brightest_pixels_before_a_gap_are_kept():
     """Few pixels may be the brightest of the lungs; an outlier begins with a gap."""
     pixels = DEEP // 2
@@ -564,19 +681,9 @@ REFUSED = {
     "7z": (lambda: b"7z\xbc\xaf\x27\x1c" + bytes(500), "archive", "7z"),
     "gzip": (lambda: b"\x1f\x8b\x08" + bytes(500), "archive", "gzip"),
     "unpacks itself": (lambda: b"MZ\x90\0" + bytes(500), "archive", "program"),
-    "palette": (
+    "palette without a table": (
         lambda: make(GREY.copy(), PhotometricInterpretation="PALETTE COLOR"),
-        *("unsupported", "palette"),
-    ),
-    "RGB of 16 bits in DICOM": (
-        lambda: make(
-            np.ascontiguousarray(np.moveaxis(rgb(DEEP), -1, 0)),
-            PhotometricInterpretation="RGB",
-            SamplesPerPixel=3,
-            PlanarConfiguration=1,
-            NumberOfFrames=1,
-        ),
-        *("unsupported", "more than 8 bits"),
+        *("unsupported", "colours in an unusual form"),
     ),
     "a kind of pixels that nobody knows": (
         lambda: make(DEEP, PhotometricInterpretation="FOO"),
@@ -602,6 +709,40 @@ def test_what_is_not_read_is_named(kind):
     with pytest.raises(ImageError, match=words) as caught:
         read_picture(build())
     assert caught.value.reason == reason
+
+
+def by_gdcm(data: bytes, folder: Path) -> bytes:
+    """Compress a DICOM file as JPEG 2000 without loss."""
+    reader = gdcm.ImageReader()
+    (folder / "plain.dcm").write_bytes(data)
+    reader.SetFileName(str(folder / "plain.dcm"))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEG2000Lossless))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(folder / "packed.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return (folder / "packed.dcm").read_bytes()
+
+
+def test_deep_colours_in_jpeg_2000_keep_their_depth_or_are_refused(tmp_path):
+    deep = DEEP + np.arange(DEEP.size, dtype=np.uint16).reshape(DEEP.shape) % 16
+    data = by_gdcm(make(rgb(deep), SamplesPerPixel=3), tmp_path)
+    found = read_anywhere(data).pixels.astype(int)
+    assert np.abs(found - read_picture(png(deep, 0)).pixels).max() <= 1
+    with pytest.raises(ImageError, match="more than 8 bits") as caught:
+        read_picture(data[data.index(b"\xff\x4f\xff\x51") :])
+    assert caught.value.reason == "unsupported"
+
+
+def test_deep_grey_in_jpeg_2000_keeps_its_depth():
+    deep = DEEP + np.arange(DEEP.size, dtype=np.uint16).reshape(DEEP.shape) % 16
+    found = read_picture(encode(deep, "JPEG2000", irreversible=False)).pixels
+    assert (found == read_picture(png(deep, 0)).pixels).all()
 
 
 def test_signed_pixels_in_jpeg_ls_stay_signed():

@@ -113,19 +113,24 @@ def items(dataset: pydicom.Dataset, name: str) -> list[pydicom.Dataset]:
         return []
 
 
-def table(item: pydicom.Dataset) -> tuple[int, np.ndarray] | None:
+def table(item: pydicom.Dataset, of: str = "") -> tuple[int, np.ndarray] | None:
     """Read a look-up table.
+
+    Args:
+        item: of a sequence, or the file itself.
+        of: the colour that it is for, as in `RedPaletteColor`.
 
     Returns:
         The value that its first entry is for, as it stands in the file, and its entries
         as float64 (n,); None where one of its attributes is missing or does not fit.
     """
-    described = numbers(item, "LUTDescriptor")
+    prefix = f"{of}LookupTable" if of else "LUT"
+    described = numbers(item, f"{prefix}Descriptor")
     if len(described) != 3 or not np.isfinite(described).all():
         return None
     count, first, _ = map(int, described)
     count = count % 2**16 or 2**16  # 0 stands for 65536
-    data, kind, order = _raw(item, "LUTData")
+    data, kind, order = _raw(item, f"{prefix}Data")
     if kind == "DS":  # pydicom has read the numbers
         entries = np.asarray([_number(part) for part in data.decode().split("\\")])
     else:
