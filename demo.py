@@ -46,12 +46,12 @@ _TABS = {
     words.TAB_MANY: tab_batch,
     words.TAB_MEANING: tab_meaning,
 }
-HEAD = "".join(
-    [f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")]
-    + [
-        f'<script type="module" src="look/{name}.js"></script>'
-        for name in ("viewer", "batch", "meaning", "one", "page")
-    ]
+LOOK = "".join(  # after Gradio's own, which it changes
+    f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
+)
+SCRIPTS = "".join(  # before Gradio's: a drop may come sooner than they do
+    f'<script type="module" src="./look/{name}.js"></script>'
+    for name in ("page", "viewer", "batch", "meaning", "one")
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32
@@ -116,6 +116,7 @@ def launch(
         max_body=many.MAX_TOTAL + _BODY_OVERHEAD,
         embed=list(embed),
         attendance=demo.attendance,
+        head=SCRIPTS,
         root_path=root_path,
     )
     chatter = io.StringIO()
@@ -137,8 +138,9 @@ def launch(
                 ],
             },
             footer_links=["api"],
+            favicon_path=_ROOM / "favicon.svg",
             theme=THEME,
-            head=HEAD,
+            head=LOOK,
             **options,
         )
     return local, public

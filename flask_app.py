@@ -7,12 +7,14 @@ import argparse
 import io
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from flask import Flask, Request, Response, g, jsonify, render_template, request
+from markupsafe import Markup, escape
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
@@ -90,6 +92,7 @@ def create_app(
         suffixes=SUFFIXES,
         too_large=TOO_LARGE,
     )
+    app.jinja_env.filters["code"] = _code
     _guard(app, auth, door.RateLimit(rate))
     _dress(app, embed)
     _refuse(app)
@@ -228,6 +231,11 @@ def _refuse(app: Flask) -> None:
             if name in ("Retry-After", "Allow"):
                 response.headers[name] = value
         return response
+
+
+def _code(text: str) -> Markup:
+    """Return a text as HTML, with what stands in backticks as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _asked(name: str) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 import gradio_client
 import numpy as np
 import pytest
+import requests
 from dicoms import make as make_dicom
-from gradio.route_utils import delete_files_created_by_app
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
@@ -23,7 +23,7 @@ import flask_app
 from pneumonia import MAX_BYTES, NOTICE, phantoms, predict
 from pneumonia.export import not_chests
 from pneumonia.serving.image import read_picture
-from web import door
+from web import door, words
 
 ROOT = Path(__file__).parent.parent
 
@@ -318,16 +318,7 @@ def private_folders(pid: int) -> list[Path]:
     return [path for place in places for path in place.glob(f"pneumonia-{pid}-*")]
 
 
-def test_the_demo_keeps_its_drawings_when_uploads_go(classifier):
-    app = demo.build_demo(classifier, read_picture)
-    drawings = {path.name for path in phantoms()}
-    delete_files_created_by_app(app, None)  # as Gradio does every half minute
-    app.private_cache.sweep()
-    assert {path.name for path in app.private_cache.folder.rglob("*.png")} == drawings
-    app.private_cache.close()
-
-
-def test_demo_answers_only_with_the_password(classifier, tmp_path):
+def test_demo_answers_only_with_the_password(classifier, phantom_bytes):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))
     refused = (gradio_client.exceptions.AuthenticationError, ValueError)
@@ -338,6 +329,16 @@ def test_demo_answers_only_with_the_password(classifier, tmp_path):
             with pytest.raises(refused):
                 gradio_client.Client(url, verbose=False, auth=auth)
         gradio_client.Client(url, verbose=False, auth=("ann", "secret"))
+        visitor = requests.Session()
+        for path in ("ask", "report"):
+            asked = visitor.post(f"{url}{path}", data=phantom_bytes)
+            assert (asked.status_code, asked.json()) == (
+                401,
+                {"detail": words.NEEDS_PASSWORD},
+            )
+        visitor.post(f"{url}login", data={"username": "ann", "password": "secret"})
+        for path in ("ask", "report"):
+            assert visitor.post(f"{url}{path}", data=phantom_bytes).status_code == 200
     finally:
         app.close()
         app.private_cache.close()

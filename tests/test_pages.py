@@ -164,7 +164,9 @@ def test_gradio_answers(page, gradio_url, classifier):
     page.goto(gradio_url)
     expect(page.get_by_text(NOTICE)).to_be_in_viewport()
     page.locator("input[type=file]").first.set_input_files(picture)
-    expect(page.get_by_role("heading", name=heading(expected))).to_be_in_viewport()
+    expect(
+        page.get_by_role("heading", name=heading(expected), exact=True)
+    ).to_be_in_viewport()
     expect(page.locator("answer-card").get_by_text(words.RESEARCH)).to_be_in_viewport()
     bar = page.locator(".bars dd").nth(1)
     expect(bar).to_contain_text(percent(expected.probabilities["Pneumonia"]))
@@ -397,16 +399,17 @@ def test_the_same_refusal_twice_is_seen_twice(page, gradio_url, tmp_path):
     zone.wait_for(state="attached")
     page.evaluate(
         """() => {
-          window.refused = 0;
+          let refused = 0;
           new MutationObserver((changes) => {
             for (const { addedNodes } of changes) for (const node of addedNodes)
-              window.refused += Boolean(node.querySelector?.("answer-card.refused"));
+              refused += Boolean(node.querySelector?.("answer-card.refused"));
+            document.body.dataset.refused = refused;
           }).observe(document.querySelector("one-xray .shown"), { childList: true });
         }"""
     )
     for times in (1, 2):
         zone.set_input_files(tmp_path / "letter.txt")
-        page.wait_for_function(f"refused === {times}")
+        expect(page.locator("body")).to_have_attribute("data-refused", str(times))
         expect(page.locator("answer-card .plate")).to_have_text("letter.txt")
         expect(page.locator("#voice")).to_contain_text("letter.txt")
         page.evaluate("voice.textContent = ''")
@@ -428,7 +431,9 @@ def test_gradio_answers_a_drawing_at_one_click(page, gradio_url, classifier):
     expected = predict(classifier, phantoms()[0].read_bytes())
     page.goto(gradio_url)
     page.get_by_role("button", name="Clear lungs").click()
-    expect(page.get_by_role("heading", name=heading(expected))).to_be_visible()
+    expect(
+        page.get_by_role("heading", name=heading(expected), exact=True)
+    ).to_be_visible()
     expect(page.get_by_text(words.DRAWING, exact=True)).to_be_visible()
     page.locator("input[type=file]").first.set_input_files(phantoms()[0])
     expect(page.get_by_text(words.DRAWING)).to_have_count(0)  # who knows what it is

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import errno
 import hashlib
+import html
 import json
 import logging
 import posixpath
@@ -12,6 +13,8 @@ import re
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
+
+from pneumonia import NOTICE
 
 from . import door, words
 
@@ -26,10 +29,15 @@ _CONFIGS = ("/config", "/config/")
 _EXAMPLES = ("/gradio_api/info", "/gradio_api/info/")
 _HERE = "http://here.invalid"  # Gradio writes it where the page's own address belongs
 _HOSTS = (b"host", b"x-forwarded-host")
-_HEAD = b"""<head><link rel="icon" href="./favicon.ico"><script>
+_HEAD = f"""<head><link rel="icon" href="./favicon.ico"><script>
 if (!location.pathname.endsWith("/")) location.pathname += "/";
-</script>"""
+</script>
+<meta name="description" content="{html.escape(NOTICE)}">
+<meta property="og:title" content="{html.escape(words.TITLE)}">
+<meta property="og:description" content="{html.escape(NOTICE)}">
+""".encode()
 """Without the slash, relative addresses would lead out of the proxy's path."""
+_PREVIEW = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')  # Gradio's
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _QUIET_SECONDS = 1.0  # a client's next step comes sooner
@@ -80,6 +88,7 @@ class Door:
         max_body: largest body that is read, in bytes.
         embed: origins whose pages may embed these.
         attendance: kept up to date; None: nobody wants to know.
+        head: what the page is to load before Gradio's own scripts.
         root_path: below which a proxy shows the app, for the API's examples; "": what
             the proxy says. Everything else is told relative addresses.
     """
@@ -92,6 +101,7 @@ class Door:
         max_body: int,
         embed: list[str],
         attendance: Attendance | None = None,
+        head: str = "",
         root_path: str = "",
     ):
         self._app = app
@@ -100,6 +110,7 @@ class Door:
         self._max_body = max_body
         self._ancestors = door.frame_ancestors(embed)
         self._root_path = root_path
+        self._head = _HEAD + head.encode()
 
     async def __call__(self, scope, receive, send) -> None:
         """Answer one request, or let it through."""
@@ -107,7 +118,7 @@ class Door:
             await self._app(scope, receive, send)
             return
         scope = _placed(scope, self._root_path)
-        answer = _Answer(scope, send, self._ancestors)
+        answer = _Answer(scope, send, self._ancestors, self._head)
         try:
             self._check(scope)
             bounded = _bounded(receive, self._max_body, time.monotonic())
@@ -200,13 +211,14 @@ def _bounded(receive, max_body: int, began: float):
 class _Answer:
     """One answer on its way out."""
 
-    def __init__(self, scope, send, ancestors: str):
+    def __init__(self, scope, send, ancestors: str, head: bytes):
         self.started = False
         self._id = door.request_id()
         self._scope = scope
         self._cached = scope["path"].startswith(_ASSETS)
         self._send = send
         self._ancestors = ancestors
+        self._head = head
         self._held: dict | None = None  # a page's start, until its scripts are known
         self._page = b""
 
@@ -255,7 +267,9 @@ class _Answer:
         up = "/".join([".."] * (path.count("/") - 1)) or "."
         page = self._page.replace(_HERE.encode(), up.encode())
         page = page.replace(b'href="/manifest.json"', b'href="./manifest.json"')
-        return page.replace(b"<head>", _HEAD, 1) if path == "/" else page
+        if path != "/":
+            return page
+        return _PREVIEW.sub(b"", page).replace(b"<head>", self._head, 1)
 
     async def refuse(self, error: _RefusedError) -> None:
         """Answer a request that is not let through."""
