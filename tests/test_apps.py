@@ -237,6 +237,26 @@ def test_flask_health_and_unknown_addresses(web, classifier):
     assert web.get("/api/predict").json["error"]["reason"] == "method_not_allowed"
 
 
+def test_the_page_on_the_api_shows_code_as_code(web):
+    page = web.get("/api").text
+    assert "see <code>reason</code>." in page
+    assert "`" not in page
+
+
+def test_previews_are_of_this_project(web, gradio_url):
+    icon = (ROOT / "static" / "favicon.svg").read_bytes()
+    with urllib.request.urlopen(gradio_url) as response:
+        demos = response.read().decode()
+    for page in (web.get("/").text, demos):
+        assert f'"og:description" content="{NOTICE}"' in page
+        assert page.count("og:") == 2
+        assert "twitter:" not in page
+        assert 'rel="icon"' in page
+    assert web.get("/static/favicon.svg").data == icon
+    with urllib.request.urlopen(f"{gradio_url}favicon.ico") as response:
+        assert response.read() == icon
+
+
 def test_flask_bugs_leak_nothing(classifier, phantom_bytes, monkeypatch):
     def broken(*args, **kwargs):
         raise KeyError("a secret path")
