@@ -49,7 +49,11 @@ _TABS = {
 LOOK = "".join(  # after Gradio's own, which it changes
     f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
 )
-SCRIPTS = "".join(  # before Gradio's: a drop may come sooner than they do
+HEAD = (
+    f'<meta name="description" content="{NOTICE}">'
+    f'<meta property="og:title" content="{words.TITLE}">'
+    f'<meta property="og:description" content="{NOTICE}">'
+) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
     for name in ("page", "viewer", "batch", "meaning", "one")
 )
@@ -116,7 +120,7 @@ def launch(
         max_body=many.MAX_TOTAL + _BODY_OVERHEAD,
         embed=list(embed),
         attendance=demo.attendance,
-        head=SCRIPTS,
+        head=HEAD,
         root_path=root_path,
     )
     chatter = io.StringIO()

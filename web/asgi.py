@@ -5,7 +5,6 @@ import base64
 import contextlib
 import errno
 import hashlib
-import html
 import json
 import logging
 import posixpath
@@ -13,8 +12,6 @@ import re
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
-
-from pneumonia import NOTICE
 
 from . import door, words
 
@@ -29,13 +26,10 @@ _CONFIGS = ("/config", "/config/")
 _EXAMPLES = ("/gradio_api/info", "/gradio_api/info/")
 _HERE = "http://here.invalid"  # Gradio writes it where the page's own address belongs
 _HOSTS = (b"host", b"x-forwarded-host")
-_HEAD = f"""<head><link rel="icon" href="./favicon.ico"><script>
+_HEAD = b"""<head><link rel="icon" href="./favicon.ico"><script>
 if (!location.pathname.endsWith("/")) location.pathname += "/";
 </script>
-<meta name="description" content="{html.escape(NOTICE)}">
-<meta property="og:title" content="{html.escape(words.TITLE)}">
-<meta property="og:description" content="{html.escape(NOTICE)}">
-""".encode()
+"""
 """Without the slash, relative addresses would lead out of the proxy's path."""
 _PREVIEW = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')  # Gradio's
 
@@ -88,7 +82,7 @@ class Door:
         max_body: largest body that is read, in bytes.
         embed: origins whose pages may embed these.
         attendance: kept up to date; None: nobody wants to know.
-        head: what the page is to load before Gradio's own scripts.
+        head: what begins the page's head, such as scripts before Gradio's.
         root_path: below which a proxy shows the app, for the API's examples; "": what
             the proxy says. Everything else is told relative addresses.
     """
