@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..contract import IMAGE_SIZE
+from .pattern import is_patterned
 from .picture import DOUBTS, READER_WARNINGS, ImageError, Picture
 
 CHROMA_LIMIT = 0.02
@@ -44,6 +45,8 @@ REFUSALS = {
 WARNINGS = {
     "strongly_cropped": "Much of the chest seems to be cut off. The answer rests on "
     "what is left.",
+    "pattern": "A regular pattern lies over this picture, as in a photograph of a "
+    "screen. It can change the answer. Use the X-ray's own file.",
     "empty_heat_map": "No place in the picture speaks for this answer, so the heat map "
     "is empty: the answer rests on what speaks against the other one.",
 }
@@ -177,6 +180,8 @@ def judge(
     found = gate.judge(inputs, embedding) if gate else ()
     if _BLAME & {*found} and DOUBTS & {*picture.warnings}:
         found = ("doubtful", *found)  # the reading may be at fault, not the patient
+    if is_patterned(inputs):
+        found = (*found, "pattern")
     return (*(("colour_photograph",) if colour else ()), *found, *picture.warnings)
 
 
