@@ -46,20 +46,21 @@ form?.addEventListener("submit", async (event) => {
   work(true);
   const [file] = input.files;
   const { signal } = (asked = new AbortController());
-  let card;
+  let card, again;
   try {
     const sent = { method: "POST", body: new FormData(form), signal };
     const page = await (await fetch(form.action, sent)).text();
     const main = new DOMParser().parseFromString(page, "text/html").querySelector("main");
     card = document.adoptNode(main.querySelector(":scope > .error, :scope > section"));
-    for (const again of card.querySelectorAll("[data-kept]")) again.textContent = again.dataset.kept;
+    for (const said of card.querySelectorAll("[data-kept]")) said.textContent = said.dataset.kept;
+    again = main.querySelector(":scope > p:has(.again)");
   } catch {
     card = make("p", { class: "error", role: "alert" }, answered.dataset.unsent);
   }
   if (signal.aborted) return;  // another file was chosen meanwhile
   (card.querySelector(".words") ?? card).prepend(plate(file));
   work(false);
-  answered.replaceChildren(card);
+  answered.replaceChildren(...[card, again].filter(Boolean));
   if (card.matches(".error")) card.scrollIntoView({ block: "nearest" });
 });
 
