@@ -763,6 +763,11 @@ CHEST = draw(3, size=300)
         lambda: tiff(65535 - CHEST.astype(np.uint16) * 16, photometric=0),
         lambda: make(marked(CHEST.astype(np.uint16) * 16, 65535)),
         lambda: make(CHEST.astype(np.uint16), WindowCenter="1", WindowWidth="1"),
+        lambda: tiff(CHEST / 255.0),
+        lambda: tiff(rgb(CHEST.astype(np.uint16) * 16), planar=2, packed=True),
+        lambda: make(rgb(CHEST.astype(np.uint16) * 16), SamplesPerPixel=3),
+        lambda: palette(np.arange(256) * 257, CHEST),
+        lambda: encode(CHEST, "AVIF", quality=90),
     ],
 )
 def test_the_answer_is_that_of_the_plain_picture(classifier, build):
