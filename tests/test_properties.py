@@ -127,7 +127,9 @@ def test_dicom_means_the_same_however_it_is_stored(
 @FEW
 @given(
     pixels=pictures(),
-    dtype=st.sampled_from(["i1", *"u2 i2 u4 i4 u8 i8 f2 f4 f8".split()]),
+    dtype=st.sampled_from(
+        ["i1", *["u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]]
+    ),
     order=st.sampled_from("<>"),
     packed=st.booleans(),
     white_is_zero=st.booleans(),
