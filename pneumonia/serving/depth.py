@@ -13,12 +13,21 @@ from PIL import Image, ImageOps, TiffImagePlugin, features
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from .picture import ImageError, damaged
-from .tiff import FLOAT, PAGES, PARSE_ERRORS, SIGNED, THUMBNAIL_OR_MASK, UNSIGNED, first
+from .tiff import (
+    FLOAT,
+    PAGES,
+    PARSE_ERRORS,
+    PLANAR,
+    SIGNED,
+    SUBFILE,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    first,
+    is_part,
+)
 
 _COLOURS = ("LA", "RGB", "RGBA", "CMYK", "LAB", "YCbCr")
 _LUMA = np.array([299, 587, 114], np.float32) / 1000
-_NEW_SUBFILE_TYPE, _PLANAR = 254, 284  # tags that Pillow has no name for
-_WHITE_IS_ZERO = 0
 # Pillow opens such grey TIFFs in one order of bytes, or with black as zero, alone.
 for _key, _modes in {
     (b"MM", 1, (UNSIGNED,), 1, (32,), ()): ("I", "I;32BS"),
@@ -66,8 +75,7 @@ def first_page(picture: TiffImageFile) -> tuple[int, bool]:
             picture.seek(page)
         except EOFError:
             break
-        kind = picture.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
-        if not (isinstance(kind, int) and kind & THUMBNAIL_OR_MASK):
+        if not is_part(picture.tag_v2.get(SUBFILE, 0)):
             full.append(page)
     page = full[0] if full else 0
     picture.seek(page)
@@ -99,7 +107,7 @@ def numbers(picture: Image.Image) -> tuple[np.ndarray, bool] | None:
         if (bits, kind, picture.mode) == (32, UNSIGNED, "I"):
             deep = deep.view(np.uint32)
         photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
-        return deep, photometric == _WHITE_IS_ZERO
+        return deep, photometric == WHITE_IS_ZERO
     if (bits, kind, picture.mode) == (8, SIGNED, "L"):
         return np.asarray(picture).view(np.int8), False
     return None
@@ -130,7 +138,7 @@ def deep_colour(picture: Image.Image, data: bytes, page: int) -> np.ndarray | No
         ";16" not in raw and _precision(picture, data) <= 8
     ):
         return None
-    planar = getattr(picture, "tag_v2", {}).get(_PLANAR) == 2
+    planar = getattr(picture, "tag_v2", {}).get(PLANAR) == 2
     kind, _, order = raw.partition(";16")
     if kind not in ("RGB", "RGBX", "RGBA") or planar:
         raise ImageError(

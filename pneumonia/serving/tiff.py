@@ -19,17 +19,21 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from .picture import MAX_PIXELS, ImageError, check_size, damaged
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
-THUMBNAIL_OR_MASK = 1 | 4
+WHITE_IS_ZERO = 0
+SUBFILE, PLANAR = 254, 284
+"""Tags that Pillow has no name for: what a page is, and how its channels lie."""
+
 PAGES = 16
 """How many are looked at for one that is no thumbnail."""
 
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0")
 _KINDS = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
-_COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}
+_BLACK_IS_ZERO, _RGB, _CMYK = 1, 2, 5
+_COLOURS = {WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}
 _PLAIN, _DEFLATED = (1,), (8, 32946)
 _ALPHA = (1, 2)
-_SUBFILE, _PLANAR, _PREDICTOR, _EXTRA = 254, 284, 317, 338
+_THUMBNAIL_OR_MASK = 1 | 4
+_PREDICTOR, _EXTRA = 317, 338
 _WIDTH, _LENGTH, _OFFSETS, _COUNTS = 322, 323, 324, 325  # of tiles
 _MOST_BYTES = 8 * MAX_PIXELS  # of a whole picture
 _LEAST_SIDE = 16  # of a tile
@@ -74,7 +78,7 @@ def page_of(data: bytes) -> Page | None:
         return None
     try:
         pages = _directories(data)
-        full = [tags for tags in pages if not _is_part(tags)]
+        full = [tags for tags in pages if not is_part(first(tags.get(SUBFILE, 0)))]
         tags = (full or pages)[0]
         return _page(tags, data[:2] == b"II", len(full) > 1)
     except PARSE_ERRORS:
@@ -96,9 +100,9 @@ def _directories(data: bytes) -> list[dict[int, tuple]]:
     return found
 
 
-def _is_part(tags: dict[int, tuple]) -> bool:
-    kind = first(tags.get(_SUBFILE, 0))
-    return isinstance(kind, int) and bool(kind & THUMBNAIL_OR_MASK)
+def is_part(kind: object) -> bool:
+    """Tell from a page's tag `SUBFILE` whether it is a thumbnail or a mask."""
+    return isinstance(kind, int) and bool(kind & _THUMBNAIL_OR_MASK)
 
 
 def _page(tags: dict[int, tuple], little: bool, several: bool) -> Page | None:
@@ -109,7 +113,7 @@ def _page(tags: dict[int, tuple], little: bool, several: bool) -> Page | None:
     count = tag(TiffImagePlugin.SAMPLESPERPIXEL, 1)
     kind = tag(TiffImagePlugin.SAMPLEFORMAT, UNSIGNED)
     bits = {*tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))}
-    planar = tag(_PLANAR, 1) == 2 and count > 1
+    planar = tag(PLANAR, 1) == 2 and count > 1
     colours = _COLOURS.get(photometric)
     if not colours or not colours <= count <= colours + 1 or len(bits) > 1:
         return None
@@ -167,7 +171,7 @@ def read(data: bytes, page: Page) -> tuple[np.ndarray, bool]:
     numbers = stored[..., 0] if colours == 1 else stored[..., :3]
     if count > colours and first(page.tags.get(_EXTRA, 0)) in _ALPHA:
         numbers = _on_black(numbers, stored[..., -1])
-    return numbers, page.photometric == _WHITE_IS_ZERO
+    return numbers, page.photometric == WHITE_IS_ZERO
 
 
 def _stored(data: bytes, page: Page) -> np.ndarray:
@@ -184,7 +188,7 @@ def _stored(data: bytes, page: Page) -> np.ndarray:
     else:
         rows = min(first(tags.get(TiffImagePlugin.ROWSPERSTRIP, height)), height)
         columns = width
-    planes = count if first(tags.get(_PLANAR, 1)) == 2 else 1
+    planes = count if first(tags.get(PLANAR, 1)) == 2 else 1
     pixels = np.zeros(page.size, page.dtype.newbyteorder("="))
     places = [
         (plane, top, left)
