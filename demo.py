@@ -20,8 +20,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pneumonia import NOTICE, Classifier, IsolatedReader
+from pneumonia import NOTICE, Classifier, IsolatedReader, phantoms
 from web import (
+    ask,
     door,
     many,
     startup,
@@ -45,12 +46,16 @@ _TABS = {
     words.TAB_MANY: tab_batch,
     words.TAB_MEANING: tab_meaning,
 }
-HEAD = "".join(
-    [f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")]
-    + [
-        f'<script type="module" src="look/{name}.js"></script>'
-        for name in ("viewer", "batch", "meaning", "page")
-    ]
+LOOK = "".join(  # after Gradio's own, which it changes
+    f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
+)
+HEAD = (
+    f'<meta name="description" content="{NOTICE}">'
+    f'<meta property="og:title" content="{words.TITLE}">'
+    f'<meta property="og:description" content="{NOTICE}">'
+) + "".join(  # before Gradio's: a drop may come sooner than they do
+    f'<script type="module" src="./look/{name}.js"></script>'
+    for name in ("page", "viewer", "batch", "meaning", "one")
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32
@@ -81,8 +86,8 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
             for name, tab in _TABS.items():
                 with gr.Tab(name):
                     tab.build(classifier, read)
-    cache.keep_present()
     demo.private_cache, demo.attendance = cache, Attendance()
+    demo.asked = ask.routes(classifier, read, _WORKING, _WAITING)
     return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
 
 
@@ -115,6 +120,7 @@ def launch(
         max_body=many.MAX_TOTAL + _BODY_OVERHEAD,
         embed=list(embed),
         attendance=demo.attendance,
+        head=HEAD,
         root_path=root_path,
     )
     chatter = io.StringIO()
@@ -129,13 +135,16 @@ def launch(
             app_kwargs={
                 "middleware": [around],
                 "routes": [
+                    *demo.asked,
                     Mount("/look", StaticFiles(directory=_ROOM)),
+                    Mount("/drawings", StaticFiles(directory=phantoms()[0].parent)),
                     Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
                 ],
             },
             footer_links=["api"],
+            favicon_path=_ROOM / "favicon.svg",
             theme=THEME,
-            head=HEAD,
+            head=LOOK,
             **options,
         )
     return local, public

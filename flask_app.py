@@ -7,12 +7,14 @@ import argparse
 import io
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from flask import Flask, Request, Response, g, jsonify, render_template, request
+from markupsafe import Markup, escape
 from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
@@ -91,6 +93,7 @@ def create_app(
         suffixes=SUFFIXES,
         too_large=TOO_LARGE,
     )
+    app.jinja_env.filters["code"] = _code
     _guard(app, auth, door.RateLimit(rate))
     _dress(app, embed)
     _refuse(app)
@@ -183,7 +186,7 @@ def _dress(app: Flask, embed: Sequence[str]) -> None:
     """Give every answer its headers, and the log one line without a person in it."""
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
-        "img-src 'self' data: blob:; "
+        "img-src 'self' data: blob:; connect-src 'self'; "
         f"form-action 'self'; base-uri 'none'; {door.frame_ancestors(list(embed))}"
     )
 
@@ -229,6 +232,11 @@ def _refuse(app: Flask) -> None:
             if name in ("Retry-After", "Allow"):
                 response.headers[name] = value
         return response
+
+
+def _code(text: str) -> Markup:
+    """Return a text as HTML, with what stands in backticks as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _asked(name: str) -> bool:

@@ -83,9 +83,8 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         "--run",
         dest="trained",
         type=Path,
-        required=True,
         metavar="RUN",
-        help="of train-finder",
+        help="of train-finder (default: the finder that ships)",
     )
 
     sub = command("average", "average the weights of runs that share their start")

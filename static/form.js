@@ -1,29 +1,73 @@
-// The form with a preview and a sign that it works; without this file it works as well.
-// And the address in the API's example as the browser knows it, whatever proxy there is.
+// The form with a preview, and its answer below it, so that the file stays chosen for a
+// second try; without this file it works as well, on pages of its own. And the address in
+// the API's example as the browser knows it, whatever proxy there is.
+import { plate } from "./given.js";
+import { make } from "./viewer.js";
+
 const form = document.querySelector("form");
 const input = form?.querySelector("input[type=file]");
+const answered = document.querySelector("#answered");
+let asked = null;
+
+/** Give up what was asked, and what it showed. */
+function giveUp() {
+  asked?.abort();
+  asked = null;
+  document.querySelectorAll("main > .error").forEach((error) => error.remove());
+  answered.replaceChildren();
+  work(false);
+}
+
+function work(busy) {
+  form.querySelector("progress").hidden = !busy;
+  form.querySelector("button[type=submit]").disabled = busy;
+}
+
+function preview() {
+  const picture = form.querySelector("img.preview");
+  URL.revokeObjectURL(picture.src);
+  picture.hidden = true;
+  if (!input.files.length) return;
+  picture.onload = () => { picture.hidden = false; };  // DICOM stays hidden
+  picture.src = URL.createObjectURL(input.files[0]);
+}
 
 input?.addEventListener("change", () => {
-  const preview = form.querySelector("img.preview");
-  URL.revokeObjectURL(preview.src);
-  preview.hidden = true;
-  if (!input.files.length) return;
-  preview.onload = () => { preview.hidden = false; };  // DICOM stays hidden
-  preview.src = URL.createObjectURL(input.files[0]);
+  if (answered.childElementCount) {  // ticked for another picture
+    for (const box of form.querySelectorAll("[type=checkbox]")) box.checked = false;
+  }
+  giveUp();
+  preview();
 });
 
-form?.addEventListener("submit", () => {
-  const button = form.querySelector("button[type=submit]");
-  form.querySelector("progress").hidden = false;
-  setTimeout(() => { button.disabled = true; });  // after it was sent
+form?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  giveUp();
+  work(true);
+  const [file] = input.files;
+  const { signal } = (asked = new AbortController());
+  let card, again;
+  try {
+    const sent = { method: "POST", body: new FormData(form), signal };
+    const page = await (await fetch(form.action, sent)).text();
+    const main = new DOMParser().parseFromString(page, "text/html").querySelector("main");
+    card = document.adoptNode(main.querySelector(":scope > .error, :scope > section"));
+    for (const said of card.querySelectorAll("[data-kept]")) said.textContent = said.dataset.kept;
+    again = main.querySelector(":scope > p:has(.again)");
+  } catch {
+    card = make("p", { class: "error", role: "alert" }, answered.dataset.unsent);
+  }
+  if (signal.aborted) return;  // another file was chosen meanwhile
+  (card.querySelector(".words") ?? card).prepend(plate(file));
+  work(false);
+  answered.replaceChildren(...[card, again].filter(Boolean));
+  if (card.matches(".error")) card.scrollIntoView({ block: "nearest" });
 });
 
 for (const example of document.querySelectorAll("[data-root]")) {
   example.textContent = new URL(example.dataset.root, location).href.replace(/\/$/, "");
 }
 
-addEventListener("pageshow", () => {  // back from the answer
-  if (!form) return;
-  form.querySelector("button[type=submit]").disabled = false;
-  form.querySelector("progress").hidden = true;
+addEventListener("pageshow", () => {  // back from elsewhere
+  if (form) preview();
 });

@@ -173,7 +173,7 @@ class XrayViewer extends HTMLElement {
 /** The answer: read aloud when it comes, and brought into view. */
 class AnswerCard extends HTMLElement {
   connectedCallback() {
-    say([...this.querySelectorAll("h2, h2 ~ p")].map((part) => part.textContent).join(" "));
+    say([...this.querySelectorAll(".plate, h2, h2 ~ p")].map((part) => part.textContent).join(" "));
     const show = () => this.getBoundingClientRect().top > innerHeight / 2
       && this.scrollIntoView();
     setTimeout(show, 100);  // when the viewer in it has its height

@@ -33,8 +33,13 @@ def make(
     preamble: bool = True,
     **attributes,
 ) -> bytes:
-    """Write unsigned (H, W) or (frames, H, W) as a DICOM file, CR unless said."""
-    frames = pixels if pixels.ndim == 3 else pixels[None]
+    """Write (H, W), (frames, H, W) or (H, W, 3) as a DICOM file, CR unless said.
+
+    Pixels are colours where `SamplesPerPixel` is 3.
+    """
+    colours = attributes.get("SamplesPerPixel") == 3
+    several = pixels.ndim == 3 and not colours
+    frames = pixels if several else pixels[None]
     bits = pixels.dtype.itemsize * 8
     dataset = Dataset()
     dataset.SOPClassUID = SOP_CLASS
@@ -44,13 +49,17 @@ def make(
     with warnings.catch_warnings(action="ignore"):
         dataset.PatientBirthDate = SECRET  # no date: pydicom complains and quotes it
     dataset.PatientComments = dataset.InstitutionName = SECRET
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.Rows, dataset.Columns = frames.shape[1:]
+    dataset.SamplesPerPixel = 3 if colours else 1
+    dataset.PhotometricInterpretation = "RGB" if colours else "MONOCHROME2"
+    dataset.Rows, dataset.Columns = frames.shape[1:3]
+    if colours:
+        dataset.PlanarConfiguration = 0
+        if attributes.get("PlanarConfiguration") == 1:
+            frames = np.moveaxis(frames, -1, 1)
     dataset.BitsAllocated = dataset.BitsStored = bits
     dataset.HighBit = bits - 1
     dataset.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
-    if pixels.ndim == 3:
+    if several:
         dataset.NumberOfFrames = len(frames)
     if syntax == ExplicitVRBigEndian:
         raw = frames.astype(frames.dtype.newbyteorder(">")).tobytes()

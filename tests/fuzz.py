@@ -24,7 +24,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 from dicoms import SYNTAXES, make, shipped  # noqa: E402
 from test_image import encode  # noqa: E402
-from test_kinds import png, rgb, table, tiff  # noqa: E402
+from test_kinds import floats, palette, png, rgb, table, tiff  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
 from pneumonia.data import phantom  # noqa: E402
@@ -60,6 +60,8 @@ def corpus() -> dict[str, bytes]:
         "WebP": encode(picture, "WEBP"),
         "WebP lossless": encode(picture.convert("RGBA"), "WEBP", lossless=True),
         "JPEG 2000": encode(picture, "JPEG2000"),
+        "AVIF": encode(picture, "AVIF"),
+        "AVIF RGBA": encode(picture.convert("RGBA"), "AVIF"),
         "TIFF": encode(picture, "TIFF"),
         "TIFF float": encode(deep.astype(np.float32), "TIFF"),
     }
@@ -72,6 +74,10 @@ def corpus() -> dict[str, bytes]:
         "TIFF uint32 deflated": tiff(deep.astype(np.uint32) << 18, packed=True),
         "TIFF int8": tiff((grey.astype(np.int16) - 128).astype(np.int8)),
         "TIFF white is zero": tiff(65535 - deep, photometric=0),
+        "TIFF float64": tiff(grey / 255.0),
+        "TIFF float RGB deflated": tiff(rgb(grey / 255.0), packed=True, order=">"),
+        "TIFF planes of 16 bit": tiff(rgb(deep), planar=2, packed=True),
+        "TIFF grey alpha 16 bit": tiff(np.dstack([deep, opaque]), extra=(2,)),
         "TIFF thumbnail": tiff(grey, before=tiff(grey[:70, :70], reduced=1)),
     }
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
@@ -91,6 +97,12 @@ def corpus() -> dict[str, bytes]:
         deep,
         PresentationIntentType="FOR PROCESSING",
         PixelIntensityRelationship="LIN",
+    )
+    files["DICOM palette"] = palette(np.arange(256), grey)
+    files["DICOM RGB 16 bit"] = make(rgb(deep), SamplesPerPixel=3)
+    files["DICOM floats"] = floats(deep.astype(np.float32), FloatPixelPaddingValue=-1.0)
+    files["DICOM presentation"] = make(
+        deep, PresentationLUTSequence=[table(0, np.arange(4096))]
     )
     files["DICOM 12 of 16 bits"] = make(deep, BitsStored=12, HighBit=15)
     files["DICOM window"] = make(deep, WindowCenter="1600", WindowWidth="800")

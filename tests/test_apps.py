@@ -13,8 +13,8 @@ from pathlib import Path
 import gradio_client
 import numpy as np
 import pytest
+import requests
 from dicoms import make as make_dicom
-from gradio.route_utils import delete_files_created_by_app
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
@@ -23,7 +23,7 @@ import flask_app
 from pneumonia import MAX_BYTES, METHODS, NOTICE, phantoms, predict
 from pneumonia.export import not_chests
 from pneumonia.serving.image import read_picture
-from web import door
+from web import door, words
 
 ROOT = Path(__file__).parent.parent
 
@@ -242,6 +242,26 @@ def test_flask_health_and_unknown_addresses(web, classifier):
     assert web.get("/api/predict").json["error"]["reason"] == "method_not_allowed"
 
 
+def test_the_page_on_the_api_shows_code_as_code(web):
+    page = web.get("/api").text
+    assert "see <code>reason</code>." in page
+    assert "`" not in page
+
+
+def test_previews_are_of_this_project(web, gradio_url):
+    icon = (ROOT / "static" / "favicon.svg").read_bytes()
+    with urllib.request.urlopen(gradio_url) as response:
+        demos = response.read().decode()
+    for page in (web.get("/").text, demos):
+        assert f'"og:description" content="{NOTICE}"' in page
+        assert page.count("og:") == 2
+        assert "twitter:" not in page
+        assert 'rel="icon"' in page
+    assert web.get("/static/favicon.svg").data == icon
+    with urllib.request.urlopen(f"{gradio_url}favicon.ico") as response:
+        assert response.read() == icon
+
+
 def test_flask_bugs_leak_nothing(classifier, phantom_bytes, monkeypatch):
     def broken(*args, **kwargs):
         raise KeyError("a secret path")
@@ -323,16 +343,7 @@ def private_folders(pid: int) -> list[Path]:
     return [path for place in places for path in place.glob(f"pneumonia-{pid}-*")]
 
 
-def test_the_demo_keeps_its_drawings_when_uploads_go(classifier):
-    app = demo.build_demo(classifier, read_picture)
-    drawings = {path.name for path in phantoms()}
-    delete_files_created_by_app(app, None)  # as Gradio does every half minute
-    app.private_cache.sweep()
-    assert {path.name for path in app.private_cache.folder.rglob("*.png")} == drawings
-    app.private_cache.close()
-
-
-def test_demo_answers_only_with_the_password(classifier, tmp_path):
+def test_demo_answers_only_with_the_password(classifier, phantom_bytes):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))
     refused = (gradio_client.exceptions.AuthenticationError, ValueError)
@@ -343,6 +354,16 @@ def test_demo_answers_only_with_the_password(classifier, tmp_path):
             with pytest.raises(refused):
                 gradio_client.Client(url, verbose=False, auth=auth)
         gradio_client.Client(url, verbose=False, auth=("ann", "secret"))
+        visitor = requests.Session()
+        for path in ("ask", "report"):
+            asked = visitor.post(f"{url}{path}", data=phantom_bytes)
+            assert (asked.status_code, asked.json()) == (
+                401,
+                {"detail": words.NEEDS_PASSWORD},
+            )
+        visitor.post(f"{url}login", data={"username": "ann", "password": "secret"})
+        for path in ("ask", "report"):
+            assert visitor.post(f"{url}{path}", data=phantom_bytes).status_code == 200
     finally:
         app.close()
         app.private_cache.close()

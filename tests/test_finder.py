@@ -1,6 +1,7 @@
 """The lung finder: masks, boxes, training on drawings, and its measurement."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pneumonia.__main__ import main
+from pneumonia.contract import BUNDLE, PHANTOMS
 from pneumonia.data import lungs, stress
 from pneumonia.data.phantom import draw
 from pneumonia.evaluation import evaluate_finder as evaluation
 from pneumonia.network import finder, framing
+from pneumonia.serving.image import read_image, to_input
 from pneumonia.training import lung_views, train_finder
 from pneumonia.training.runs import RunError, read_history
 
@@ -292,3 +295,49 @@ def test_report_holds_every_family_and_group(run, drawings, tmp_path, capsys):
     assert report["clean"]["most opaque tenth"]["n"] < report["n"]
     table = capsys.readouterr().out
     assert all(f"| {name} |" in table for name in (*stress.FAMILIES, *groups))
+
+
+REPORT = json.loads((BUNDLE / "finder.json").read_text())
+PAGE = (Path(__file__).parent.parent / "docs/finder.md").read_text()
+
+
+def test_shipped_figures_are_of_the_shipped_weights():
+    assert REPORT["sha256"] == finder.digest()
+    assert REPORT["parameters"] == finder.load().count_params()
+    assert REPORT["families"].keys() == stress.FAMILIES.keys()
+
+
+def test_page_shows_what_was_measured():
+    assert evaluation.summarise(REPORT) in PAGE
+
+
+def test_report_of_the_shipped_finder_says_how_it_was_trained(drawings, tmp_path):
+    data, masks = drawings
+    report = evaluation.evaluate_finder(data, masks, tmp_path)
+    assert report["training"] == REPORT["training"]
+    assert report["sha256"] == REPORT["sha256"]
+
+
+@pytest.mark.parametrize(
+    "picture", sorted(PHANTOMS.glob("*.png")), ids=lambda p: p.stem
+)
+def test_shipped_finder_finds_the_lungs_of_the_drawn_chests(picture):
+    drawn = to_input(read_image(picture.read_bytes()))[0]
+    images = np.rint(drawn * 255).astype(np.uint8)[None]
+    for image in (images, images[:, :, ::-1]):
+        lungs = finder.find(finder.load(), image)
+        assert 0.1 < (lungs > 0.5).mean() < 0.6
+        top, bottom, left, right = np.asarray(finder.boxes(lungs))[0]
+        assert top < 0.4 < 0.6 < bottom and left < 0.35 < 0.65 < right
+
+
+@pytest.mark.skipif(
+    not os.environ.get("PNEUMONIA_MASKS"), reason="PNEUMONIA_MASKS names no masks"
+)
+def test_shipped_finder_finds_the_lungs_of_held_out_patients(held_out):
+    has_mask, true = lungs.load(os.environ["PNEUMONIA_MASKS"], held_out.names)
+    images = held_out.images[has_mask][::8]
+    true = finder.to_finder(true[::8])
+    dice, errors = evaluation.compare(true, finder.find(finder.load(), images))
+    assert dice.mean() == pytest.approx(REPORT["clean"]["all"]["dice"], abs=0.02)
+    assert (errors < 0.1).mean() > 0.98

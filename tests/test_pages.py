@@ -11,6 +11,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
@@ -95,6 +96,59 @@ def test_flask_explains_a_wrong_file_and_keeps_the_form(page, flask_url, tmp_pat
     expect(page.get_by_role("button", name="Predict")).to_be_visible()
 
 
+def test_flask_keeps_a_refused_file_for_the_second_try(page, flask_url, tmp_path):
+    with Image.open(phantoms()[0]) as drawing:
+        ImageOps.invert(drawing.convert("L")).save(tmp_path / "negative.png")
+    page.goto(flask_url)
+    field = page.get_by_label("Chest X-ray")
+    field.set_input_files(tmp_path / "negative.png")
+    ask = page.get_by_role("button", name="Predict")
+    error = page.get_by_role("alert")
+    for _ in range(2):
+        ask.click()
+        expect(error).to_contain_text("negative.png")
+        expect(error).to_contain_text(words.KEPT)
+        expect(error.locator("img")).to_be_visible()
+        error.evaluate("error => { error.textContent = '' }")  # a second one is new
+    boxes = page.get_by_role("checkbox")
+    assert [box.is_checked() for box in boxes.all()] == [False, False]
+    page.get_by_label(words.INVERT).check()
+    ask.click()
+    expect(page.locator("answer-card .plate")).to_have_text("negative.png")
+    shown(page)
+    field.set_input_files(phantoms()[0])  # that was ticked for another picture
+    expect(page.locator("answer-card")).to_have_count(0)
+    assert not page.get_by_label(words.INVERT).is_checked()
+
+
+def test_flask_without_scripts_says_that_it_kept_nothing(browser, flask_url, tmp_path):
+    with Image.open(phantoms()[0]) as drawing:
+        ImageOps.invert(drawing.convert("L")).save(tmp_path / "negative.png")
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(flask_url)
+    page.get_by_label("Chest X-ray").set_input_files(tmp_path / "negative.png")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_role("alert")).to_contain_text(words.CHOOSE_AGAIN)
+    for box in page.get_by_role("checkbox").all():
+        assert not box.is_checked()
+    page.close()
+
+
+def test_a_drop_never_leaves_the_form(page, flask_url, tmp_path):
+    page.goto(flask_url)
+    for number in (1, 2):  # also where an answer stands already
+        drop(page, marked(tmp_path, number))
+        expect(page.get_by_role("img", name=words.PREVIEW)).to_be_visible()
+        expect(page.locator("answer-card")).to_have_count(0)
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("answer-card .plate")).to_have_text(f"{number}.png")
+    page.get_by_role("link", name="API").click()
+    page.get_by_role("heading", name="API", exact=True).wait_for()
+    drop(page, marked(tmp_path, 3))
+    page.wait_for_timeout(500)
+    assert page.url == f"{flask_url}api"
+
+
 def has_colour(canvas) -> bool:
     return canvas.evaluate(
         """canvas => canvas.getContext("2d")
@@ -113,15 +167,21 @@ def test_gradio_answers(page, gradio_url, classifier):
     page.goto(gradio_url)
     expect(page.get_by_text(NOTICE)).to_be_in_viewport()
     page.locator("input[type=file]").first.set_input_files(picture)
-    expect(page.get_by_role("heading", name=heading(expected))).to_be_in_viewport()
+    expect(
+        page.get_by_role("heading", name=heading(expected), exact=True)
+    ).to_be_in_viewport()
     expect(page.locator("answer-card").get_by_text(words.RESEARCH)).to_be_in_viewport()
     bar = page.locator(".bars dd").nth(1)
     expect(bar).to_contain_text(percent(expected.probabilities["Pneumonia"]))
     expect(page.locator("[aria-live]#voice")).to_contain_text(heading(expected))
     assert has_colour(shown(page))
-    with page.expect_download() as download:
-        page.get_by_role("link", name=words.REPORT_PDF).click()
-    assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
+    for text, start in (
+        (words.REPORT_PDF, b"%PDF-"),
+        (words.REPORT_HTML, b"<!doctype html>"),
+    ):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=text).click()
+        assert Path(download.value.path()).read_bytes().startswith(start)
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
     take(page, "demo")
 
@@ -208,14 +268,14 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     assert asked == []
 
 
-def give(page, way: str, *pictures: bytes) -> None:
+def give(page, way: str, *pictures: bytes, name: str = "x.png") -> None:
     """Paste pictures, or drop them on the heading."""
     page.evaluate(
-        """([way, pictures]) => {
+        """([way, pictures, name]) => {
           const given = new DataTransfer();
           for (const bytes of pictures) {
             const data = Uint8Array.from(atob(bytes), c => c.charCodeAt(0));
-            given.items.add(new File([data], "x.png", { type: "image/png" }));
+            given.items.add(new File([data], name, { type: "image/png" }));
           }
           const options = { bubbles: true, cancelable: true };
           document.querySelector("h1").dispatchEvent(
@@ -223,7 +283,7 @@ def give(page, way: str, *pictures: bytes) -> None:
               ? new ClipboardEvent("paste", { ...options, clipboardData: given })
               : new DragEvent("drop", { ...options, dataTransfer: given }));
         }""",
-        [way, [base64.b64encode(data).decode() for data in pictures]],
+        [way, [base64.b64encode(data).decode() for data in pictures], name],
     )
 
 
@@ -247,11 +307,137 @@ def test_gradio_takes_what_is_pasted_or_dropped_anywhere(page, gradio_url, way):
         page.evaluate("document.querySelector('answer-card').remove()")
 
 
+def drop(page, path: Path, x: int = 200, y: int = 30) -> None:
+    """Drop a file as a hand does: a page that does not care would open it."""
+    line = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "x": x, "y": y, "data": data}
+        line.send("Input.dispatchDragEvent", event)
+
+
+def marked(folder: Path, number: int) -> Path:
+    """A drawing that is seconds on a slow line, with a corner that says its number."""
+    drawing = np.asarray(Image.open(phantoms()[number % 3]).convert("L")) // 2
+    drawing = drawing + np.random.default_rng(number).integers(0, 16, drawing.shape)
+    drawing[:32, :32] = 20 * number
+    path = folder / f"{number}.png"
+    Image.fromarray(drawing.astype(np.uint8)).save(path)
+    return path
+
+
+def number_of(address: str) -> int:
+    """Read the corner's number in the picture that came with an answer."""
+    data = base64.b64decode(address.partition(",")[2])
+    return round(Image.open(io.BytesIO(data)).convert("L").getpixel((12, 12)) / 20)
+
+
+WATCH = """() => {
+  window.seen = [];
+  new MutationObserver(() => {
+    for (const card of document.querySelectorAll("answer-card")) {
+      const name = card.querySelector(".plate")?.textContent;
+      window.seen.push([name, card.querySelector(".stage img").src]);
+    }
+  }).observe(document.querySelector("one-xray"), { subtree: true, childList: true });
+}"""
+"""Keeps every answer that ever stands in the page, with the name beside it."""
+
+
+def test_each_answer_stands_beside_its_own_file_on_a_slow_line(
+    page, gradio_url, tmp_path
+):
+    page.goto(gradio_url)
+    page.locator("one-xray .waiting").wait_for()
+    page.evaluate(WATCH)
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    megabit = {"downloadThroughput": 125_000, "uploadThroughput": 125_000}
+    megabit |= {"offline": False, "latency": 40}
+    line.send("Network.emulateNetworkConditions", megabit)
+    card = page.locator("answer-card .plate")
+    for number in range(10):
+        drop(page, marked(tmp_path, number))
+        expect(page.locator("one-xray .plate")).to_have_text(f"{number}.png")
+        if number % 3 == 0:  # the next one falls as soon as this one is answered
+            expect(card).to_have_text(f"{number}.png")
+        elif number % 3 == 1:  # or while it is sent, or at once
+            page.wait_for_timeout(300 * number)
+    expect(card).to_have_text("9.png")
+    page.wait_for_timeout(3000)  # nothing comes late
+    expect(page.locator("one-xray .plate")).to_have_text("9.png")
+    seen = {(name, number_of(address)) for name, address in page.evaluate("seen")}
+    assert {(f"{number}.png", number) for number in (0, 3, 6, 9)} <= seen
+    assert all(name == f"{number}.png" for name, number in seen)
+    assert len(page.context.pages) == 1
+
+
+def test_a_drop_never_leaves_the_demo(page, gradio_url, tmp_path):
+    page.goto(gradio_url)
+    page.locator("one-xray .waiting").wait_for()
+    page.get_by_role("tab", name=words.TAB_MEANING).click()
+    drop(page, marked(tmp_path, 1))  # a tab that takes nothing: the first one answers
+    expect(page.locator("answer-card .plate")).to_have_text("1.png")
+    page.get_by_role("tab", name=words.TAB_MANY).click()
+    page.locator("input[multiple]").wait_for(state="attached")
+    pack = tmp_path / "many.zip"
+    with zipfile.ZipFile(pack, "w") as archive:
+        for number in range(50):
+            archive.write(phantoms()[0], f"{number}.png")
+    drop(page, pack)
+    stop = page.get_by_role("button", name=words.STOP)
+    expect(page.locator("progress")).to_be_visible()
+    drop(page, marked(tmp_path, 2))
+    expect(page.get_by_role("alert")).to_contain_text(words.BUSY_BATCH)
+    stop.click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator("batch-table")).to_be_visible()
+    assert page.url == gradio_url
+    assert len(page.context.pages) == 1
+
+
+def test_the_same_refusal_twice_is_seen_twice(page, gradio_url, tmp_path):
+    (tmp_path / "letter.txt").write_text("Dear doctor")
+    page.goto(gradio_url)
+    zone = page.locator("input[type=file]").first
+    zone.wait_for(state="attached")
+    page.evaluate(
+        """() => {
+          let refused = 0;
+          new MutationObserver((changes) => {
+            for (const { addedNodes } of changes) for (const node of addedNodes)
+              refused += Boolean(node.querySelector?.("answer-card.refused"));
+            document.body.dataset.refused = refused;
+          }).observe(document.querySelector("one-xray .shown"), { childList: true });
+        }"""
+    )
+    for times in (1, 2):
+        zone.set_input_files(tmp_path / "letter.txt")
+        expect(page.locator("body")).to_have_attribute("data-refused", str(times))
+        expect(page.locator("answer-card .plate")).to_have_text("letter.txt")
+        expect(page.locator("#voice")).to_contain_text("letter.txt")
+        page.evaluate("voice.textContent = ''")
+
+
+def test_what_the_demo_asks_is_kept_nowhere(page, gradio_url, tmp_path):
+    """No name is sent, and no file goes to Gradio's folder."""
+    asked = []
+    page.on("request", lambda r: r.method == "POST" and asked.append(r))
+    page.goto(gradio_url)
+    page.locator("input[type=file]").first.set_input_files(phantoms()[0])
+    shown(page)
+    (request,) = asked
+    assert request.url == f"{gradio_url}ask?"
+    assert phantoms()[0].name not in str(request.all_headers())
+
+
 def test_gradio_answers_a_drawing_at_one_click(page, gradio_url, classifier):
     expected = predict(classifier, phantoms()[0].read_bytes())
     page.goto(gradio_url)
     page.get_by_role("button", name="Clear lungs").click()
-    expect(page.get_by_role("heading", name=heading(expected))).to_be_visible()
+    expect(
+        page.get_by_role("heading", name=heading(expected), exact=True)
+    ).to_be_visible()
     expect(page.get_by_text(words.DRAWING, exact=True)).to_be_visible()
     page.locator("input[type=file]").first.set_input_files(phantoms()[0])
     expect(page.get_by_text(words.DRAWING)).to_have_count(0)  # who knows what it is
@@ -385,13 +571,16 @@ def test_gradio_refuses_a_large_file_in_place_before_it_is_sent(
     zone.set_input_files(phantoms()[0])
     shown(page)
     sent = []
-    page.on("request", lambda r: "/upload" in r.url and sent.append(r.url))
+    page.on("request", lambda r: r.method == "POST" and sent.append(r.url))
     zone.set_input_files(large(tmp_path, "x.dcm"))
-    expect(page.get_by_role("alert")).to_have_text(TOO_LARGE.format(size=33, limit=32))
-    expect(page.locator("answer-card")).to_be_hidden()  # of another picture
+    said = f"x.dcm{TOO_LARGE.format(size=33, limit=32)}"
+    expect(page.get_by_role("alert")).to_have_text(said)
+    expect(page.locator("answer-card")).to_have_count(0)  # of another picture
+    assert sent == []
     page.get_by_role("button", name="Clear lungs").click()
     expect(page.locator("answer-card")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
+    sent.clear()
 
     page.get_by_role("tab", name=words.TAB_MANY).click()
     both = [large(tmp_path, "x.dcm"), large(tmp_path, "y.dcm")]
@@ -409,7 +598,8 @@ def test_flask_refuses_a_large_file_in_place_before_it_is_sent(
     field.set_input_files(phantoms()[0])
     expect(page.get_by_role("img", name=words.PREVIEW)).to_be_visible()
     field.set_input_files(large(tmp_path, "x.dcm"))
-    expect(page.get_by_role("alert")).to_have_text(TOO_LARGE.format(size=33, limit=32))
+    said = f"x.dcm{TOO_LARGE.format(size=33, limit=32)}"
+    expect(page.get_by_role("alert")).to_have_text(said)
     expect(page.get_by_role("img", name=words.PREVIEW)).to_be_hidden()
     assert field.evaluate("field => field.files.length") == 0
     field.set_input_files(phantoms()[0])

@@ -127,7 +127,9 @@ def test_dicom_means_the_same_however_it_is_stored(
 @FEW
 @given(
     pixels=pictures(),
-    dtype=st.sampled_from(["i1", "u2", "i2", "u4", "i4", "f4"]),
+    dtype=st.sampled_from(
+        ["i1", *["u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]]
+    ),
     order=st.sampled_from("<>"),
     packed=st.booleans(),
     white_is_zero=st.booleans(),
@@ -136,10 +138,10 @@ def test_tiff_means_the_same_in_every_type(pixels, dtype, order, packed, white_i
     white_is_zero &= dtype != "i1"
     shown = 255 - pixels if white_is_zero else pixels
     numbers = shown.astype(np.float64)
-    if dtype != "f4":
+    if dtype[0] != "f":
         limits = np.iinfo(dtype)
         numbers = int(limits.min) + numbers * max(
-            (int(limits.max) - int(limits.min)) // 256, 1
+            (int(limits.max) - int(limits.min)) // 257, 1
         )
         numbers += numbers % 7 if dtype != "i1" else 0  # bytes whose order matters
     data = tiff(
@@ -167,6 +169,9 @@ def test_deep_colours_mean_what_deep_grey_means(pixels, scale, order, packed):
         png(np.dstack([rgb(deep), opaque]), 6),
         tiff(rgb(deep), order=order, packed=packed),
         tiff(np.dstack([rgb(deep), opaque]), order=order, packed=packed, extra=(2,)),
+        tiff(np.dstack([deep, opaque]), order=order, packed=packed, extra=(2,)),
+        tiff(rgb(deep), order=order, packed=packed, planar=2),
+        tiff(rgb(deep / 7.0), order=order, packed=packed),
     ):
         assert np.abs(read_image(data).astype(int) - pixels).max() <= 1
 

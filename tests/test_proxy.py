@@ -271,7 +271,7 @@ def test_the_demo_answers_in_a_browser(
             page.get_by_label("password").fill(KEY.password)
             page.get_by_role("button", name="Login").click()
         page.locator("input[type=file]").first.set_input_files(phantoms()[0])
-        title = page.get_by_role("heading", name=expected(classifier))
+        title = page.get_by_role("heading", name=expected(classifier), exact=True)
         expect(title).to_be_in_viewport()
         shown(page)  # by its scripts
         paths = {cookie["path"] for cookie in page.context.cookies()}

@@ -78,37 +78,40 @@ def context(
     }
 
 
-def render(classifier: Classifier, prediction: Prediction, caution: str = "") -> str:
+def render(
+    classifier: Classifier,
+    prediction: Prediction,
+    caution: str = "",
+    keep: bool = False,
+) -> str:
     """Return what `context` returns as one line of HTML.
 
     Args:
         classifier: what answered.
         prediction: the answer.
         caution: what else is to be known of the picture.
+        keep: offer reports, which `static/one.js` asks for.
     """
     shown = context(classifier, prediction)
-    return one_line("answer.html", caution=caution, **shown)
-
-
-def render_links(links: Sequence[dict]) -> str:
-    """Return what `report.links` offers as one line of HTML."""
-    return one_line("downloads.html", links=links)
+    return one_line("answer.html", caution=caution, keep=keep, **shown)
 
 
 def render_refusal(error: ImageError) -> str:
     """Return why there is no answer, as one line of HTML."""
-    return one_line("refusal.html", words=words, message=str(error))
+    return one_line(
+        "refusal.html", words=words, message=str(error), offers=error.offers
+    )
 
 
-def render_limit(most: int, say: str, one: str = "") -> str:
+def render_limit(most: int, say: str, busy: str = "") -> str:
     """Return what refuses uploads before they are sent, as one line of HTML.
 
     Args:
         most: how many bytes are taken.
         say: what is said of more, with places for `size` and `limit` in MiB.
-        one: what is said of several files where one is wanted.
+        busy: what is said while others are worked on.
     """
-    return one_line("limit.html", most=most, say=say, one=one)
+    return one_line("limit.html", most=most, say=say, busy=busy)
 
 
 def data_uri(kind: str, data: bytes) -> str:

@@ -20,6 +20,7 @@ READ_SECONDS = 60
 
 _ASSETS = ("/assets/", "/static/", "/svelte/")  # the same for everybody: may be cached
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_BEGIN = ("/upload", "/ask")  # after the server was told to end, nothing begins
 _PAGES = ("/", "/gradio_api/runs", "/gradio_api/runs/")
 _CONFIGS = ("/config", "/config/")
 _EXAMPLES = ("/gradio_api/info", "/gradio_api/info/")
@@ -27,8 +28,10 @@ _HERE = "http://here.invalid"  # Gradio writes it where the page's own address b
 _HOSTS = (b"host", b"x-forwarded-host")
 _HEAD = b"""<head><link rel="icon" href="./favicon.ico"><script>
 if (!location.pathname.endsWith("/")) location.pathname += "/";
-</script>"""
+</script>
+"""
 """Without the slash, relative addresses would lead out of the proxy's path."""
+_PREVIEW = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')  # Gradio's
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _QUIET_SECONDS = 1.0  # a client's next step comes sooner
@@ -79,6 +82,7 @@ class Door:
         max_body: largest body that is read, in bytes.
         embed: origins whose pages may embed these.
         attendance: kept up to date; None: nobody wants to know.
+        head: what begins the page's head, such as scripts before Gradio's.
         root_path: below which a proxy shows the app, for the API's examples; "": what
             the proxy says. Everything else is told relative addresses.
     """
@@ -91,6 +95,7 @@ class Door:
         max_body: int,
         embed: list[str],
         attendance: Attendance | None = None,
+        head: str = "",
         root_path: str = "",
     ):
         self._app = app
@@ -99,6 +104,7 @@ class Door:
         self._max_body = max_body
         self._ancestors = door.frame_ancestors(embed)
         self._root_path = root_path
+        self._head = _HEAD + head.encode()
 
     async def __call__(self, scope, receive, send) -> None:
         """Answer one request, or let it through."""
@@ -106,7 +112,7 @@ class Door:
             await self._app(scope, receive, send)
             return
         scope = _placed(scope, self._root_path)
-        answer = _Answer(scope, send, self._ancestors)
+        answer = _Answer(scope, send, self._ancestors, self._head)
         try:
             self._check(scope)
             bounded = _bounded(receive, self._max_body, time.monotonic())
@@ -124,7 +130,7 @@ class Door:
     def _check(self, scope) -> None:
         if scope["method"] != "POST":
             return
-        if self._attendance.closing and scope["path"].endswith("/upload"):
+        if self._attendance.closing and scope["path"].endswith(_BEGIN):
             raise _RefusedError(503, words.STOPPING, door.RETRY_SECONDS)
         headers = dict(scope["headers"])
         client = scope["client"][0] if scope.get("client") else None
@@ -199,13 +205,14 @@ def _bounded(receive, max_body: int, began: float):
 class _Answer:
     """One answer on its way out."""
 
-    def __init__(self, scope, send, ancestors: str):
+    def __init__(self, scope, send, ancestors: str, head: bytes):
         self.started = False
         self._id = door.request_id()
         self._scope = scope
         self._cached = scope["path"].startswith(_ASSETS)
         self._send = send
         self._ancestors = ancestors
+        self._head = head
         self._held: dict | None = None  # a page's start, until its scripts are known
         self._page = b""
 
@@ -254,7 +261,9 @@ class _Answer:
         up = "/".join([".."] * (path.count("/") - 1)) or "."
         page = self._page.replace(_HERE.encode(), up.encode())
         page = page.replace(b'href="/manifest.json"', b'href="./manifest.json"')
-        return page.replace(b"<head>", _HEAD, 1) if path == "/" else page
+        if path != "/":
+            return page
+        return _PREVIEW.sub(b"", page).replace(b"<head>", self._head, 1)
 
     async def refuse(self, error: _RefusedError) -> None:
         """Answer a request that is not let through."""

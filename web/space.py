@@ -16,9 +16,9 @@ _PARTS = ("demo.py", "LICENSE", "MODEL_CARD.md", "pneumonia", "web", "static")
 _TEMPLATES = (
     "answer",
     "batch",
-    "downloads",
     "limit",
     "meaning",
+    "one",
     "refusal",
     "report",
 )  # of the demo

@@ -50,7 +50,7 @@ def warm_up(classifier: Classifier, read: Callable) -> threading.Thread:
         drawing = phantoms()[0].read_bytes()
         prediction = predict(classifier, drawing, anyway=True, read=read)
         answer.render(classifier, prediction)
-        answer.render_links(report.links(classifier, prediction))
+        report.links(classifier, prediction)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -57,7 +57,7 @@ def build(classifier: Classifier, read: Callable) -> None:
     files = gr.File(label=words.CHOOSE_MANY, file_count="multiple", height=150)
     files.preprocess = _paths_of_uploads
     hint = words.DROP_MANY.format(files=many.MAX_FILES, mib=many.MAX_TOTAL // 2**20)
-    limit = answer.render_limit(many.MAX_TOTAL, words.TOO_MUCH)
+    limit = answer.render_limit(many.MAX_TOTAL, words.TOO_MUCH, words.BUSY_BATCH)
     gr.Markdown(f"{hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
     with gr.Row(equal_height=True, elem_classes="running"):
         progress = gr.Markdown(sanitize_html=False)

@@ -14,6 +14,7 @@ from gradio_client import handle_file
 from pneumonia import (
     MAX_BYTES,
     METHODS,
+    SUFFIXES,
     TOO_LARGE,
     Classifier,
     ImageError,
@@ -25,84 +26,41 @@ from pneumonia import (
     verdict,
 )
 
-from . import answer, report, words
+from . import answer, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:
     """Fill the tab, and add the API's endpoint `/predict`.
 
+    What is asked in the tab, `static/one.js` asks of `web/ask.py`: Gradio's own events
+    can't be called back, and so an answer could come to stand beside another file.
+
     Args:
         classifier: from `load_classifier`.
         read: what decodes uploads.
     """
-    drawn = {str(path) for path in phantoms()}
-
-    def show(path: str | None, invert: bool = False, anyway: bool = False):
-        offers, prediction = (), None
-        try:
-            prediction = _answer(classifier, read, path, anyway=anyway, invert=invert)
-            note = words.DRAWING if path in drawn else ""
-            card = answer.render(classifier, prediction, note)
-        except ImageError as error:
-            card, offers = answer.render_refusal(error), error.offers
-        yield (
-            None,  # the drop zone is there for the next picture
-            (path, invert),
-            card,
-            "",
-            gr.update(visible="invert" in offers),
-            gr.update(visible="anyway" in offers),
-        )
-        if prediction:  # the answer need not wait for what may be kept of it
-            links = answer.render_links(report.links(classifier, prediction))
-            yield *[gr.skip()] * 3, links, gr.skip(), gr.skip()
-
-    def show_inverted(asked: tuple[str, bool]):
-        yield from show(asked[0], invert=True)
-
-    def show_anyway(asked: tuple[str, bool]):
-        yield from show(*asked, anyway=True)
-
-    with gr.Row():
-        with gr.Column(scale=1, min_width=280):
-            # Gradio's image box takes no DICOM, and opens what it gets itself
-            image = gr.File(label=words.CHOOSE, height=170)
-            image.preprocess = path_of_upload
-            hint = words.DROP.format(mib=MAX_BYTES // 2**20)
-            limit = answer.render_limit(MAX_BYTES, TOO_LARGE, words.ONE_HERE)
-            gr.Markdown(f"{hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
-            drawings = gr.Column()
-        with gr.Column(scale=3, min_width=320):
-            card = gr.Markdown(
-                f'<p class="waiting">{words.WAITING}</p>',
-                sanitize_html=False,
-                latex_delimiters=[],
-                min_height=120,
-            )
-            kept = gr.Markdown(sanitize_html=False, latex_delimiters=[])
-            with gr.Row(elem_classes="offers"):
-                invert = gr.Button(words.INVERT, visible=False)
-                anyway = gr.Button(words.ANYWAY, visible=False)
-    asked = gr.State((None, False))
-    shown = [image, asked, card, kept, invert, anyway]
-    private = {"outputs": shown, "api_visibility": "private"}
-    image.upload(show, image, **private)
-    invert.click(show_inverted, asked, **private)
-    anyway.click(show_anyway, asked, **private)
-    with drawings:
-        gr.Markdown(words.DRAWINGS, elem_classes="hint")
-        with gr.Row():
-            for path in phantoms():
-                name = path.stem.replace("drawing-", "").replace("-", " ").capitalize()
-                drawing = gr.Button(
-                    name, icon=path, size="sm", min_width=80, elem_classes="drawing"
-                )
-                drawing.click(functools.partial(show, str(path)), None, **private)
-                drawing.keep_in_cache.add(drawing.icon["path"])  # not an upload
-    _add_endpoint(classifier, read, image)
+    gr.Markdown(
+        answer.one_line(
+            "one.html",
+            words=words,
+            hint=words.DROP.format(mib=MAX_BYTES // 2**20),
+            suffixes=SUFFIXES,
+            most=MAX_BYTES,
+            say=TOO_LARGE,
+            one=words.ONE_HERE,
+            drawings=[(path.name, _caption(path)) for path in phantoms()],
+        ),
+        sanitize_html=False,
+        latex_delimiters=[],
+    )
+    _add_endpoint(classifier, read)
 
 
-def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> None:
+def _caption(drawing: Path) -> str:
+    return drawing.stem.replace("drawing-", "").replace("-", " ").capitalize()
+
+
+def _add_endpoint(classifier: Classifier, read: Callable) -> None:
     """Add `/predict`, for programs."""
 
     def predict(
@@ -132,6 +90,9 @@ def _add_endpoint(classifier: Classifier, read: Callable, image: gr.File) -> Non
             raise gr.Error(str(error), title=title, duration=None) from error
         return prediction, prediction.overlay, _words(classifier, prediction)
 
+    # Gradio's image box takes no DICOM, and opens what it gets itself
+    image = gr.File(label=words.CHOOSE, visible=False)
+    image.preprocess = path_of_upload
     # else the page on the API has a PDF of Gradio's sent
     image.example_payload = lambda: handle_file("https://example.org/xray.jpeg")
     bars = gr.Label(label="Probability", visible=False)

@@ -26,21 +26,14 @@ class Cache:
         prefix = f"{_PREFIX}{os.getpid()}-"
         self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         self._keep_seconds = keep_seconds
-        self._kept: set[Path] = set()
         self._closed = threading.Event()
         atexit.register(self.close)
-
-    def keep_present(self) -> None:
-        """Never delete what is there now: the examples. Then begin to sweep."""
-        self._kept = set(self.folder.rglob("*"))
         threading.Thread(target=self._sweep_for_ever, daemon=True).start()
 
     def sweep(self) -> None:
         """Delete files that are old enough, and folders that became empty."""
         limit = time.time() - self._keep_seconds
         for path in sorted(self.folder.rglob("*"), reverse=True):  # leaves first
-            if path in self._kept:
-                continue
             with contextlib.suppress(OSError):  # gone already, or not empty
                 if path.is_dir():
                     if path.stat().st_mtime < limit:

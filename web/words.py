@@ -16,10 +16,10 @@ NO_ANSWER = "No answer"
 AGAIN = "Try another X-ray"
 
 CHOOSE = "Chest X-ray, seen from the front"
+CHOOSE_FILE = "Choose a file"
 FORMATS = READABLE + ", up to {mib} MiB"
-DROP = (
-    "Drop it, paste it or choose it. " + FORMATS + ". Kept for minutes, then deleted."
-)
+IN_MEMORY = "The picture is answered in memory and not kept."
+DROP = "Drop it, paste it or choose it. " + FORMATS + ". " + IN_MEMORY
 ONE = "One X-ray at a time. Choose one."
 ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
 WAITING = "The answer will appear here, with a heat map over the X-ray."
@@ -27,6 +27,13 @@ DRAWINGS = "No X-ray at hand? Try a drawing."
 DRAWING = "This is a drawing, so the answer means nothing."
 INVERT = "Invert black and white"
 ANYWAY = "Answer anyway"
+OFFERS = {"invert": INVERT, "anyway": ANYWAY}
+"""What a refusal offers, by `ImageError.offers`."""
+UNSENT = (
+    "This could not be sent. Is the server still there, and the file where it was? "
+    "Choose it once more."
+)
+SENDING = "Waiting for the answer"
 GONE = "This picture was deleted in the meantime. Choose it once more."
 
 RESEARCH = "Research only, not a medical device."
@@ -85,6 +92,7 @@ ANYWAY_MANY = "Also answer pictures that would be refused"
 QUEUED = "Waiting for its turn"
 STOP = "Stop"
 STOPPED = "Stopped; {count} files were not looked at."
+BUSY_BATCH = "A batch is running. Stop it, or wait until it is answered."
 TOO_MUCH = "These have {size} MiB together; at most {limit} are taken. Choose fewer."
 PROGRESS = "{done} of {count} answered"
 UNCERTAIN_SHORT = "Uncertain"
@@ -187,9 +195,13 @@ TOO_SLOWLY = "This request came too slowly."
 
 PREDICT = "Predict"
 CHOOSE_AGAIN = (
-    "To have it answered all the same, choose it again: the box below is ticked."
+    "To have it answered all the same, tick a box below and choose the file again: it "
+    "was not kept."
 )
-IN_MEMORY = "The picture is answered in memory and not kept."
+KEPT = (
+    "To have it answered all the same, tick a box above and press Predict again: the "
+    "file is still chosen."
+)
 ANYWAY_FORM = "Also answer a picture that would be refused"
 PREVIEW = "What you chose"
 WORKING = "The picture is being answered"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..contract import LABELS
+from ..contract import BUNDLE, LABELS
 from ..data import folder, lungs, stress
 from ..network import finder, framing
 
@@ -30,7 +30,7 @@ def evaluate_finder(
     source: str | Path,
     masks: str | Path,
     out: str | Path,
-    trained: str | Path,
+    trained: str | Path | None = None,
 ) -> dict:
     """Measure a finder on the patients that training holds out, and write a report.
 
@@ -38,7 +38,7 @@ def evaluate_finder(
         source: data set, as in `folder.load`.
         masks: as in `lungs.load`; images without a mask are left out.
         out: folder for `finder.json`.
-        trained: its folder, as in `finder.load`.
+        trained: its folder, as in `finder.load`; None: the finder that ships.
 
     Returns:
         What `finder.json` holds: `clean` and `families`, by groups of images (`all`,
@@ -82,7 +82,7 @@ def evaluate_finder(
         "families": families,
         "parameters": found_by.count_params(),
         "sha256": finder.digest(trained),
-        "training": json.loads((Path(trained) / "run.json").read_text()),
+        "training": _record(trained),
         "source": Path(source).name,
         "masks": Path(masks).name,
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,6 +91,13 @@ def evaluate_finder(
     out.mkdir(parents=True, exist_ok=True)
     (out / "finder.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _record(trained: str | Path | None) -> dict:
+    """Return how the finder was trained: of a run, or as the bundle's report says."""
+    if trained is not None:
+        return json.loads((Path(trained) / "run.json").read_text())
+    return json.loads((BUNDLE / "finder.json").read_text())["training"]
 
 
 def group(held_out: folder.Dataset, masks: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 Ronneberger, Fischer and Brox, "U-Net", MICCAI 2015, with fewer channels. Its skips are
 summed, not concatenated (Chaurasia and Culurciello, "LinkNet", VCIP 2017), which takes
-half of the arithmetic. Serving does not use it yet.
+half of the arithmetic. Serving does not use it yet; trained weights ship.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from ..contract import BUNDLE
 from ..serving.classifier import in_batches
 from . import framing
 from .layers import PIXEL_SPREAD, Standardize
@@ -159,16 +160,16 @@ def save(finder: keras.Model, folder: str | Path) -> Path:
     return path
 
 
-def load(folder: str | Path) -> keras.Model:
+def load(folder: str | Path | None = None) -> keras.Model:
     """Build the finder, and load its weights.
 
     Args:
-        folder: of a run of `train_finder.train`.
+        folder: of a run of `train_finder.train`; None: the bundle that ships.
 
     Raises:
         FinderError: there is no trained finder, or its file is damaged.
     """
-    path = Path(folder) / WEIGHTS
+    path = Path(folder or BUNDLE) / WEIGHTS
     finder = build()
     try:
         finder.load_weights(path)
@@ -180,7 +181,7 @@ def load(folder: str | Path) -> keras.Model:
     return finder
 
 
-def digest(folder: str | Path) -> str:
+def digest(folder: str | Path | None = None) -> str:
     """Return the SHA-256 of the weights in a folder, as in `load`."""
-    path = Path(folder) / WEIGHTS
+    path = Path(folder or BUNDLE) / WEIGHTS
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,28 +9,35 @@ import io
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps, TiffImagePlugin, features
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from .picture import ImageError
+from .picture import ImageError, damaged
+from .tiff import (
+    FLOAT,
+    PAGES,
+    PARSE_ERRORS,
+    PLANAR,
+    SIGNED,
+    SUBFILE,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    first,
+    is_part,
+)
 
 _COLOURS = ("LA", "RGB", "RGBA", "CMYK", "LAB", "YCbCr")
 _LUMA = np.array([299, 587, 114], np.float32) / 1000
-_PAGES = 16  # that are looked at for one that is no thumbnail
-_NEW_SUBFILE_TYPE, _PLANAR = 254, 284  # tags that Pillow has no name for
-_THUMBNAIL_OR_MASK = 1 | 4
-_WHITE_IS_ZERO = 0
-_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 # Pillow opens such grey TIFFs in one order of bytes, or with black as zero, alone.
 for _key, _modes in {
-    (b"MM", 1, (_UNSIGNED,), 1, (32,), ()): ("I", "I;32BS"),
-    (b"MM", 0, (_UNSIGNED,), 1, (16,), ()): ("I;16B", "I;16B"),
-    (b"II", 0, (_UNSIGNED,), 1, (32,), ()): ("I", "I;32S"),
-    (b"MM", 0, (_UNSIGNED,), 1, (32,), ()): ("I", "I;32BS"),
-    (b"II", 0, (_SIGNED,), 1, (16,), ()): ("I", "I;16S"),
-    (b"MM", 0, (_SIGNED,), 1, (16,), ()): ("I", "I;16BS"),
-    (b"II", 0, (_SIGNED,), 1, (32,), ()): ("I", "I;32S"),
-    (b"MM", 0, (_SIGNED,), 1, (32,), ()): ("I", "I;32BS"),
+    (b"MM", 1, (UNSIGNED,), 1, (32,), ()): ("I", "I;32BS"),
+    (b"MM", 0, (UNSIGNED,), 1, (16,), ()): ("I;16B", "I;16B"),
+    (b"II", 0, (UNSIGNED,), 1, (32,), ()): ("I", "I;32S"),
+    (b"MM", 0, (UNSIGNED,), 1, (32,), ()): ("I", "I;32BS"),
+    (b"II", 0, (SIGNED,), 1, (16,), ()): ("I", "I;16S"),
+    (b"MM", 0, (SIGNED,), 1, (16,), ()): ("I", "I;16BS"),
+    (b"II", 0, (SIGNED,), 1, (32,), ()): ("I", "I;32S"),
+    (b"MM", 0, (SIGNED,), 1, (32,), ()): ("I", "I;32BS"),
 }.items():
     TiffImagePlugin.OPEN_INFO.setdefault(_key, _modes)
 _NATIVE = {
@@ -38,9 +45,9 @@ _NATIVE = {
     "I;16B": "I;16N",
 }
 _NUMBERS = {
-    _UNSIGNED: "whole numbers",
-    _SIGNED: "signed numbers",
-    _FLOAT: "floating-point numbers",
+    UNSIGNED: "whole numbers",
+    SIGNED: "signed numbers",
+    FLOAT: "floating-point numbers",
 }
 _CODESTREAM = b"\xff\x4f\xff\x51"  # how that of JPEG 2000 begins
 _ARCHIVES = {  # how they begin
@@ -63,13 +70,12 @@ def first_page(picture: TiffImageFile) -> tuple[int, bool]:
         Its number, and whether other such pages were passed over.
     """
     full = []
-    for page in range(_PAGES):
+    for page in range(PAGES):
         try:
             picture.seek(page)
         except EOFError:
             break
-        kind = picture.tag_v2.get(_NEW_SUBFILE_TYPE, 0)
-        if not (isinstance(kind, int) and kind & _THUMBNAIL_OR_MASK):
+        if not is_part(picture.tag_v2.get(SUBFILE, 0)):
             full.append(page)
     page = full[0] if full else 0
     picture.seek(page)
@@ -94,21 +100,17 @@ def numbers(picture: Image.Image) -> tuple[np.ndarray, bool] | None:
         largest is black; None where Pillow's own conversion to grey is right.
     """
     tags = getattr(picture, "tag_v2", {})
-    kind = _first(tags.get(TiffImagePlugin.SAMPLEFORMAT, _UNSIGNED))
-    bits = _first(tags.get(TiffImagePlugin.BITSPERSAMPLE, 8))
+    kind = first(tags.get(TiffImagePlugin.SAMPLEFORMAT, UNSIGNED))
+    bits = first(tags.get(TiffImagePlugin.BITSPERSAMPLE, 8))
     if picture.mode[0] in "IF":
         deep = np.asarray(picture)
-        if (bits, kind, picture.mode) == (32, _UNSIGNED, "I"):
+        if (bits, kind, picture.mode) == (32, UNSIGNED, "I"):
             deep = deep.view(np.uint32)
         photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
-        return deep, photometric == _WHITE_IS_ZERO
-    if (bits, kind, picture.mode) == (8, _SIGNED, "L"):
+        return deep, photometric == WHITE_IS_ZERO
+    if (bits, kind, picture.mode) == (8, SIGNED, "L"):
         return np.asarray(picture).view(np.int8), False
     return None
-
-
-def _first(value: object) -> object:
-    return value[0] if isinstance(value, tuple) and value else value
 
 
 def deep_colour(picture: Image.Image, data: bytes, page: int) -> np.ndarray | None:
@@ -136,7 +138,7 @@ def deep_colour(picture: Image.Image, data: bytes, page: int) -> np.ndarray | No
         ";16" not in raw and _precision(picture, data) <= 8
     ):
         return None
-    planar = getattr(picture, "tag_v2", {}).get(_PLANAR) == 2
+    planar = getattr(picture, "tag_v2", {}).get(PLANAR) == 2
     kind, _, order = raw.partition(";16")
     if kind not in ("RGB", "RGBX", "RGBA") or planar:
         raise ImageError(
@@ -159,13 +161,13 @@ def deep_colour(picture: Image.Image, data: bytes, page: int) -> np.ndarray | No
 def _raw_mode(picture: Image.Image) -> str:
     """Return how Pillow calls the bytes of a picture that isn't decoded; "" if not."""
     args = picture.tile[0].args if picture.tile else ""
-    return str(args if isinstance(args, str) else _first(args) or "")
+    return str(args if isinstance(args, str) else first(args) or "")
 
 
 def _precision(picture: Image.Image, data: bytes) -> int:
     """Return the bits of each colour of a TIFF or JPEG 2000; 8 for other formats."""
     if picture.format == "TIFF":
-        return _first(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, 8))
+        return first(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, 8))
     if picture.format != "JPEG2000":
         return 8
     start = data.find(_CODESTREAM)
@@ -202,6 +204,8 @@ def _on_black(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 def unknown(data: bytes) -> ImageError | None:
     """Return what refuses a known kind of file that Pillow can't open here."""
     brand = _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+    if brand == "AVIF" and features.check("avif"):
+        return damaged()
     if brand:
         return ImageError(
             "unsupported",
@@ -238,13 +242,13 @@ def _kind_of_tiff(data: bytes) -> str | None:
         file.seek(tags.next)
         tags.load(file)
         bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
-        kind = tags.get(TiffImagePlugin.SAMPLEFORMAT, (_UNSIGNED,))
+        kind = tags.get(TiffImagePlugin.SAMPLEFORMAT, (UNSIGNED,))
         count = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError):
+    except PARSE_ERRORS:
         return None
-    if _first(bits) not in (8, 16, 32, 64) or _first(kind) not in _NUMBERS:
+    if first(bits) not in (8, 16, 32, 64) or first(kind) not in _NUMBERS:
         return None
     channels = {1: "", 2: "grey and alpha as ", 3: "colours as ", 4: "colours as "}
     if count not in channels:
         return None
-    return f"{channels[count]}{_NUMBERS[_first(kind)]} of {_first(bits)} bits"
+    return f"{channels[count]}{_NUMBERS[first(kind)]} of {first(bits)} bits"

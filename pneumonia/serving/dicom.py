@@ -31,7 +31,7 @@ from pydicom.uid import (
 )
 
 from . import dicom_attributes as attributes
-from . import dicom_grayscale, dicom_modality
+from . import dicom_bits, dicom_colour, dicom_grayscale, dicom_modality
 from .picture import ImageError, check_size
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -51,10 +51,15 @@ _ATTRIBUTES = [
     "PixelRepresentation",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
+    "FloatPixelPaddingValue",
+    "FloatPixelPaddingRangeLimit",
+    "DoubleFloatPixelPaddingValue",
+    "DoubleFloatPixelPaddingRangeLimit",
     "PixelIntensityRelationship",
     "PixelIntensityRelationshipSign",
     "PresentationIntentType",
     "PresentationLUTShape",
+    "PresentationLUTSequence",
     "RescaleIntercept",
     "RescaleSlope",
     "ModalityLUTSequence",
@@ -62,6 +67,7 @@ _ATTRIBUTES = [
     "WindowWidth",
     "VOILUTFunction",
     "VOILUTSequence",
+    *dicom_colour.ATTRIBUTES,
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
     "PixelData",
@@ -79,7 +85,8 @@ _PLUGINS = {  # who decodes what; "" where nothing is compressed
     **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "gdcm"),
 }
 _GREY = ("MONOCHROME1", "MONOCHROME2")
-_KNOWN = (*_GREY, "RGB", "YBR_")
+_ONE = (*_GREY, "PALETTE COLOR")  # number for each pixel
+_KNOWN = (*_ONE, "RGB", "YBR_")
 
 # Complaints about a file quote it, so they are silenced at their source.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -121,11 +128,14 @@ def decode(data: bytes, risky: bool = False) -> tuple[np.ndarray, tuple[str, ...
         check_size(width, height)
         plugin = _plugin(dataset, risky)
         raw = _decoded(dataset, plugin)
-        if colours > 1:
-            if raw.dtype != np.uint8 or raw.shape[2:] != (3,):
-                raise _unsupported("has colours of more than 8 bits")
-            return raw, tuple(found)  # RGB: pydicom converts YBR
         packed = plugin not in ("", "pydicom")
+        if kind not in _GREY:  # RGB: pydicom converts YBR, of 8 bits alone
+            bits = dicom_bits.bits_of(dataset, raw, packed)
+            shown = dicom_colour.colours(dataset, raw, bits)
+            if shown is None:
+                raise _unsupported("holds colours in an unusual form")
+            pixels, more = shown
+            return pixels, tuple(dict.fromkeys(found + more))
         pixels, more = dicom_grayscale.shades(
             dataset, raw, packed, kind == "MONOCHROME1"
         )
@@ -162,13 +172,12 @@ def _photometric(dataset: pydicom.Dataset, found: list[str]) -> tuple[str, int]:
     colours = attributes.whole(dataset, "SamplesPerPixel")
     if not kind or not colours:
         found.append("values_assumed")
-    colours = colours or (1 if kind in ("", *_GREY) else 3)
+    colours = colours or (1 if kind in ("", *_ONE) else 3)
     kind = kind or ("MONOCHROME2" if colours == 1 else "RGB")
-    if kind == "PALETTE COLOR":
-        raise _unsupported("has the colours of a palette")
-    if (colours == 1) != (kind in _GREY) or not kind.startswith(_KNOWN):
+    if (colours == 1) != (kind in _ONE) or not kind.startswith(_KNOWN):
         raise _unsupported("holds pixels of an unusual kind")
-    dataset.PhotometricInterpretation, dataset.SamplesPerPixel = kind, colours
+    attributes.put(dataset, "PhotometricInterpretation", kind)
+    attributes.put(dataset, "SamplesPerPixel", colours)
     return kind, colours
 
 
@@ -179,18 +188,23 @@ def _plugin(dataset: pydicom.Dataset, risky: bool) -> str:
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         syntax = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = syntax
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax = attributes.text(dataset.file_meta, "TransferSyntaxUID")
     stored = attributes.whole(dataset, "BitsStored") or 8
     # Pillow decodes a JPEG of more than 8 bits to 8 bits alone
     if syntax not in _PLUGINS or (syntax == JPEGExtended12Bit and stored > 8):
         raise _unsupported("is compressed in a way", "uncompressed or as PNG")
-    if _PLUGINS[syntax] == "gdcm" and not risky:
+    plugin = _PLUGINS[syntax]
+    colours = attributes.whole(dataset, "SamplesPerPixel") > 1
+    deep = attributes.whole(dataset, "BitsAllocated") > 8
+    if colours and deep and plugin == "pillow":  # which keeps their high bytes alone
+        plugin = "gdcm"
+    if plugin == "gdcm" and not risky:
         raise ImageError(
             "needs_worker",
             "This DICOM file is compressed in a way that is read only in a process of "
             "its own. Read it with IsolatedReader, or export it uncompressed.",
         )
-    return _PLUGINS[syntax]
+    return plugin
 
 
 def _decoded(dataset: pydicom.Dataset, plugin: str) -> np.ndarray:
@@ -208,7 +222,7 @@ def _decoded(dataset: pydicom.Dataset, plugin: str) -> np.ndarray:
     whole["PlanarConfiguration"] = attributes.whole(dataset, "PlanarConfiguration") or 0
     whole["NumberOfFrames"] = max(whole["NumberOfFrames"] or 1, 1)
     for name, value in whole.items():
-        setattr(dataset, name, value)
+        attributes.put(dataset, name, value)
     try:
         # no bits are cut off before it is known which ones count
         return pixel_array(

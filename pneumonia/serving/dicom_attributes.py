@@ -41,7 +41,10 @@ _LONGEST = 4096  # bytes of numbers or text that are looked at
 
 def _raw(dataset: pydicom.Dataset, name: str) -> tuple[bytes, str, str]:
     """Return the bytes of an attribute, its type and the order of its bytes."""
-    element = dataset.get_item(Tag(name))
+    try:
+        element = dataset.get_item(Tag(name))
+    except PARSE_ERRORS:  # one of an unknown type is as good as absent
+        element = None
     if isinstance(element, RawDataElement):
         kind = (
             element.VR if element.VR not in (None, "UN") else dictionary_VR(Tag(name))
@@ -55,6 +58,13 @@ def _raw(dataset: pydicom.Dataset, name: str) -> tuple[bytes, str, str]:
     several = isinstance(element.value, list | tuple | pydicom.multival.MultiValue)
     values = element.value if several else [element.value]
     return "\\".join(map(str, values)).encode("ascii", "ignore"), "DS", "<"
+
+
+def put(dataset: pydicom.Dataset, name: str, value: object) -> None:
+    """Set an attribute; what stood there before is not even looked at."""
+    if name in dataset:
+        del dataset[Tag(name)]
+    setattr(dataset, name, value)
 
 
 def numbers(dataset: pydicom.Dataset, name: str) -> list[float]:
@@ -103,19 +113,24 @@ def items(dataset: pydicom.Dataset, name: str) -> list[pydicom.Dataset]:
         return []
 
 
-def table(item: pydicom.Dataset) -> tuple[int, np.ndarray] | None:
+def table(item: pydicom.Dataset, of: str = "") -> tuple[int, np.ndarray] | None:
     """Read a look-up table.
+
+    Args:
+        item: of a sequence, or the file itself.
+        of: the colour that it is for, as in `RedPaletteColor`.
 
     Returns:
         The value that its first entry is for, as it stands in the file, and its entries
         as float64 (n,); None where one of its attributes is missing or does not fit.
     """
-    described = numbers(item, "LUTDescriptor")
+    prefix = f"{of}LookupTable" if of else "LUT"
+    described = numbers(item, f"{prefix}Descriptor")
     if len(described) != 3 or not np.isfinite(described).all():
         return None
     count, first, _ = map(int, described)
     count = count % 2**16 or 2**16  # 0 stands for 65536
-    data, kind, order = _raw(item, "LUTData")
+    data, kind, order = _raw(item, f"{prefix}Data")
     if kind == "DS":  # pydicom has read the numbers
         entries = np.asarray([_number(part) for part in data.decode().split("\\")])
     else:

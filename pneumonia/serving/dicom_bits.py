@@ -38,8 +38,6 @@ class Bits:
 
     def alike(self, raw: np.ndarray, number: int) -> np.ndarray:
         """Return bool (n,): which values are a number, however its sign was written."""
-        if not self.allocated:
-            return raw == number
         found = self._unsigned(raw) == number % 2**self.allocated
         if -(2 ** (self.stored - 1)) <= number < 2**self.stored:
             found |= self.numbers(raw) == self.wrap(np.int64(number))
@@ -73,19 +71,33 @@ def bits_of(dataset: pydicom.Dataset, raw: np.ndarray, packed: bool) -> Bits:
 
 
 def no_padding(values: np.ndarray) -> np.ndarray:
-    """Return bool (n,): no value is padding."""
-    return np.zeros(len(values), bool)
+    """Return bool, of the shape of the values: none is padding."""
+    return np.zeros(values.shape, bool)
+
+
+def _padding_of_floats(
+    dataset: pydicom.Dataset,
+) -> Callable[[np.ndarray], np.ndarray]:
+    for name in ("FloatPixelPadding", "DoubleFloatPixelPadding", "PixelPadding"):
+        value = attributes.number(dataset, f"{name}Value")
+        if value is not None:
+            limit = attributes.number(dataset, f"{name}RangeLimit")
+            low, high = sorted((value, value if limit is None else limit))
+            return lambda values: (low <= values) & (values <= high)
+    return no_padding
 
 
 def padding_of(
     dataset: pydicom.Dataset, bits: Bits
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return what tells values that are no part of the picture."""
+    if not bits.allocated:
+        return _padding_of_floats(dataset)
     value = attributes.whole(dataset, "PixelPaddingValue")
     limit = attributes.whole(dataset, "PixelPaddingRangeLimit")
     if value is None or abs(value) >= 2**32:
         return no_padding
-    if limit is None or not bits.allocated:
+    if limit is None:
         return lambda values: bits.alike(values, value)
     low, high = sorted(int(bits.wrap(np.int64(end))) for end in (value, limit))
 

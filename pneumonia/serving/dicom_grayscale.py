@@ -78,7 +78,28 @@ def shades(
         low, high, outside = scale.robust_range(shown, counts)
         if outside > scale.MAX_TRACE:
             warnings.append("outliers_clipped")
+    if sequence := attributes.items(dataset, "PresentationLUTSequence"):
+        found = attributes.table(sequence[0])
+        if found and np.ptp(found[1]):
+            entries = found[1]
+            meaning = _presented(meaning, low, high, entries)
+            low, high = entries.min(), entries.max()
+        else:
+            warnings.append("window_ignored")
     return scale.to_eight_bits(raw, low, high, meaning), warnings
+
+
+def _presented(of: _Map, low: float, high: float, entries: np.ndarray) -> _Map:
+    """Look up in a table that spans all that is shown; padding stays black."""
+    steps = (len(entries) - 1) / ((high - low) or 1)
+
+    def presented(some: np.ndarray) -> np.ndarray:
+        found = of(some)
+        places = np.rint((np.clip(found, low, high) - low) * steps)
+        places = np.nan_to_num(places).astype(np.int64)
+        return np.where(np.isneginf(found), -np.inf, entries[places])
+
+    return presented
 
 
 def _negative(of: _Map) -> _Map:

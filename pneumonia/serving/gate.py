@@ -20,6 +20,7 @@ import numpy as np
 
 from . import gate_features
 from .gate_features import root
+from .pattern import is_patterned
 from .picture import DOUBTS, READER_WARNINGS, ImageError, Picture
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ WARNINGS = {
     "outside has no part in the answer.",
     "one_lung": "Only one lung was found. The other is missing from the picture, or so "
     "dense that it could not be seen; the answer may rest on one lung alone.",
+    "pattern": "A regular pattern lies over this picture, as in a photograph of a "
+    "screen. It can change the answer. Use the X-ray's own file.",
     "empty_heat_map": "No place in the picture speaks for this answer, so the heat map "
     "is empty: the answer rests on what speaks against the other one.",
 }
@@ -238,6 +241,8 @@ def judge(
     found = gate.judge(inputs, outputs) if gate else ()
     if _BLAME & {*found} and DOUBTS & {*picture.warnings}:
         found = ("doubtful", *found)  # the reading may be at fault, not the patient
+    if is_patterned(inputs):
+        found = (*found, "pattern")
     return (*(("colour_photograph",) if colour else ()), *found, *picture.warnings)
 
 

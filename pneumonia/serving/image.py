@@ -9,7 +9,8 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import AvifImagePlugin, Image, ImageOps
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
@@ -19,7 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ..contract import PICTURE_SIZE
-from . import depth, scale
+from . import depth, scale, tiff
 from .picture import (
     ImageError,
     Picture,
@@ -40,7 +41,9 @@ _FILE_TYPES = {
     "WebP": (WebPImageFile, (".webp",)),
     "GIF": (GifImageFile, (".gif",)),
     "JPEG 2000": (Jpeg2KImageFile, (".jp2", ".j2k")),
+    "AVIF": (AvifImageFile, (".avif",)),
 }
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # others would each take stack and time
 FORMATS = tuple(plugin.format for plugin, _ in _FILE_TYPES.values())
 """Pillow's names of the formats that are opened; everything else is refused."""
 
@@ -66,6 +69,7 @@ _DECODE_ERRORS = (
     LookupError,
     ArithmeticError,
     EOFError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
@@ -112,6 +116,8 @@ def read_picture(data: bytes) -> Picture:
 
 
 def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
+    if page := tiff.page_of(data):
+        return _read_unusual_tiff(data, page)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             check_size(*picture.size)
@@ -136,8 +142,24 @@ def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
         raise too_many_pixels("far more") from error
     except _DECODE_ERRORS as error:
         raise damaged() from error
+    return grey, chroma, _warnings(several, clipped)
+
+
+def _read_unusual_tiff(
+    data: bytes, page: tiff.Page
+) -> tuple[Image.Image, float, tuple[str, ...]]:
+    numbers, negative = tiff.read(data, page)
+    pixels, clipped = scale.by_own_range(
+        numbers.reshape(len(numbers), -1), negative and numbers.ndim == 2
+    )
+    picture = Image.fromarray(pixels.reshape(numbers.shape))
+    chroma = _spread_of_colour(picture)
+    return picture.convert("L"), chroma, _warnings(page.several, clipped)
+
+
+def _warnings(several: bool, clipped: bool) -> tuple[str, ...]:
     found = {"first_frame": several, "outliers_clipped": clipped}
-    return grey, chroma, tuple(code for code, holds in found.items() if holds)
+    return tuple(code for code, holds in found.items() if holds)
 
 
 def allow_risky_decoders() -> None:

@@ -19,6 +19,8 @@ _BODY = 0.05, 0.95  # the quantiles between which no outlier is expected
 _FAR = 1.5
 _GAP = 0.5  # a stretch without any number that ends the body
 _STEPS = 16  # the body's length in steps, by which its end is looked for
+_SEVERAL = 32  # numbers besides, without which this is a drawing
+_LONE = 0.01  # share of pixels from which one number far from all others is padding
 _SPARSE = 2e-4  # share of pixels in a step below which the body has ended
 
 
@@ -83,6 +85,9 @@ def robust_range(numbers: np.ndarray, counts: np.ndarray) -> tuple[float, float,
     """
     order = np.argsort(numbers, kind="stable")
     numbers, counts = numbers[order], counts[order]
+    everything = counts.sum()
+    inner = _without_padding(numbers, counts)
+    numbers, counts = numbers[inner], counts[inner]
     up_to = np.cumsum(counts)
     total = up_to[-1]
     at = np.searchsorted(up_to, [share * total for share in _BODY])
@@ -95,7 +100,23 @@ def robust_range(numbers: np.ndarray, counts: np.ndarray) -> tuple[float, float,
         from_above = total - np.append(0, up_to[:-1])
         low = -_end_of_body(-numbers[::-1], from_above[::-1], -first, length)
     inside = counts[(numbers >= low) & (numbers <= high)].sum()
-    return float(low), float(high), float(1 - inside / total)
+    return float(low), float(high), float(1 - inside / everything)
+
+
+def _without_padding(numbers: np.ndarray, counts: np.ndarray) -> slice:
+    """Return where numbers, ascending, are no lone value far below or above the rest.
+
+    So are borders that a file does not declare; they may be most of the picture.
+    """
+    start = np.searchsorted(numbers, numbers[0], side="right")
+    stop = np.searchsorted(numbers, numbers[-1], side="left")
+    if stop - start < _SEVERAL:
+        return slice(None)
+    least, most = numbers[start], numbers[stop - 1]
+    far, enough = _FAR * (most - least), _LONE * counts.sum()
+    below = least - numbers[0] > far and counts[:start].sum() > enough
+    above = numbers[-1] - most > far and counts[stop:].sum() > enough
+    return slice(start if below else 0, stop if above else len(numbers))
 
 
 def _end_of_body(
