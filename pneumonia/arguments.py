@@ -151,6 +151,7 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--originals", type=Path, metavar="DIR", help="files of original size, by class"
     )
+    sub.add_argument("--masks", type=Path, help=masks_help)
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
     sub.add_argument(
         "--against", type=Path, metavar="BUNDLE", help="compare heat maps with another"

@@ -175,7 +175,7 @@ def test_every_figure_stands_in_its_section(files, write):
         ("adults.specificity", figure(0.1234), WRONG, "87.7 % of the adults"),
         ("audit.interventions.1.Normal.p95_change", 0.2341, AUDIT, ", 0.234 |"),
         ("audit.interventions.1.Normal.labels_changed", 0.345, WRONG, "34.5 % of"),
-        ("audit.interventions.12.auroc", figure(0.505), WRONG, "as it should be"),
+        ("audit.interventions.7.auroc", figure(0.505), WRONG, "as it should be"),
         ("audit.shortcuts.names.virus.Normal", 5, AUDIT, "does not fix the label"),
         ("audit.heat_map.bundle.Normal.share", None, AUDIT, "| no map |"),
         ("audit.heat_map.bundle.Normal.share", figure(0.1), WRONG, "no more than"),

@@ -45,19 +45,22 @@ def run_all(
     )
 
 
-def find_boxes(classifier: Classifier, images: np.ndarray) -> np.ndarray:
-    """Return the boxes of the lungs that a bundle finds.
+def find_boxes(bundle: str | Path | None, images: np.ndarray) -> np.ndarray:
+    """Return the boxes of the lungs that a bundle's finder finds.
 
     Args:
-        classifier: from `load_classifier`.
+        bundle: as in `load_classifier`.
         images: uint8 (n, 224, 224, 1) as in `folder.Dataset`.
 
     Returns:
         float32 (n, 4), as from `framing.boxes`.
-    """
-    from ..network import framing  # its room loads the training framework
 
-    return framing.boxes(run_all(classifier, images).lungs[..., None])
+    Raises:
+        finder.FinderError: no finder lies in the bundle's folder.
+    """
+    from ..network import finder, framing  # the training framework loads slowly
+
+    return framing.boxes(finder.find(finder.load(bundle or BUNDLE), images))
 
 
 def evaluate(
@@ -127,7 +130,7 @@ def evaluate(
     }
     if under_stress:
         report["stress"] = stressed.measure_stress(
-            dataset, answer, p, classifier, find_boxes(classifier, dataset.images)
+            dataset, answer, p, classifier, find_boxes(bundle, dataset.images)
         )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

@@ -286,16 +286,22 @@ def _measure(made: Gate, run: Run, validation, unseen, pictures, rng) -> dict:
         outputs = run(image) if made.chest.holds(gate_features.shape(image)) else None
         return next(iter(made.judge(image, outputs)), "")
 
-    def share(images: np.ndarray, *codes: str) -> dict:
-        found = [first(images[i : i + 1]) for i in range(len(images))]
+    def judge(images: np.ndarray) -> list[str]:
+        return [first(images[i : i + 1]) for i in range(len(images))]
+
+    def count(found: list[str], *codes: str) -> dict:
         right = float(np.isin(found, codes).mean()) if found else None
-        return {"n": len(images), "share": right}
+        return {"n": len(found), "share": right}
+
+    def share(images: np.ndarray, *codes: str) -> dict:
+        return count(judge(images), *codes)
 
     let_in = ("", *gate.WARNINGS)
+    as_they_are = judge(x)
     figures = {
-        "children_let_in": share(x, *let_in),
+        "children_let_in": count(as_they_are, *let_in),
         "children_changed_let_in": share(gate_pictures.changed(x, rng), *let_in),
-        "children_warned": share(x, *gate.WARNINGS),
+        "children_warned": count(as_they_are, *gate.WARNINGS),
         "other_pictures_refused": share(pictures, *gate.REFUSALS),
         "negatives_recognised": share(1 - x, "negative"),
         "upside_down_recognised": share(x[:, ::-1, ::-1].copy(), "upside_down"),
@@ -308,6 +314,7 @@ def _measure(made: Gate, run: Run, validation, unseen, pictures, rng) -> dict:
         ),
     }
     if unseen:
-        figures["adults_outside"] = share(unseen.inputs(), "outside_population")
-        figures["adults_refused"] = share(unseen.inputs(), *gate.REFUSALS)
+        adults = judge(unseen.inputs())
+        figures["adults_outside"] = count(adults, "outside_population")
+        figures["adults_refused"] = count(adults, *gate.REFUSALS)
     return figures

@@ -59,7 +59,7 @@ def audit(
     """
     classifier, network = load_classifier(bundle), vgg19.load(bundle)
     dataset = folder.load(source)
-    boxes = evaluate.find_boxes(classifier, dataset.images)
+    boxes = evaluate.find_boxes(bundle, dataset.images)
     asked = folder.split(dataset)[1] if validation_only else dataset
     answers = map_checks.Answers.to(asked, classifier)
     drawn, lungs = _lungs(answers, masks)

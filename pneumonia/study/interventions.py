@@ -1,17 +1,16 @@
 """What the network's answers rest on: change something in the picture, and ask again.
 
-The whole picture is changed, and the lungs are looked for anew.
+The whole picture is changed, and the lungs are looked for anew. Cuts are families of
+stress, which `evaluate --stress` measures.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from ..contract import LABELS, PICTURE_SIZE
-from ..data import folder, stress
-from ..data.reframing import CUTS
+from ..data import folder
 from ..data.regions import BORDER, CELLS, CORNER, border_mask, corner_mask
 from ..evaluation import evaluate, metrics
 from ..serving.classifier import Classifier
@@ -76,10 +75,6 @@ def swap_borders(pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
     return np.where(mask, images[donors], images)
 
 
-def _cut(name: str, pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
-    return stress.changed(pictures.images, pictures.labels, name)
-
-
 INTERVENTIONS: dict[str, tuple[str, Change]] = {
     "nothing": ("the image as it is", lambda x, rng: x.images),
     "corners covered": (
@@ -102,10 +97,6 @@ INTERVENTIONS: dict[str, tuple[str, Change]] = {
         "the outer sixteenth taken from a random image of the other class",
         swap_borders,
     ),
-    **{
-        name: ("what is left, squashed to a square", partial(_cut, name))
-        for name in CUTS
-    },
     "mirrored": ("left and right exchanged", lambda x, rng: x.images[:, :, ::-1]),
     "lungs covered": (
         "the box around the lungs made mid-grey, so that only the rest is left",

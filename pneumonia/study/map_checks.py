@@ -31,7 +31,7 @@ from ..serving.classifier import Classifier, Outputs
 from ..serving.overlay import by_method, enlarge
 
 HEAD_DRAWS = 10  # how often the head is shuffled anew at each level
-CONTROL_DRAWS = 3  # how often each control is drawn anew
+CONTROL_DRAWS = 2  # how often each control is drawn anew
 AREA = 0.2  # share of the crop that is covered; less where the map is warm in less
 _BLUR = 12  # pixels: takes detail away and leaves the brightness
 
@@ -250,7 +250,7 @@ def cover_hottest(answers: Answers, shown: np.ndarray, ask: Ask, method: str) ->
     hottest = np.stack([_hottest(heat) for heat in maps])
     has_map = hottest.any(axis=(1, 2))
     of_answer = [has_map & (given == index) for index in range(len(LABELS))]
-    before = _log_odds(classifier.probabilities(ask(shown)))
+    before = _log_odds(classifier.probabilities(answers.outputs.logits))
 
     def lost(covered: np.ndarray) -> np.ndarray:
         changed = np.where(covered[..., None], blurred, shown)
