@@ -47,7 +47,7 @@ def measure_stress(
             "seen_in_training": stress.seen_in_training(name, used),
             "n": len(clean),
             **measure(dataset.labels, answers[-1], dataset.groups, at),
-            **_count_flips(name, flipped[normal], boxes[normal]),
+            **count_flips(name, flipped[normal], boxes[normal]),
         }
     labels = np.tile(dataset.labels, len(answers))
     patients = np.tile(dataset.groups, len(answers))
@@ -68,7 +68,7 @@ def measure_stress(
     }
 
 
-def _count_flips(family: str, flipped: np.ndarray, boxes: np.ndarray) -> dict:
+def count_flips(family: str, flipped: np.ndarray, boxes: np.ndarray) -> dict:
     """Return how many answers about normals a family changes.
 
     Args:
