@@ -6,10 +6,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pneumonia.evaluation.calibrate import (
     choose_threshold,
-    choose_uncertain_band,
+    conformal_band,
     fit_temperature,
     measure_band,
-    threshold_at_sensitivity,
 )
 from pneumonia.evaluation.evaluate import summarise
 from pneumonia.evaluation.metrics import METRICS, confusion_counts, measure
@@ -84,24 +83,28 @@ def test_threshold_weighs_both_classes_alike():
     assert (p[10:] >= chosen).mean() > 0.9
 
 
-def test_threshold_keeps_the_sensitivity_that_is_asked_for():
-    labels = np.r_[np.zeros(50, int), np.ones(100, int)]
-    p = np.r_[np.linspace(0, 0.4, 50), np.linspace(0.3, 1, 100)]
-    for asked in (0.9, 0.96, 0.999):
-        chosen = threshold_at_sensitivity(labels, p, asked)
-        kept = (p[50:] >= chosen).mean()
-        assert asked <= kept <= asked + 0.0101
-
-
-def test_uncertain_band_lies_around_the_threshold_where_errors_are():
+@pytest.mark.parametrize("error", [0.03, 0.1])
+def test_band_bounds_certain_errors_of_patients_to_come(error):
     rng = np.random.default_rng(1)
-    p = rng.random(5000)
-    labels = (rng.random(5000) < p).astype(int)
-    low, high = choose_uncertain_band(labels, p, 0.5)
-    found = measure_band(labels, p, 0.5, (low, high))
-    assert low < 0.5 < high
-    assert found["coverage"] == pytest.approx(0.9, abs=0.01)
+    labels = (rng.random(4000) < 0.7).astype(int)
+    p = np.clip(rng.normal(0.35 + 0.3 * labels, 0.15), 0, 1)
+    seen, to_come = slice(0, 1000), slice(1000, None)
+    band = conformal_band(labels[seen], p[seen], 0.5, error)
+    assert band[0] < 0.5 < band[1]
+    found = measure_band(labels[to_come], p[to_come], 0.5, band)
+    for share in found["certain_but_wrong"].values():
+        assert 0.3 * error < share < 2 * error
     assert found["error_inside"] > 2 * found["error_outside"]
+    zones = found["zones"]
+    assert sum(zone["n"] for zone in zones.values()) == 3000
+    assert zones["in"]["n"] == pytest.approx(3000 * (1 - found["coverage"]))
+    shares = [zones[name]["pneumonia"] for name in ("below", "in", "above")]
+    assert shares == sorted(shares)
+
+
+def test_few_patients_bound_no_small_error():
+    labels, p = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.8, 0.9])
+    assert conformal_band(labels, p, 0.5, 0.03) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("exchanged", "asked"), [(False, False), (True, True)])

@@ -96,11 +96,17 @@ def measure_band(
         `band` [lo, hi]; `coverage`, the share of images outside it, which get a certain
         answer; `error_inside` and `error_outside`, shares of wrong answers;
         `certain_but_wrong`, the share of each label's images that get a certain wrong
-        answer, which `conformal_band` bounds.
+        answer, which `conformal_band` bounds; `zones`, below, in and above the band:
+        the images `n` and the share of `pneumonia` among them.
     """
     low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
     inside = (p_pneumonia >= low) & (p_pneumonia <= high)
+    zones = {
+        "below": p_pneumonia < low,
+        "in": inside,
+        "above": p_pneumonia > high,
+    }
     return {
         "band": [float(low), float(high)],
         "coverage": float((~inside).mean()),
@@ -109,6 +115,10 @@ def measure_band(
         "certain_but_wrong": {
             name: _share((wrong & ~inside)[labels == i])
             for i, name in enumerate(LABELS)
+        },
+        "zones": {
+            name: {"n": int(there.sum()), "pneumonia": _share(labels[there] == 1)}
+            for name, there in zones.items()
         },
     }
 

@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from ..data import stress
 from .ablation_rows import ALL, BASE, LEFT_OUT, ROWS
@@ -14,9 +13,6 @@ WHAT = """\
 Each row is a training of 19,200 images from the same starting weights; `published` and
 the rows from `default` on are longer. Every figure is measured on held-out patients, as
 they are and under every family of stress. The spread is that of seeds."""
-
-RANKED = ("clean_auroc", "stress_auroc", "worst_auroc", "specificity")
-LEAST_RANKED = 5  # rows; fewer say nothing of an order
 
 
 def collect(out: str | Path, table: str | Path) -> dict:
@@ -30,8 +26,7 @@ def collect(out: str | Path, table: str | Path) -> dict:
     Returns:
         `rows`: each with its command and the mean and spread over seeds of each figure
         (largest minus smallest; None for one seed). `left_out`: the like, with a
-        subgroup's figures where it was `seen` and `unseen`. `ranking`: how well each
-        figure on children orders the rows that saw no adults as the AUROC on adults.
+        subgroup's figures where it was `seen` and `unseen`.
     """
     runs: dict[str, dict[str, dict]] = {}
     if Path(table).exists():
@@ -43,14 +38,13 @@ def collect(out: str | Path, table: str | Path) -> dict:
         if name in ALL:
             runs.setdefault(name, {})[seed] = json.loads(path.read_text())
     rows = [_row(name, runs[name]) for name in ROWS if name in runs]
-    ranking = _rank([row for row in rows if not ROWS[row["name"]].adults])
     left_out = []
     for name in [name for name in LEFT_OUT if name in runs]:
         group, before = ALL[name].leave_out, runs.get(BASE, {})
         seen = {"seen": _over_seeds(before, group)}
         seen |= {"unseen": _over_seeds(runs[name], group)}
         left_out.append({"group": group, **_row(name, runs[name]), **seen})
-    return {"what": WHAT, "rows": rows, "ranking": ranking, "left_out": left_out}
+    return {"what": WHAT, "rows": rows, "left_out": left_out}
 
 
 def _row(name: str, runs: dict[str, dict]) -> dict:
@@ -84,16 +78,6 @@ def _spread(values: list[float]) -> dict:
 def _over_seeds(runs: dict[str, dict], group: str) -> dict:
     found = [run["groups"][group] for run in runs.values() if "groups" in run]
     return {key: _spread([one[key] for one in found]) for key in (found or [{}])[0]}
-
-
-def _rank(rows: list[dict]) -> dict:
-    """Return how figures on children order rows as adults do (Spearman)."""
-    if len(rows) < LEAST_RANKED:
-        return {}
-    adults, *figures = ([r[k]["mean"] for r in rows] for k in ("adult_auroc", *RANKED))
-    ranks = [float(spearmanr(figure, adults).statistic) for figure in figures]
-    span = {"rows": len(rows), "adult_auroc": [min(adults), max(adults)]}
-    return span | {"figures": dict(zip(RANKED, ranks, strict=True))}
 
 
 def summarise(table: dict) -> str:
