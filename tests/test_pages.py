@@ -171,8 +171,10 @@ def test_gradio_answers(page, gradio_url, classifier):
         page.get_by_role("heading", name=heading(expected), exact=True)
     ).to_be_in_viewport()
     expect(page.locator("answer-card").get_by_text(words.RESEARCH)).to_be_in_viewport()
-    bar = page.locator(".bars dd").nth(1)
-    expect(bar).to_contain_text(percent(expected.probabilities["Pneumonia"]))
+    bar = page.get_by_role("img", name=f"{words.PROBABILITY}: ")
+    expect(bar).to_have_accessible_name(
+        re.compile(re.escape(percent(expected.p_pneumonia)))
+    )
     expect(page.locator("[aria-live]#voice")).to_contain_text(heading(expected))
     assert has_colour(shown(page))
     for text, start in (

@@ -39,23 +39,23 @@ _MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
 
 
 def in_words(classifier: Classifier, prediction: Prediction) -> dict:
-    """Return what is said of a prediction: heading, sentence, zone, warnings, bars."""
-    certain = prediction.certain
+    """Return what is said of a prediction: heading, sentence, warnings, the bar."""
+    certain, p = prediction.certain, prediction.p_pneumonia
+    zones = _zones(classifier, prediction)
+    (here,) = (zone for zone in zones if zone["here"])
     sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
     return {
         "heading": prediction.label if certain else words.UNCERTAIN,
-        "sentence": sentence.format(
-            p=percent(prediction.p_pneumonia),
-            label=prediction.label,
-            threshold=percent(classifier.threshold),
-        ),
+        "sentence": sentence.format(p=percent(p), label=prediction.label),
         "kind": prediction.label.lower() if certain else "uncertain",
         "label": prediction.label,
+        "p": p,
+        "percent": percent(p),
         "warnings": [explain(code) for code in prediction.warnings],
         "zone": prediction.zone,
-        "bars": _bars(classifier, prediction),
-        "legend": words.LEGEND.format(threshold=percent(classifier.threshold)),
-        "note": _note(classifier),
+        "zones": zones,
+        "here": here["text"],
+        "note": _note(classifier, here["name"]),
     }
 
 
@@ -126,29 +126,36 @@ def encode_jpeg(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _bars(classifier: Classifier, prediction: Prediction) -> list[dict]:
-    """Return a bar for each label, with the operating point and the uncertain band."""
-    places = np.array([classifier.threshold, *classifier.uncertain_band])
-    rows = []
-    for label, p in prediction.probabilities.items():
-        # from the other label's side the same places lie mirrored
-        tick, *band = places if label == LABELS[1] else 1 - places
-        low, high = sorted(band)
-        bar = {"label": label, "p": p, "text": percent(p)}
-        rows.append(bar | {"tick": tick, "low": low, "high": high})
-    return rows
-
-
-def _note(classifier: Classifier) -> str:
+def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
+    """Return the three zones of the bar: what is said, from where to where."""
     low, high = classifier.uncertain_band
-    band = classifier.facts["uncertain_band_measured"]
-    stressed = classifier.facts["validation"]["clean_and_stressed"]
-    return words.BAND.format(
-        low=percent(low),
-        high=percent(high),
-        inside=percent(band["error_inside"]),
-        outside=percent(band["error_outside"]),
-        ece=stressed["ece"]["value"],
+    at = prediction.p_pneumonia
+    edges = {"below": (0.0, low), "in": (low, high), "above": (high, 1.0)}
+    here = "in" if not prediction.certain else "below" if at < low else "above"
+    return [
+        {
+            "name": name,
+            "start": start,
+            "width": end - start,
+            "here": name == here,
+            "text": words.ZONES[name].format(low=f"{low:.0%}", high=f"{high:.0%}"),
+        }
+        for name, (start, end) in edges.items()
+    ]
+
+
+def _note(classifier: Classifier, zone: str) -> str:
+    """Return what answers in a zone of the bar were worth on held-out patients."""
+    report = measured.load(classifier, "report.json") or {}
+    if "stress" not in report:
+        return words.ZONE_NOT_MEASURED
+    found = report["stress"]["band"]["zones"][zone]
+    if not found["n"]:
+        return words.ZONE_EMPTY
+    return words.ZONE_MEASURED.format(
+        n=found["n"],
+        share=percent(found["pneumonia"]),
+        ece=report["stress"]["all"]["ece"]["value"],
     )
 
 

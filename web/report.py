@@ -33,13 +33,11 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
         JPEG files with their captions.
     """
     shown = answer.in_words(classifier, prediction)
-    low, high = classifier.uncertain_band
     today = datetime.datetime.now(datetime.UTC)
     numbers = [
-        *((bar["label"], bar["text"]) for bar in shown["bars"]),
+        (words.PROBABILITY, shown["percent"]),
+        (words.REPORT_ANSWERS, "; ".join(zone["text"] for zone in shown["zones"])),
         (words.REPORT_ZONE, prediction.zone),
-        (words.REPORT_THRESHOLD, f"{classifier.threshold:.3f}"),
-        (words.REPORT_BAND, f"{low:.3f} - {high:.3f}"),
         (words.REPORT_CHECKSUM, classifier.sha256),
         (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
     ]

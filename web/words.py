@@ -37,20 +37,25 @@ SENDING = "Waiting for the answer"
 GONE = "This picture was deleted in the meantime. Choose it once more."
 
 RESEARCH = "Research only, not a medical device."
-CERTAIN_SENTENCE = (
-    "Probability of pneumonia {p}. The network says Pneumonia from {threshold} on."
-)
+CERTAIN_SENTENCE = "The probability of pneumonia is {p}."
 UNCERTAIN_SENTENCE = (
-    "Probability of pneumonia {p}. It leans to {label}, but in this range "
-    "too many answers are wrong to rely on one."
+    "The probability of pneumonia is {p}. It leans to {label}, but in this zone too "
+    "many answers are wrong to rely on one."
 )
-PROBABILITIES = "Probability"
-LEGEND = "Line: operating point, {threshold}. Hatched: reported as uncertain."
-BAND = (
-    "From {low} to {high} an answer is reported as uncertain. On held-out patients, as "
-    "they are and under stress, {inside} of the answers in there were wrong, {outside} "
-    "of the others. The stated probabilities were off by {ece:.1%} on average."
+PROBABILITY = "Probability of pneumonia"
+ZONES = {
+    "below": "Normal: below {low}",
+    "in": "Needs a reader: {low} to {high}",
+    "above": "Pneumonia: above {high}",
+}
+"""The zones of the bar."""
+ZONE_MEASURED = (
+    "How far to trust it: X-rays of held-out patients, changed in the ways in which "
+    "hospitals differ, got {n:,} answers in this zone. {share} of these X-rays showed "
+    "pneumonia. The stated probabilities were off by {ece:.1%} on average."
 )
+ZONE_EMPTY = "No X-ray of a held-out patient got an answer in this zone."
+ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."
 MAP_HINT = (
     "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
     "line is around the lungs that were found; left and right hold if the picture is "
@@ -174,8 +179,7 @@ REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"
 REPORT_PDF = "Report as PDF"
 REPORT_ZONE = "Where in the lungs"
-REPORT_THRESHOLD = "Operating point"
-REPORT_BAND = "Reported as uncertain"
+REPORT_ANSWERS = "What it answers"
 REPORT_CHECKSUM = "Weights (SHA-256)"
 REPORT_DATE = "Answered"
 REPORT_CAVEATS = (

@@ -224,18 +224,16 @@ def explain(warning: str) -> str:
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
-    """Say a prediction in one plain sentence, with the operating point it rests on."""
-    p = percent(prediction.p_pneumonia)
-    threshold = classifier.threshold
+    """Say a prediction in plain sentences, with the band that it rests on."""
+    said = f"The probability of pneumonia is {percent(prediction.p_pneumonia)}."
+    low, high = classifier.uncertain_band
+    label = prediction.label
     if prediction.certain:
-        return (
-            f"{prediction.label}. Probability of pneumonia {p}; "
-            f"the network says Pneumonia from {threshold:.0%} on."
-        )
+        side = f"above {high:.0%}" if label == "Pneumonia" else f"below {low:.0%}"
+        return f"{label}. {said} The network answers {label} {side}."
     return (
-        f"Uncertain, needs a reader. Probability of pneumonia {p} leans to "
-        f"{prediction.label}, but lies too close to {threshold:.0%}, from where on the "
-        "network says Pneumonia."
+        f"Uncertain, needs a reader. {said} From {low:.0%} to {high:.0%} too many "
+        f"answers are wrong to rely on one. This one leans to {label}."
     )
 
 
