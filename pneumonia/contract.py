@@ -6,7 +6,7 @@ LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""
 
 METHODS = ("Grad-CAM", "HiResCAM")
-"""How a heat map is drawn; an early bundle may know the first alone."""
+"""How a heat map is drawn. The first is shown first."""
 
 NOTICE = (
     "Research demonstration, not a medical device. It learned from children of one "

@@ -103,13 +103,19 @@ def test_temperature_softens_and_never_overflows():
     np.testing.assert_allclose(hot.sum(axis=1), 1)
 
 
-def test_verdict_names_label_probability_and_threshold(classifier, phantom_bytes):
+def test_verdict_names_label_probability_and_band(classifier, phantom_bytes):
     certain = replace(predict(classifier, phantom_bytes), certain=True)
-    sentence = verdict(classifier, certain)
-    assert sentence.startswith(certain.label)
-    assert f"{classifier.threshold:.0%}" in sentence
+    low, high = classifier.uncertain_band
+    for label, side in (
+        ("Normal", f"below {low:.0%}"),
+        ("Pneumonia", f"above {high:.0%}"),
+    ):
+        sentence = verdict(classifier, replace(certain, label=label))
+        assert sentence.startswith(f"{label}. The probability of pneumonia is ")
+        assert side in sentence
     unsure = verdict(classifier, replace(certain, certain=False))
     assert unsure.startswith("Uncertain, needs a reader.")
+    assert f"From {low:.0%} to {high:.0%}" in unsure
 
 
 def test_shipped_bundle_answers_as_when_it_was_made(classifier, capsys):

@@ -137,7 +137,7 @@ def _add_head(
     last = graph.constant("last", np.array([-1]))
     raw = graph.add("ReduceSum", [weighted, last], "raw", keepdims=0)
     positive = graph.add("Relu", [raw], "positive")
-    peak = graph.add("ReduceMax", [positive], "peak", axes=[2, 3], keepdims=1)
+    peak = graph.add("ReduceMax", [positive], "peak", axes=[1, 2, 3], keepdims=1)
     tiny = graph.constant("tiny", np.float32(keras.config.epsilon() ** 2))
     peak = graph.add("Max", [peak, tiny], "safe_peak")
     graph.add("Div", [positive, peak], "maps")

@@ -49,15 +49,15 @@ def heat_maps(feature_map, head: keras.Model):
         head: `Network.head`.
 
     Returns:
-        float32 (n, 2, 8, 8) in [0, 1]: divided by its maximum, all zeros where nothing
-        is positive.
+        float32 (n, 2, 8, 8) in [0, 1]: both labels' divided by the larger peak of the
+        two, all zeros where nothing is positive.
     """
     _, gradient = _passed_back(feature_map, head)
     fold = ops.transpose(ops.convert_to_tensor(position_sum(head)))  # (units, 512)
     alpha = ops.matmul(gradient, fold)  # (n, 2, 512)
 
     maps = ops.relu(ops.einsum("nck,nhwk->nchw", alpha, feature_map))  # (n, 2, 8, 8)
-    peak = ops.max(maps, axis=(2, 3), keepdims=True)
+    peak = ops.max(maps, axis=(1, 2, 3), keepdims=True)
     return maps / ops.maximum(peak, keras.config.epsilon() ** 2)
 
 
