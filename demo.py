@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pneumonia import NOTICE, Classifier, IsolatedReader, phantoms
+from pneumonia import NOTICE, Classifier, IsolatedReader
+from pneumonia.contract import EXAMPLES
 from web import (
     ask,
     door,
@@ -137,7 +138,7 @@ def launch(
                 "routes": [
                     *demo.asked,
                     Mount("/look", StaticFiles(directory=_ROOM)),
-                    Mount("/drawings", StaticFiles(directory=phantoms()[0].parent)),
+                    Mount("/examples", StaticFiles(directory=EXAMPLES)),
                     Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
                 ],
             },

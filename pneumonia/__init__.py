@@ -11,6 +11,7 @@ Research demonstration, not a medical device.
 from .contract import LABELS, METHODS, NOTICE
 from .serving.batch import Row, answered_row, refused_row, write_rows
 from .serving.classifier import BundleError, Classifier, load_classifier
+from .serving.examples import Example, examples
 from .serving.image import READABLE, SUFFIXES
 from .serving.isolated import IsolatedReader
 from .serving.overlay import (
@@ -47,6 +48,7 @@ __all__ = [
     "ZONES",
     "BundleError",
     "Classifier",
+    "Example",
     "ImageError",
     "IsolatedReader",
     "Prediction",
@@ -56,6 +58,7 @@ __all__ = [
     "draw_overlay",
     "encode_png",
     "enlarge",
+    "examples",
     "explain",
     "load_classifier",
     "outline",

@@ -110,6 +110,13 @@ def _audit(args: argparse.Namespace) -> None:
     print(f"audit and figures written to {args.out}")
 
 
+def _examples(args: argparse.Namespace) -> None:
+    from .study import choose_examples
+
+    rows = choose_examples.write(**_options(args))
+    print(f"{len(rows)} X-rays and examples.csv written to {args.out}")
+
+
 def _card(args: argparse.Namespace) -> None:
     from .study import card
 
@@ -226,6 +233,7 @@ _COMMANDS = (
     _ablate,
     _evaluate,
     _audit,
+    _examples,
     _card,
     _export,
     _predict,

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .contract import BUNDLE, METHODS, NOTICE
+from .contract import BUNDLE, EXAMPLES, METHODS, NOTICE
 from .training.plan import Plan, flag
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Plan)}
@@ -161,6 +161,11 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         action="store_true",
         help="ask only about the patients that training holds out",
     )
+
+    sub = command("examples", "choose the real X-rays that ship, by a written rule")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument("--out", type=Path, default=EXAMPLES, help="default: what ships")
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
 
     sub = command("card", "write the model card from what was measured")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")

@@ -28,3 +28,6 @@ BUNDLE = Path(__file__).parent / "bundle"
 
 PHANTOMS = Path(__file__).parent / "phantoms"
 """Folder of the drawn chests that ship. They are no X-rays."""
+
+EXAMPLES = Path(__file__).parent / "examples"
+"""Folder of the real X-rays that ship."""

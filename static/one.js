@@ -19,8 +19,10 @@ class OneXray extends HTMLElement {
     };
     input.addEventListener("change", take);
     if (input.files.length) take();  // chosen before this script came
-    for (const drawing of this.querySelectorAll(".drawing")) {
-      drawing.addEventListener("click", () => this.ask(() => fetched(drawing), { drawing: 1 }));
+    for (const example of this.querySelectorAll(".example")) {
+      const address = example.querySelector("img").src, name = address.split("/").pop();
+      example.addEventListener("click",
+        () => this.ask(() => fetched(address, name), { example: name }));
     }
   }
 
@@ -86,10 +88,9 @@ class OneXray extends HTMLElement {
   }
 }
 
-async function fetched(drawing) {
-  const { src } = drawing.querySelector("img");
-  const answer = await fetch(src);
-  return new File([await answer.blob()], src.split("/").pop());
+async function fetched(address, name) {
+  const answer = await fetch(address);
+  return new File([await answer.blob()], name);
 }
 
 /** Send a file; what comes back is a page, or an error that may say why not. */

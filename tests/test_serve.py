@@ -261,7 +261,7 @@ def test_the_wheel_holds_what_serving_reads_and_no_keras_weights(empty, tmp_path
     subprocess.run(pip, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("bundle", "phantoms"):
+    for folder in ("bundle", "phantoms", "examples"):
         shipped = {f"pneumonia/{folder}/{p.name}" for p in (PACKAGE / folder).iterdir()}
         left_out = {name for name in shipped if name.endswith(".h5")}
         assert shipped - names == left_out

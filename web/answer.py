@@ -81,7 +81,7 @@ def context(
 def render(
     classifier: Classifier,
     prediction: Prediction,
-    caution: str = "",
+    truth: str = "",
     keep: bool = False,
 ) -> str:
     """Return what `context` returns as one line of HTML.
@@ -89,11 +89,11 @@ def render(
     Args:
         classifier: what answered.
         prediction: the answer.
-        caution: what else is to be known of the picture.
+        truth: what is known of the picture, as a sentence.
         keep: offer reports, which `static/one.js` asks for.
     """
     shown = context(classifier, prediction)
-    return one_line("answer.html", caution=caution, keep=keep, **shown)
+    return one_line("answer.html", truth=truth, keep=keep, **shown)
 
 
 def render_refusal(error: ImageError) -> str:

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pneumonia import Classifier, ImageError, Prediction, predict
+from pneumonia import Classifier, ImageError, Prediction, examples, predict
 
 from . import answer, report, words
 
@@ -26,8 +26,8 @@ def routes(
 ) -> list[Route]:
     """Return `/ask` and `/report`; both take a file as the body of a POST.
 
-    In the address `invert=1` and `anyway=1` are options of `predict`, `drawing=1` says
-    that the picture is no X-ray, and `kind` chooses the report.
+    In the address `invert=1` and `anyway=1` are options of `predict`, `example` names
+    one of the X-rays that ship, and `kind` chooses the report.
 
     Args:
         classifier: from `load_classifier`.
@@ -37,9 +37,12 @@ def routes(
     """
     places = anyio.CapacityLimiter(working)
 
+    truths = {one.path.name: one.truth for one in examples()}
+
     def show(prediction: Prediction, wishes: dict) -> Response:
-        caution = words.DRAWING if "drawing" in wishes else ""
-        return HTMLResponse(answer.render(classifier, prediction, caution, keep=True))
+        truth = truths.get(wishes.get("example"))
+        known = words.TRUTH.format(truth=truth) if truth else ""
+        return HTMLResponse(answer.render(classifier, prediction, known, keep=True))
 
     def write(prediction: Prediction, wishes: dict) -> Response:
         write, kind = _REPORTS.get(wishes.get("kind"), _REPORTS["html"])

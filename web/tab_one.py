@@ -20,8 +20,8 @@ from pneumonia import (
     ImageError,
     Prediction,
     encode_png,
+    examples,
     explain,
-    phantoms,
     predict,
     verdict,
 )
@@ -48,16 +48,12 @@ def build(classifier: Classifier, read: Callable) -> None:
             most=MAX_BYTES,
             say=TOO_LARGE,
             one=words.ONE_HERE,
-            drawings=[(path.name, _caption(path)) for path in phantoms()],
+            examples=[one.path.name for one in examples() if one.shown],
         ),
         sanitize_html=False,
         latex_delimiters=[],
     )
     _add_endpoint(classifier, read)
-
-
-def _caption(drawing: Path) -> str:
-    return drawing.stem.replace("drawing-", "").replace("-", " ").capitalize()
 
 
 def _add_endpoint(classifier: Classifier, read: Callable) -> None:

@@ -23,8 +23,15 @@ DROP = "Drop it, paste it or choose it. " + FORMATS + ". " + IN_MEMORY
 ONE = "One X-ray at a time. Choose one."
 ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
 WAITING = "The answer will appear here, with a heat map over the X-ray."
-DRAWINGS = "No X-ray at hand? Try a drawing."
-DRAWING = "This is a drawing, so the answer means nothing."
+EXAMPLES = (
+    "No X-ray at hand? Try one of these. The network did not learn from these "
+    "children. It fails on some: wrong and uncertain answers are among them on purpose."
+)
+EXAMPLE = "X-ray {number}"
+ATTRIBUTION = (
+    "X-rays: Kermany, Zhang, Goldbaum, doi 10.17632/rscbjbr9sj, CC BY 4.0, reduced."
+)
+TRUTH = "Physicians called this X-ray {truth}."
 INVERT = "Invert black and white"
 ANYWAY = "Answer anyway"
 OFFERS = {"invert": INVERT, "anyway": ANYWAY}
