@@ -1,4 +1,4 @@
-"""The real X-rays that ship: of held-out patients, small, chosen by the written rule."""
+"""The real X-rays that ship: of held-out patients, small, chosen by a rule."""
 
 import io
 from pathlib import Path
@@ -68,9 +68,9 @@ def test_the_rule_takes_some_of_each_stratum():
     chosen = choose(strata)
     assert len(chosen) == 5 * EACH + 1
     assert [shown for _, shown in chosen] == [True] * 6 + [False] * 20
-    offered = sorted(name.split("-")[0] for name, _ in chosen[:6])
-    assert offered[:4] == ["right"] * 4 or "only" in offered[0]
-    assert choose(strata) == chosen
+    kinds = [name.split("-")[0] for name, _ in chosen[:6]]
+    assert kinds.count("right") == 4
+    assert kinds.count("uncertain") == 1
 
 
 @pytest.mark.parametrize("size", [(900, 700), (300, 200)])
