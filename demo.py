@@ -20,8 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pneumonia import NOTICE, Classifier, IsolatedReader
-from pneumonia.contract import EXAMPLES
+from pneumonia import NOTICE, Classifier, IsolatedReader, examples
 from web import (
     ask,
     door,
@@ -42,6 +41,7 @@ THEME = gr.themes.Default(
     font_mono=["ui-monospace", "monospace"],
 )
 _ROOM = Path(__file__).parent / "static"
+_EXAMPLES = examples()[0].path.parent
 _TABS = {
     words.TAB_ONE: tab_one,
     words.TAB_MANY: tab_batch,
@@ -138,7 +138,9 @@ def launch(
                 "routes": [
                     *demo.asked,
                     Mount("/look", StaticFiles(directory=_ROOM)),
-                    Mount("/examples", StaticFiles(directory=EXAMPLES)),
+                    Mount(
+                        "/examples", StaticFiles(directory=examples()[0].path.parent)
+                    ),
                     Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
                 ],
             },

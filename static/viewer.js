@@ -109,11 +109,15 @@ class XrayViewer extends HTMLElement {
       this.note);
   }
 
+  /** Put the map's label and method into a sentence. */
+  fill(text) {
+    return text.replace("{label}", this.label).replace("{method}", this.method);
+  }
+
   /** Colour the heat map; how opaque it is, CSS decides. */
   async draw() {
     const { words, maps } = this.look;
     const points = this.look.colours[this.colours];
-    const fill = (words) => words.replace("{label}", this.label).replace("{method}", this.method);
     const paint = (canvas, colourAt) => {
       const pen = canvas.getContext("2d");
       const image = pen.createImageData(canvas.width, canvas.height);
@@ -125,8 +129,8 @@ class XrayViewer extends HTMLElement {
     };
     paint(this.legend, (i) => [i / (this.legend.width - 1), 1]);
     const address = maps[this.method][this.label];
-    this.note.textContent = address ? "" : fill(words.empty);
-    this.heat.setAttribute("aria-label", fill(address ? words.map : words.empty));
+    this.note.textContent = address ? "" : this.fill(words.empty);
+    this.heat.setAttribute("aria-label", this.fill(address ? words.map : words.empty));
     this.heat.dataset.label = "";
     if (!address) {
       this.heat.width = this.heat.height = 1;
@@ -153,9 +157,15 @@ class XrayViewer extends HTMLElement {
 
   /** Offer the picture as it looks now, without the divider. */
   save() {
-    const { width, height } = this.look;
-    const canvas = make("canvas", { width, height });
+    const { width, height, words, done } = this.look;
+    const line = Math.max(14, Math.round(width / 30));
+    const said = [this.fill(words.caption), done].filter(Boolean);
+    const canvas = make("canvas", { width, height: height + 1.5 * line * said.length });
     const pen = canvas.getContext("2d");
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.fillStyle = "#fff";
+    pen.font = `${line}px sans-serif`;
+    said.forEach((text, i) => pen.fillText(text, line / 2, height + line * (1.1 + 1.5 * i), width - line));
     pen.drawImage(this.picture, 0, 0, width, height);
     pen.globalAlpha = Number(this.heat.style.opacity);
     pen.drawImage(this.heat, 0, 0, width, height);

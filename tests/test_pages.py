@@ -22,6 +22,7 @@ from pneumonia import (
     METHODS,
     NOTICE,
     TOO_LARGE,
+    examples,
     percent,
     phantoms,
     predict,
@@ -162,11 +163,15 @@ def picture_of(canvas) -> str:
 
 
 def test_gradio_answers(page, gradio_url, classifier):
-    picture = phantoms()[0]  # its heat map is not empty
+    number, picture = next(
+        (number, one.path)
+        for number, one in enumerate(examples(), start=1)
+        if heading(predict(classifier, one.path.read_bytes())) == one.truth == LABELS[1]
+    )
     expected = predict(classifier, picture.read_bytes())
     page.goto(gradio_url)
     expect(page.get_by_text(NOTICE)).to_be_in_viewport()
-    page.locator("input[type=file]").first.set_input_files(picture)
+    page.get_by_role("button", name=words.EXAMPLE.format(number=number)).click()
     expect(
         page.get_by_role("heading", name=heading(expected), exact=True)
     ).to_be_in_viewport()
@@ -204,10 +209,10 @@ def frame(page) -> Image.Image:
 def test_the_readmes_film(browser, gradio_url):
     page = browser.new_page(viewport={"width": 1180, "height": 760})
     page.goto(gradio_url)
-    page.get_by_role("button", name="Clear lungs").wait_for()
+    page.get_by_role("button", name=words.EXAMPLE.format(number=1)).wait_for()
     page.wait_for_timeout(1000)
     frames = [frame(page)]
-    page.get_by_role("button", name="Clear lungs").click()
+    page.get_by_role("button", name=words.EXAMPLE.format(number=1)).click()
     shown(page)
     page.wait_for_timeout(1000)
     frames.append(frame(page))
@@ -433,16 +438,19 @@ def test_what_the_demo_asks_is_kept_nowhere(page, gradio_url, tmp_path):
     assert phantoms()[0].name not in str(request.all_headers())
 
 
-def test_gradio_answers_a_drawing_at_one_click(page, gradio_url, classifier):
-    expected = predict(classifier, phantoms()[0].read_bytes())
+def test_gradio_answers_an_example_at_one_click(page, gradio_url, classifier):
+    example, other = examples()[:2]
+    expected = predict(classifier, example.path.read_bytes())
     page.goto(gradio_url)
-    page.get_by_role("button", name="Clear lungs").click()
+    page.get_by_role("button", name=words.EXAMPLE.format(number=1)).click()
     expect(
         page.get_by_role("heading", name=heading(expected), exact=True)
     ).to_be_visible()
-    expect(page.get_by_text(words.DRAWING, exact=True)).to_be_visible()
-    page.locator("input[type=file]").first.set_input_files(phantoms()[0])
-    expect(page.get_by_text(words.DRAWING)).to_have_count(0)  # who knows what it is
+    truth = words.TRUTH.format(truth=example.truth)
+    expect(page.get_by_text(truth, exact=True)).to_be_visible()
+    page.locator("input[type=file]").first.set_input_files(other.path)
+    expect(page.locator("answer-card").get_by_text(other.path.name)).to_be_visible()
+    expect(page.locator("answer-card .truth")).to_have_count(0)  # who knows what it is
 
 
 def test_gradio_refuses_in_place_and_offers_what_helps(page, gradio_url, tmp_path):
@@ -579,7 +587,7 @@ def test_gradio_refuses_a_large_file_in_place_before_it_is_sent(
     expect(page.get_by_role("alert")).to_have_text(said)
     expect(page.locator("answer-card")).to_have_count(0)  # of another picture
     assert sent == []
-    page.get_by_role("button", name="Clear lungs").click()
+    page.get_by_role("button", name=words.EXAMPLE.format(number=1)).click()
     expect(page.locator("answer-card")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
     sent.clear()

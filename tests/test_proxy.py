@@ -276,8 +276,10 @@ def test_the_demo_answers_in_a_browser(
         shown(page)  # by its scripts
         paths = {cookie["path"] for cookie in page.context.cookies()}
         assert paths == ({PREFIX} if locked else set())
-        drawing = page.locator("button.drawing img").first
-        assert drawing.evaluate("image => image.naturalWidth") > 0
+        example = page.locator("button.example img").first
+        example.scroll_into_view_if_needed()
+        expect(example).to_have_js_property("complete", True)
+        assert example.evaluate("image => image.naturalWidth") > 0
         page.get_by_role("button", name="Use via API").click()
         expect(page.get_by_text("/predict").first).to_be_visible()
         example = page.get_by_text(f'Client("{url}"')

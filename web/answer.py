@@ -52,6 +52,7 @@ def in_words(classifier: Classifier, prediction: Prediction) -> dict:
         "p": p,
         "percent": percent(p),
         "warnings": [explain(code) for code in prediction.warnings],
+        "done": words.INVERTED if prediction.inverted else "",
         "zone": prediction.zone,
         "zones": zones,
         "here": here["text"],
@@ -182,6 +183,7 @@ def _look(prediction: Prediction) -> dict:
         "label": prediction.label,
         "strength": STRENGTH,
         "colours": COLOUR_MAPS,
+        "done": words.INVERTED if prediction.inverted else "",
         "words": words.VIEWER,
     }
 

@@ -36,12 +36,15 @@ def answered(classifier: Classifier, prediction: Prediction, request_id: str) ->
         "probabilities": prediction.probabilities,
         "certain": prediction.certain,
         "threshold": classifier.threshold,
+        "uncertain_band": list(classifier.uncertain_band),
+        "inverted": prediction.inverted,
         "warnings": list(prediction.warnings),
         "explanations": {code: explain(code) for code in prediction.warnings},
         "zone": prediction.zone,
         "evidence_zones": prediction.evidence_zones,
         "evidence_outside": prediction.evidence_outside,
         "box": prediction.box.tolist(),
+        "bundle_sha256": classifier.sha256,
         "notice": NOTICE,
         "request_id": request_id,
     }
@@ -148,12 +151,15 @@ def _answer() -> dict:
             "probabilities": probabilities,
             "certain": {"type": "boolean"},
             "threshold": _SHARE,
+            "uncertain_band": _array(_SHARE, 2),
+            "inverted": {"type": "boolean"},
             "warnings": _TEXTS,
             "explanations": {"type": "object", "additionalProperties": _TEXT},
             "zone": _TEXT,
             "evidence_zones": _object(dict.fromkeys(ZONES, _SHARE)),
             "evidence_outside": _SHARE,
-            "box": {"type": "array", "items": _SHARE, "minItems": 4, "maxItems": 4},
+            "box": _array(_SHARE, 4),
+            "bundle_sha256": _TEXT,
             "notice": _TEXT,
             "request_id": _TEXT,
         }
@@ -165,6 +171,10 @@ def _answer() -> dict:
 def _error() -> dict:
     error = {"reason": _TEXT, "message": _TEXT, "request_id": _TEXT, "offers": _TEXTS}
     return _object({"error": _object(error)})
+
+
+def _array(items: dict, length: int) -> dict:
+    return {"type": "array", "items": items, "minItems": length, "maxItems": length}
 
 
 def _object(properties: dict) -> dict:

@@ -38,6 +38,7 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
         (words.PROBABILITY, shown["percent"]),
         (words.REPORT_ANSWERS, "; ".join(zone["text"] for zone in shown["zones"])),
         (words.REPORT_ZONE, prediction.zone),
+        *([(words.REPORT_DONE, shown["done"])] if shown["done"] else []),
         (words.REPORT_CHECKSUM, classifier.sha256),
         (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
     ]

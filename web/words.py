@@ -33,6 +33,7 @@ ATTRIBUTION = (
 )
 TRUTH = "Physicians called this X-ray {truth}."
 INVERT = "Invert black and white"
+INVERTED = "Black and white were exchanged first."
 ANYWAY = "Answer anyway"
 OFFERS = {"invert": INVERT, "anyway": ANYWAY}
 """What a refusal offers, by `ImageError.offers`."""
@@ -88,6 +89,7 @@ VIEWER = {
     "little": "little",
     "much": "much",
     "save": "Save this view",
+    "caption": "{method}: {label}. Research only, not a medical device.",
 }
 """What the viewer says, by the names under which `static/viewer.js` asks for it."""
 
@@ -186,6 +188,7 @@ REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"
 REPORT_PDF = "Report as PDF"
 REPORT_ZONE = "Where in the lungs"
+REPORT_DONE = "What was done to the picture"
 REPORT_ANSWERS = "What it answers"
 REPORT_CHECKSUM = "Weights (SHA-256)"
 REPORT_DATE = "Answered"

@@ -40,6 +40,7 @@ class Prediction:
         evidence_outside: share of it outside of the lungs. With the zones' the sum is
             1, or 0 where nothing speaks for the label.
         zone: the same as a sentence.
+        inverted: whether black and white were exchanged first, as was asked for.
         warnings: codes of what is wrong with the image and does not refuse it;
             `explain` gives the sentence of each.
     """
@@ -57,6 +58,7 @@ class Prediction:
     evidence_zones: dict[str, float]
     evidence_outside: float
     zone: str
+    inverted: bool = False
     warnings: tuple[str, ...] = ()
 
     @property
@@ -147,7 +149,7 @@ def predict_batch(
             found[at] = replace(found[at], pixels=255 - found[at].pixels)
     inputs = np.concatenate([to_input(found[at].pixels) for at in places])
     outputs = classifier.run(inputs)
-    asked = _Asked(anyway, draw, method)
+    asked = _Asked(anyway, invert, draw, method)
     for number, at in enumerate(places):
         one = slice(number, number + 1)
         of_one = Outputs(*(output[one] for output in outputs))
@@ -172,6 +174,7 @@ class _Asked:
     """How an answer is wanted; the fields are arguments of `predict`."""
 
     anyway: bool
+    invert: bool
     draw: bool
     method: str
 
@@ -214,6 +217,7 @@ def _answer(
         evidence_zones=inside,
         evidence_outside=outside,
         zone=zones.describe(LABELS[label], inside, outside),
+        inverted=asked.invert,
         warnings=found,
     )
 
