@@ -138,9 +138,7 @@ def launch(
                 "routes": [
                     *demo.asked,
                     Mount("/look", StaticFiles(directory=_ROOM)),
-                    Mount(
-                        "/examples", StaticFiles(directory=examples()[0].path.parent)
-                    ),
+                    Mount("/examples", StaticFiles(directory=_EXAMPLES)),
                     Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
                 ],
             },
