@@ -100,7 +100,7 @@ def create_app(
     turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
 
     def ask(**options) -> Prediction:
-        options |= {name: _asked(name) for name in ("anyway", "invert")}
+        options |= {name: _asked(name) for name in words.OFFERS}
         data = _uploaded()
         with turnstile.turn():
             return predict(classifier, data, read=read, **options)

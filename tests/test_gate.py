@@ -215,7 +215,7 @@ def test_every_code_has_a_sentence_for_a_layman():
         assert explain(code).endswith(".")
         assert "_" not in explain(code)
     assert gates.refuse("negative").offers == ("invert", "anyway")
-    assert gates.refuse("upside_down").offers == ("anyway",)
+    assert gates.refuse("upside_down").offers == ("upright", "anyway")
 
 
 def coloured() -> bytes:
@@ -248,6 +248,23 @@ def test_a_negative_is_answered_when_it_is_inverted(classifier, phantom_bytes):
     inverted = predict(classifier, negative, invert=True)
     assert inverted.probabilities == predict(classifier, phantom_bytes).probabilities
     assert "negative" in predict(classifier, negative, anyway=True).warnings
+
+
+@pytest.mark.parametrize(("turns", "reason"), [(1, "rotated"), (2, "upside_down")])
+def test_a_turned_picture_is_answered_when_it_is_turned_back(
+    classifier, phantom_bytes, turns, reason
+):
+    pixels = read_picture(phantom_bytes).pixels
+    turned = encode(np.rot90(pixels, -turns))
+    with pytest.raises(ImageError) as caught:
+        predict(classifier, turned)
+    assert caught.value.reason == reason
+    upright = predict(classifier, turned, upright=True)
+    assert upright.turned == 90 * turns
+    assert (upright.pixels == pixels).all()
+    plain = predict(classifier, phantom_bytes, upright=True)
+    assert plain.turned == 0
+    assert upright.probabilities == plain.probabilities
 
 
 def test_a_bundle_without_a_gate_answers_all_but_colour(classifier):

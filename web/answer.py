@@ -52,7 +52,7 @@ def in_words(classifier: Classifier, prediction: Prediction) -> dict:
         "p": p,
         "percent": percent(p),
         "warnings": [explain(code) for code in prediction.warnings],
-        "done": words.INVERTED if prediction.inverted else "",
+        "done": _done(prediction),
         "zone": prediction.zone,
         "zones": zones,
         "here": here["text"],
@@ -127,6 +127,13 @@ def encode_jpeg(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def _done(prediction: Prediction) -> str:
+    """Return what was done to the picture first, in sentences."""
+    turned = words.TURNED.format(degrees=prediction.turned)
+    done = {words.INVERTED: prediction.inverted, turned: prediction.turned}
+    return " ".join(sentence for sentence, holds in done.items() if holds)
+
+
 def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
     """Return the three zones of the bar: what is said, from where to where."""
     low, high = classifier.uncertain_band
@@ -183,7 +190,7 @@ def _look(prediction: Prediction) -> dict:
         "label": prediction.label,
         "strength": STRENGTH,
         "colours": COLOUR_MAPS,
-        "done": words.INVERTED if prediction.inverted else "",
+        "done": _done(prediction),
         "words": words.VIEWER,
     }
 

@@ -38,6 +38,7 @@ def answered(classifier: Classifier, prediction: Prediction, request_id: str) ->
         "threshold": classifier.threshold,
         "uncertain_band": list(classifier.uncertain_band),
         "inverted": prediction.inverted,
+        "turned": prediction.turned,
         "warnings": list(prediction.warnings),
         "explanations": {code: explain(code) for code in prediction.warnings},
         "zone": prediction.zone,
@@ -90,6 +91,7 @@ def _predict() -> dict:
     choices = {
         "anyway": ("1: answer a picture that would be refused, too.", switch),
         "invert": ("1: exchange black and white first.", switch),
+        "upright": ("1: turn it upright first.", switch),
         "overlay": ("1: send the X-ray with its heat map, as a data URI.", switch),
         "method": ("How the overlay's heat map is drawn.", METHODS),
     }
@@ -153,6 +155,7 @@ def _answer() -> dict:
             "threshold": _SHARE,
             "uncertain_band": _array(_SHARE, 2),
             "inverted": {"type": "boolean"},
+            "turned": {"enum": [0, 90, 180, 270]},
             "warnings": _TEXTS,
             "explanations": {"type": "object", "additionalProperties": _TEXT},
             "zone": _TEXT,

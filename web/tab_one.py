@@ -63,6 +63,7 @@ def _add_endpoint(classifier: Classifier, read: Callable) -> None:
         path: str | None,
         anyway: bool = False,
         invert: bool = False,
+        upright: bool = False,
         method: str = METHODS[0],
     ):
         """Answer one chest X-ray.
@@ -71,6 +72,7 @@ def _add_endpoint(classifier: Classifier, read: Callable) -> None:
             path: the image file.
             anyway: answer a picture that would be refused, too.
             invert: exchange black and white first.
+            upright: turn it upright first.
             method: how the heat map is drawn.
 
         Returns:
@@ -78,9 +80,8 @@ def _add_endpoint(classifier: Classifier, read: Callable) -> None:
             the verdict and where the evidence lies in words.
         """
         try:
-            prediction = _answer(
-                classifier, read, path, anyway=anyway, invert=invert, method=method
-            )
+            wishes = {"anyway": anyway, "invert": invert, "upright": upright}
+            prediction = _answer(classifier, read, path, method=method, **wishes)
         except ImageError as error:
             title = f"{words.NO_ANSWER} ({error.reason})"
             raise gr.Error(str(error), title=title, duration=None) from error
@@ -101,7 +102,8 @@ def _add_endpoint(classifier: Classifier, read: Callable) -> None:
         gr.Markdown(label="Verdict", visible=False),
     ]
     switches = [
-        gr.Checkbox(label=text, visible=False) for text in (words.ANYWAY, words.INVERT)
+        gr.Checkbox(label=text, visible=False)
+        for text in (words.ANYWAY, words.INVERT, words.UPRIGHT)
     ]
     method = gr.Radio(METHODS, value=METHODS[0], label="Heat map", visible=False)
     gr.Button(visible=False).click(
@@ -112,7 +114,7 @@ def _add_endpoint(classifier: Classifier, read: Callable) -> None:
 def _answer(
     classifier: Classifier, read: Callable, path: str | None, **options
 ) -> Prediction:
-    """Answer an upload; options are `anyway`, `invert` and `method` of `predict`."""
+    """Answer an upload; options are arguments of `predict`."""
     try:
         data = Path(path).read_bytes() if path else b""
     except FileNotFoundError:  # minutes have passed

@@ -35,7 +35,9 @@ TRUTH = "Physicians called this X-ray {truth}."
 INVERT = "Invert black and white"
 INVERTED = "Black and white were exchanged first."
 ANYWAY = "Answer anyway"
-OFFERS = {"invert": INVERT, "anyway": ANYWAY}
+UPRIGHT = "Turn it upright"
+TURNED = "The picture was turned by {degrees} degrees to the left first."
+OFFERS = {"invert": INVERT, "upright": UPRIGHT, "anyway": ANYWAY}
 """What a refusal offers, by `ImageError.offers`."""
 UNSENT = (
     "This could not be sent. Is the server still there, and the file where it was? "

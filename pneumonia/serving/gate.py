@@ -74,6 +74,8 @@ SENTENCES = READER_WARNINGS | REFUSALS | WARNINGS
 """The sentence of every code that stands in `Prediction.warnings`."""
 
 _BLAME = {"not_chest_xray", "no_lungs", "outside_population"}  # what a picture shows
+_MENDS = {"negative": ("invert",)}
+_MENDS |= dict.fromkeys(("upside_down", "rotated"), ("upright",))
 _RULES = {"chest", "whole", "child", "inside"}
 
 
@@ -210,20 +212,28 @@ class Gate:
         inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
         return bool(self.child.holds(shape)[0] and self.inside.holds(inside)[0])
 
+    def quarter_turns(self, inputs: np.ndarray) -> int:
+        """Return how many quarter turns to the left make a chest of a picture.
+
+        Args:
+            inputs: float32 (1, 224, 224, 1) in [0, 1], from `to_input`.
+
+        Returns:
+            0 where it is one already, or where no turn makes one of it.
+        """
+        turned = [np.rot90(inputs, turns, (1, 2)) for turns in range(4)]
+        scores = self.chest.score(gate_features.shape(np.concatenate(turned)))
+        best = 0 if scores[0] >= self.chest.least else int(scores.argmax())
+        return best if scores[best] >= self.chest.least else 0
+
     def _why_no_chest(self, inputs: np.ndarray) -> str:
         """See whether the picture becomes a chest when it is inverted or turned."""
-        changed = {
-            "negative": 1 - inputs,
-            "upside_down": inputs[:, ::-1, ::-1],
-            "rotated": np.rot90(inputs, 1, (1, 2)),
-            "rotated the other way": np.rot90(inputs, 3, (1, 2)),
-        }
-        shapes = gate_features.shape(np.concatenate(list(changed.values())))
-        scores = self.chest.score(shapes)
-        best = int(scores.argmax())
-        if scores[best] < self.chest.least:
-            return "not_chest_xray"
-        return list(changed)[best].partition(" ")[0]
+        negative = self.chest.score(gate_features.shape(1 - inputs))[0]
+        turns = self.quarter_turns(inputs)
+        turned = gate_features.shape(np.rot90(inputs, turns, (1, 2)))
+        if negative > max(self.chest.score(turned)[0], self.chest.least):
+            return "negative"
+        return ("not_chest_xray", "rotated", "upside_down", "rotated")[turns]
 
 
 def judge(
@@ -248,8 +258,7 @@ def judge(
 
 def refuse(code: str) -> ImageError:
     """Return the refusal of a code in `REFUSALS`, with what is offered instead."""
-    offers = ("invert", "anyway") if code == "negative" else ("anyway",)
-    return ImageError(code, REFUSALS[code], offers)
+    return ImageError(code, REFUSALS[code], (*_MENDS.get(code, ()), "anyway"))
 
 
 def from_facts(facts: dict | None) -> Gate | None:

@@ -47,7 +47,7 @@ class ImageError(ValueError):
     Attributes:
         reason: stable code for programs, listed in `docs/using.md`.
         offers: arguments of `predict` that answer the image all the same: `anyway`,
-            `invert`; empty where nothing can be answered.
+            `invert`, `upright`; empty where nothing can be answered.
     """
 
     def __init__(self, reason: str, message: str, offers: tuple[str, ...] = ()):

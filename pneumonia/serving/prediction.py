@@ -41,6 +41,7 @@ class Prediction:
             1, or 0 where nothing speaks for the label.
         zone: the same as a sentence.
         inverted: whether black and white were exchanged first, as was asked for.
+        turned: by how many degrees it was turned to the left first: 0, 90, 180, 270.
         warnings: codes of what is wrong with the image and does not refuse it;
             `explain` gives the sentence of each.
     """
@@ -59,6 +60,7 @@ class Prediction:
     evidence_outside: float
     zone: str
     inverted: bool = False
+    turned: int = 0
     warnings: tuple[str, ...] = ()
 
     @property
@@ -73,6 +75,7 @@ def predict(
     *,
     anyway: bool = False,
     invert: bool = False,
+    upright: bool = False,
     draw: bool = True,
     method: str = METHODS[0],
     read: Callable[[bytes], Picture] = read_anywhere,
@@ -84,6 +87,7 @@ def predict(
         image: the content of an image file, as in `read_picture`.
         anyway: answer what the gate refuses, with the reason among the warnings.
         invert: exchange black and white first.
+        upright: turn it first, if it lies on its side or stands on its head.
         draw: False leaves the overlay empty and the heat map at 8 x 8.
         method: one of METHODS, of the heat map that is drawn.
         read: what decodes it.
@@ -96,7 +100,7 @@ def predict(
             `offers` with which arguments it would be answered all the same.
         ValueError: no method has that name.
     """
-    asked = {"anyway": anyway, "invert": invert, "draw": draw}
+    asked = {"anyway": anyway, "invert": invert, "upright": upright, "draw": draw}
     (found,) = predict_batch(classifier, [image], method=method, read=read, **asked)
     try:
         if isinstance(found, ImageError):
@@ -112,6 +116,7 @@ def predict_batch(
     *,
     anyway: bool = False,
     invert: bool = False,
+    upright: bool = False,
     draw: bool = True,
     method: str = METHODS[0],
     read: Callable[[bytes], Picture] = read_anywhere,
@@ -123,6 +128,7 @@ def predict_batch(
         images: contents of image files; all are in memory, decoded, at once.
         anyway: as in `predict`.
         invert: as in `predict`.
+        upright: as in `predict`.
         draw: as in `predict`.
         method: as in `predict`.
         read: as in `predict`.
@@ -144,17 +150,22 @@ def predict_batch(
     places = [at for at, item in enumerate(found) if isinstance(item, Picture)]
     if not places:
         return found
-    if invert:
-        for at in places:
-            found[at] = replace(found[at], pixels=255 - found[at].pixels)
+    turns = dict.fromkeys(places, 0)
+    for at in places:
+        pixels = 255 - found[at].pixels if invert else found[at].pixels
+        if upright and classifier.gate:
+            turns[at] = classifier.gate.quarter_turns(to_input(pixels))
+            pixels = np.ascontiguousarray(np.rot90(pixels, turns[at]))
+        found[at] = replace(found[at], pixels=pixels)
     inputs = np.concatenate([to_input(found[at].pixels) for at in places])
     outputs = classifier.run(inputs)
-    asked = _Asked(anyway, invert, draw, method)
+    asked = _Asked(anyway, draw, method)
     for number, at in enumerate(places):
         one = slice(number, number + 1)
         of_one = Outputs(*(output[one] for output in outputs))
         try:
-            found[at] = _answer(classifier, found[at], inputs[one], of_one, asked)
+            answer = _answer(classifier, found[at], inputs[one], of_one, asked)
+            found[at] = replace(answer, inverted=invert, turned=90 * turns[at])
         except ImageError as error:
             found[at] = _without_traceback(error)
     return found
@@ -174,7 +185,6 @@ class _Asked:
     """How an answer is wanted; the fields are arguments of `predict`."""
 
     anyway: bool
-    invert: bool
     draw: bool
     method: str
 
@@ -217,7 +227,6 @@ def _answer(
         evidence_zones=inside,
         evidence_outside=outside,
         zone=zones.describe(LABELS[label], inside, outside),
-        inverted=asked.invert,
         warnings=found,
     )
 
