@@ -120,6 +120,10 @@ def evaluate(
             dataset.labels, p, at, classifier.uncertain_band
         ),
         "confusion": confusion_counts(dataset.labels, p, at),
+        "answers": {
+            name: np.sort(p[dataset.labels == i]).round(4).tolist()
+            for i, name in enumerate(LABELS)
+        },
         "curves": _curves(dataset.labels, p),
         "bundle_sha256": classifier.sha256,
         "source": Path(source).name,
