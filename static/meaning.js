@@ -1,8 +1,9 @@
-// <number-meaning data-report="{...}">: what a probability is worth, in counts of people.
-// `web/tab_meaning.py` writes data-report; all words come with it.
+// <number-meaning data-report="{...}">: what an answer is worth, in counts of people.
+// `web/tab_meaning.py` writes data-report, the answers to held-out X-rays among it; all
+// words come with it. The last answer of the first tab is told where it would stand.
 import { draw, make } from "./viewer.js";
 
-const PEOPLE = 1000, COLUMNS = 50, SIDE = 260, EDGE = 56;
+const PEOPLE = 1000, COLUMNS = 50, SIDE = 260, EDGE = 56, BINS = 10;
 
 const fill = (text, values) => text.replace(/{(\w+)}/g, (_, name) => values[name]);
 const percent = (x) => `${Math.round(100 * x)}%`;
@@ -10,17 +11,32 @@ const percent = (x) => `${Math.round(100 * x)}%`;
 /** One mark for each kind of person: told apart by shape, too. */
 const MARKS = {
   found: (x, y) => `M${x + 1},${y + 5}a4,4 0 1,0 8,0a4,4 0 1,0 -8,0`,
+  doubted: (x, y) => `M${x + 5},${y + 1}l4,4l-4,4l-4,-4z`,
   missed: (x, y) => `M${x + 1},${y + 1}l8,8m0,-8l-8,8`,
   alarm: (x, y) => `M${x + 1.5},${y + 9}l3.5,-7.5l3.5,7.5z`,
+  asked: (x, y) => `M${x + 2},${y + 5}h6`,
   clear: (x, y) => `M${x + 4},${y + 5}a1,1 0 1,0 2,0a1,1 0 1,0 -2,0`,
 };
 
+/** Ends of the 95 % interval of a share of n (Wilson 1927). */
+function interval(share, n) {
+  const z = 1.96, middle = (share + (z * z) / (2 * n)) / (1 + (z * z) / n);
+  const half = (z * Math.sqrt((share * (1 - share)) / n + (z * z) / (4 * n * n))) / (1 + (z * z) / n);
+  return [Math.max(0, middle - half), Math.min(1, middle + half)];
+}
+
+/** The share of sorted values that are at least x, or above it. */
+const atLeast = (values, x) => values.filter((value) => value >= x).length / values.length;
+const above = (values, x) => values.filter((value) => value > x).length / values.length;
+
+const across = (value) => EDGE + value * SIDE;
+const up = (value) => 10 + (1 - value) * SIDE;
+
 function axes(name, x, y, ...inside) {
-  const place = (value) => EDGE + value * SIDE;
   const text = (content, attributes) => draw("text", attributes, content);
   const ticks = [0, 0.5, 1].flatMap((value) => [
-    text(percent(value), { x: place(value), y: SIDE + 26, "text-anchor": "middle" }),
-    text(percent(value), { x: EDGE - 4, y: SIDE + 10 - value * SIDE + 4, "text-anchor": "end" }),
+    text(percent(value), { x: across(value), y: SIDE + 26, "text-anchor": "middle" }),
+    text(percent(value), { x: EDGE - 4, y: up(value) + 4, "text-anchor": "end" }),
   ]);
   return draw("svg", { viewBox: `0 0 ${SIDE + EDGE + 20} ${SIDE + 50}`, role: "img", "aria-label": name },
     draw("rect", { class: "frame", x: EDGE, y: 10, width: SIDE, height: SIDE }),
@@ -30,69 +46,100 @@ function axes(name, x, y, ...inside) {
     ...inside);
 }
 
-const across = (value) => EDGE + value * SIDE;
-const up = (value) => 10 + (1 - value) * SIDE;
+/** A curve through places [x, y] in [0, 1]. */
+const curve = (kind, places) =>
+  draw("polyline", { class: kind, points: places.map(([x, y]) => `${across(x)},${up(y)}`).join(" ") });
+
+/** A dot with the intervals of both of its places. */
+function dot(kind, [x, left, right], [y, low, high], r) {
+  return draw("g", { class: kind },
+    draw("path", { d: `M${across(left)},${up(y)}H${across(right)}M${across(x)},${up(low)}V${up(high)}` }),
+    draw("circle", { cx: across(x), cy: up(y), r }));
+}
 
 class NumberMeaning extends HTMLElement {
   connectedCallback() {
     if (this.report) return;
     this.report = JSON.parse(this.dataset.report);
     this.removeAttribute("data-report");
-    const { words, points, threshold, share } = this.report;
-    const shipped = this.shipped = points.findLastIndex((point) => point.threshold >= threshold);
+    const { words, band, answers } = this.report;
+    [this.well, this.sick] = answers;
     const slider = (text, attributes) => {
       const shown = make("output");
       const input = make("input", { type: "range", ...attributes, oninput: () => this.count() });
       return [input, shown, make("label", {}, text, input, shown)];
     };
-    let prevalence, point;
+    const edges = { min: 0, max: 1000, step: 1 };
+    let prevalence, low, high;
     [this.prevalence, this.prevalenceShown, prevalence] =
       slider(words.prevalence, { min: 5, max: 900, step: 5, value: 100 });
-    [this.point, this.pointShown, point] =
-      slider(words.point, { min: 1, max: points.length - 1, value: shipped });
-    const reset = make("button", { type: "button", class: "quiet",
-      onclick: () => { this.point.value = shipped; this.count(); } }, words.reset);
+    [this.low, this.lowShown, low] = slider(words.low, edges);
+    [this.high, this.highShown, high] = slider(words.high, edges);
+    const ship = () => {
+      this.shipped = true;
+      [this.low.value, this.high.value] = band.map((edge) => 1000 * edge);
+      this.count();
+    };
+    for (const input of [this.low, this.high]) {
+      input.addEventListener("input", () => {
+        this.shipped = false;
+        const [other, end] = input === this.low ? [this.high, Math.max] : [this.low, Math.min];
+        other.value = end(other.value, input.value);  // one zone never ends before it begins
+        this.count();
+      });
+    }
     this.grid = draw("svg", { viewBox: `0 0 ${COLUMNS * 10} ${(PEOPLE / COLUMNS) * 10}`, class: "people", role: "img", "aria-label": words.grid });
     this.legend = make("ul", { class: "kinds" });
-    this.said = make("p", { class: "said", "aria-live": "polite" });
+    this.said = make("div", { class: "said", "aria-live": "polite" });
     this.rates = make("p", { class: "hint" });
-    this.dot = draw("circle", { class: "dot", r: 6 });
+    this.plots = make("div", { class: "plots" });
     this.append(
       make("h3", {}, words.people),
-      make("div", { class: "controls" }, prevalence, point, reset),
+      make("div", { class: "controls" }, prevalence, low, high,
+        make("button", { type: "button", class: "quiet", onclick: ship }, words.reset)),
       this.rates, this.said, this.legend, this.grid,
-      make("p", { class: "hint" }, fill(words.note, { share: percent(share) })),
-      make("div", { class: "plots" },
-        make("figure", {}, make("figcaption", {}, words.roc), this.roc()),
-        make("figure", {}, make("figcaption", {}, words.reliability), this.reliable(),
-          make("p", { class: "hint" }, words.reliability_note))));
-    this.count();
+      make("p", { class: "hint" }, fill(words.note, { share: percent(this.sick.length / (this.sick.length + this.well.length)) })),
+      this.plots);
+    const given = document.querySelector("one-xray answer-card[data-p]");
+    if (given) this.own = Number(given.dataset.p);
+    document.addEventListener("answered", (event) => { this.own = event.detail; this.count(); });
+    ship();
+  }
+
+  /** Where the two zones meet the third; as shipped, to the last digit. */
+  get edges() {
+    return this.shipped ? this.report.band : [this.low.value / 1000, this.high.value / 1000];
   }
 
   /** Count people at the sliders' places. */
   count() {
-    const { words, points } = this.report;
-    const place = Number(this.point.value);
-    const { sensitivity, specificity } = points[place];
-    // the shipped one lies between two points that were measured
-    const { threshold } = place === this.shipped ? this.report : points[place];
-    const sick = Number(this.prevalence.value);
-    const found = Math.round(sick * sensitivity);
-    const clear = Math.round((PEOPLE - sick) * specificity);
-    const counts = { found, missed: sick - found, alarm: PEOPLE - sick - clear, clear };
+    const { words } = this.report, [low, high] = this.edges;
+    const sick = Number(this.prevalence.value), well = PEOPLE - sick;
+    const of = (values) => ({ below: 1 - atLeast(values, low), above: above(values, high) });
+    const [ill, fine] = [of(this.sick), of(this.well)];
+    const found = Math.round(sick * ill.above), missed = Math.round(sick * ill.below);
+    const alarm = Math.round(well * fine.above), clear = Math.round(well * fine.below);
+    const counts = { found, doubted: sick - found - missed, missed,
+      alarm, asked: well - alarm - clear, clear };
     this.prevalenceShown.value = `${sick}`;
-    this.pointShown.value = percent(threshold);
-    this.rates.textContent = fill(words.rates,
-      { sensitivity: percent(sensitivity), specificity: percent(specificity) });
-    const told = (right, wrong) => ({
-      told: right + wrong, right, share: right + wrong ? percent(right / (right + wrong)) : "-",
+    this.lowShown.value = percent(low);
+    this.highShown.value = percent(high);
+    const ends = (share, n) => interval(share, n).map(percent).join(" - ");
+    this.rates.textContent = fill(words.rates, {
+      found: percent(ill.above), found_ends: ends(ill.above, this.sick.length), ill: this.sick.length,
+      clear: percent(fine.below), clear_ends: ends(fine.below, this.well.length), well: this.well.length,
     });
-    this.said.replaceChildren(
-      fill(words.positive, told(found, counts.alarm)), make("br"),
-      fill(words.negative, told(clear, counts.missed)));
+    const zones = [
+      ["below", fill(words.negative, { told: clear + missed, missed })],
+      ["in", fill(words.left, { told: counts.doubted + counts.asked, ill: counts.doubted })],
+      ["above", fill(words.positive, { told: found + alarm, found })],
+    ];
+    const own = this.own === undefined ? "" : this.own < low ? "below" : this.own > high ? "above" : "in";
+    zones.sort(([a], [b]) => (b === own) - (a === own));  // the visitor's own comes first
+    this.said.replaceChildren(...zones.map(([zone, text]) => make("p", { class: zone === own && "own" },
+      ...(zone === own ? [make("b", {}, fill(words.own, { p: percent(this.own) })), " "] : []), text)));
     this.people(counts);
-    this.dot.setAttribute("cx", across(1 - specificity));
-    this.dot.setAttribute("cy", up(sensitivity));
+    this.draw(sick / PEOPLE, low, high);
   }
 
   people(counts) {
@@ -112,22 +159,58 @@ class NumberMeaning extends HTMLElement {
       fill(words[kind], { count }))));
   }
 
-  roc() {
-    const { words, points } = this.report;
-    const line = points.map((p) => `${across(1 - p.specificity)},${up(p.sensitivity)}`);
-    return axes(words.roc, words.roc_x, words.roc_y,
-      draw("polyline", { class: "curve", points: line.join(" ") }), this.dot);
+  draw(prevalence, low, high) {
+    const { words } = this.report;
+    const figure = (name, plot) => make("figure", {}, make("figcaption", {}, words[name]), plot,
+      make("p", { class: "hint" }, words[`${name}_note`]));
+    this.plots.replaceChildren(
+      figure("roc", this.roc(low, high)),
+      figure("reliability", this.reliable()),
+      figure("benefit", this.benefit(prevalence)));
+  }
+
+  roc(...edges) {
+    const { words } = this.report;
+    const ends = [...new Set([...this.well, ...this.sick])].sort((a, b) => b - a);
+    const places = ends.map((x) => [atLeast(this.well, x), atLeast(this.sick, x)]);
+    const share = (values, x) => {
+      const y = atLeast(values, x);
+      return [y, ...interval(y, values.length)];
+    };
+    return axes(words.roc, words.roc_x, words.roc_y, curve("curve", [[0, 0], ...places, [1, 1]]),
+      ...edges.map((x) => dot("dot", share(this.well, x), share(this.sick, x), 5)));
   }
 
   reliable() {
-    const { words, reliability } = this.report;
-    const most = Math.max(...reliability.map((bin) => bin.n));
+    const { words } = this.report, bins = [];
+    for (let bin = 0; bin < BINS; bin += 1) {
+      const within = (p) => Math.min(Math.floor(p * BINS), BINS - 1) === bin;
+      const [well, sick] = [this.well.filter(within), this.sick.filter(within)];
+      const n = well.length + sick.length;
+      if (n) bins.push([[...well, ...sick].reduce((a, b) => a + b) / n, sick.length / n, n]);
+    }
     return axes(words.reliability, words.reliability_x, words.reliability_y,
       draw("line", { class: "ideal", x1: across(0), y1: up(0), x2: across(1), y2: up(1) }),
-      ...reliability.map((bin) => draw("circle", {
-        class: "bin", cx: across(bin.predicted), cy: up(bin.observed),
-        r: 3 + 9 * Math.sqrt(bin.n / most),
-      })));
+      ...bins.map(([p, share, n]) => dot("bin", [p, p, p], [share, ...interval(share, n)],
+        3 + 6 * Math.sqrt(n / (this.well.length + this.sick.length)))));
+  }
+
+  /** Net benefit by the probability from which one would treat (Vickers and Elkin 2006). */
+  benefit(prevalence) {
+    const { words } = this.report;
+    const odds = (p) => p / (1 - p);
+    // the network states what holds at the share of sick among the held-out X-rays
+    const shift = odds(prevalence) / (this.sick.length / this.well.length);
+    const places = { curve: [], all: [], none: [[0, 0], [1, 0]] };
+    for (let step = 1; step < 100; step += 1) {
+      const treat = step / 100, stated = odds(treat) / shift, x = stated / (1 + stated);
+      const net = (sick, well) => (prevalence * sick - (1 - prevalence) * well * odds(treat)) / prevalence;
+      places.curve.push([treat, net(atLeast(this.sick, x), atLeast(this.well, x))]);
+      places.all.push([treat, net(1, 1)]);
+    }
+    const shown = (all) => all.filter(([, y]) => y >= -0.02).map(([x, y]) => [x, Math.max(y, 0)]);
+    return axes(words.benefit, words.benefit_x, words.benefit_y,
+      curve("ideal", places.none), curve("all", shown(places.all)), curve("curve", shown(places.curve)));
   }
 }
 

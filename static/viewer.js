@@ -187,6 +187,9 @@ class AnswerCard extends HTMLElement {
     const show = () => this.getBoundingClientRect().top > innerHeight / 2
       && this.scrollIntoView();
     setTimeout(show, 100);  // when the viewer in it has its height
+    if (this.dataset.p && this.closest("one-xray")) {
+      document.dispatchEvent(new CustomEvent("answered", { detail: Number(this.dataset.p) }));
+    }
   }
 }
 

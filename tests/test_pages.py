@@ -637,18 +637,27 @@ def test_the_report_prints_on_one_page(browser, classifier, phantom_bytes, tmp_p
 
 
 def test_gradio_counts_people(page, gradio_url, classifier):
-    shipped = measured.load(classifier, "report.json")
+    well, sick = measured.load(classifier, "report.json")["answers"].values()
+    low, high = classifier.uncertain_band
+    found = round(200 * np.mean(np.array(sick) > high))
+    alarms = round(800 * np.mean(np.array(well) > high))
+    missed = round(200 * np.mean(np.array(sick) < low))
+    clear = round(800 * np.mean(np.array(well) < low))
     page.goto(gradio_url)
+    page.get_by_role("button", name=words.EXAMPLE.format(number=1)).click()
+    expect(page.locator("answer-card")).to_be_visible()
     page.get_by_role("tab", name=words.TAB_MEANING).click()
     meaning = page.locator("number-meaning")
     page.get_by_label(words.MEANING["prevalence"]).fill("200")
-    found = round(200 * shipped["sensitivity"]["value"])
-    alarms = 800 - round(800 * shipped["specificity"]["value"])
-    told = f"{found + alarms} are told Pneumonia, {found} of them have it"
+    told = words.MEANING["positive"].format(told=found + alarms, found=found)
+    left = 1000 - found - alarms - missed - clear
     expect(meaning).to_contain_text(told)
-    ppv = found / (found + alarms)
-    expect(meaning).to_contain_text(f"{ppv:.0%} (PPV)")
-    page.get_by_label(words.MEANING["point"]).fill("1")
+    expect(meaning).to_contain_text(f"{left} are left to a reader.")
+    answer = predict(classifier, examples()[0].path.read_bytes())
+    said = f"Your X-ray got {answer.p_pneumonia:.0%}"
+    expect(meaning.locator(".said p").first).to_contain_text(said)
+    assert meaning.locator("figure svg").count() == 3
+    page.get_by_label(words.MEANING["high"]).fill("400")  # takes the lower edge along
     expect(meaning).not_to_contain_text(told)
     page.get_by_role("button", name=words.MEANING["reset"]).click()
     expect(meaning).to_contain_text(told)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from pneumonia import Classifier, percent
+from pneumonia import LABELS, Classifier, percent
 
 from . import answer, measured, words
 
@@ -24,16 +24,6 @@ def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
 
 def render(classifier: Classifier, report: dict) -> str:
     """Return the tab as one line of HTML."""
-    roc = report["curves"]["roc"]
-    points = zip(
-        roc["threshold"],
-        roc["sensitivity"],
-        (1 - alarm for alarm in roc["false_positive_rate"]),
-        strict=True,
-    )
-    # the curve leaves out points on straight pieces, and what ships may be one
-    shipped = [report[name]["value"] for name in ("sensitivity", "specificity")]
-    points = sorted([*points, (report["threshold"], *shipped)], reverse=True)
     bands = {words.AS_THEY_ARE: report["band"]}
     if "stress" in report:
         bands[words.UNDER_STRESS] = report["stress"]["band"]
@@ -50,14 +40,9 @@ def render(classifier: Classifier, report: dict) -> str:
         ],
         data=json.dumps(
             {
-                # points of the curve, the threshold falling, each one measured
-                "points": [
-                    {"threshold": t, "sensitivity": found, "specificity": left}
-                    for t, found, left in points
-                ],
-                "threshold": classifier.threshold,
-                "reliability": report["curves"]["reliability"],
-                "share": counts["Pneumonia"] / report["n"],
+                # to X-rays of held-out patients, rising
+                "answers": [report["answers"][label] for label in LABELS],
+                "band": classifier.uncertain_band,
                 "words": words.MEANING,
             }
         ),

@@ -162,27 +162,43 @@ BAND_COLUMNS = {
 MEANING = {
     "people": "Of 1000 people",
     "prevalence": "How many of them have pneumonia",
-    "point": "Operating point: says Pneumonia from",
-    "rates": "Sensitivity {sensitivity}, specificity {specificity}.",
+    "low": "Answers Normal below",
+    "high": "Answers Pneumonia above",
     "reset": "As shipped",
+    "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer Pneumonia "
+    "(95 % interval {found_ends}). Of {well} without, {clear} get the answer Normal "
+    "({clear_ends}).",
+    "own": "Your X-ray got {p}, which is in this zone.",
+    "positive": "{told} are told Pneumonia. {found} of them have it.",
+    "left": "{told} are left to a reader. {ill} of them have pneumonia.",
+    "negative": "{told} are told Normal. {missed} of them have pneumonia.",
     "found": "{count} have pneumonia and are told Pneumonia",
+    "doubted": "{count} have pneumonia and are left to a reader",
     "missed": "{count} have pneumonia and are told Normal",
     "alarm": "{count} have none and are told Pneumonia",
+    "asked": "{count} have none and are left to a reader",
     "clear": "{count} have none and are told Normal",
-    "positive": "{told} are told Pneumonia, {right} of them have it: {share} (PPV).",
-    "negative": "{told} are told Normal, {right} of them have none: {share} (NPV).",
-    "grid": "1000 people as dots, in four groups",
+    "grid": "1000 people as marks, in six groups",
     "note": "Among the held-out X-rays {share} show pneumonia, far more than among all "
     "children with a cough. The fewer people are sick, the more of the answers "
     "Pneumonia are false alarms.",
-    "roc": "Each operating point finds some and alarms some",
+    "roc": "Each threshold finds some and alarms some",
     "roc_x": "false alarms among those without",
     "roc_y": "found among those with pneumonia",
+    "roc_note": "The two dots are the ends of the zone that is left to a reader. Lines "
+    "through a dot are 95 % intervals, as if each X-ray were of another patient.",
     "reliability": "Does 80% mean 80%?",
     "reliability_x": "stated probability",
     "reliability_y": "share that had pneumonia",
     "reliability_note": "Larger dots stand for more X-rays. On the dashed line, the "
     "stated probability is right.",
+    "benefit": "Would it help to follow it?",
+    "benefit_x": "probability from which one would treat",
+    "benefit_y": "net benefit, of what is possible",
+    "benefit_note": "A decision curve (Vickers and Elkin 2006), at the number of sick "
+    "people above. Thick: treat whom the network calls sick. Thin: treat everybody. "
+    "Dashed: treat nobody. Whoever treats from 10 % on accepts nine treatments in vain "
+    "for one that helps.",
 }
 """What `static/meaning.js` says."""
 

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_curve
 from tqdm import tqdm
 
 from ..contract import BUNDLE, LABELS
@@ -15,7 +14,7 @@ from ..data import folder
 from ..data.patients import VALIDATION_SHARE
 from ..serving.classifier import Classifier, Outputs, in_batches, load_classifier
 from . import calibrate, stressed
-from .metrics import METRICS, confusion_counts, measure, reliability
+from .metrics import METRICS, confusion_counts, measure
 from .stressed import Answer
 
 ENGINES = ("onnx", "keras")
@@ -124,7 +123,6 @@ def evaluate(
             name: np.sort(p[dataset.labels == i]).round(4).tolist()
             for i, name in enumerate(LABELS)
         },
-        "curves": _curves(dataset.labels, p),
         "bundle_sha256": classifier.sha256,
         "source": Path(source).name,
         "validation_only": validation_only,
@@ -164,19 +162,6 @@ def _answer(classifier: Classifier, bundle, engine: str) -> Answer:
             return vgg19.run_logits(network, seen)
 
     return lambda images: classifier.p_pneumonia(logits(images))
-
-
-def _curves(labels: np.ndarray, p: np.ndarray) -> dict:
-    """Return ROC and reliability as points, so that pages can draw them."""
-    false_positive, true_positive, thresholds = roc_curve(labels, p)
-    return {
-        "roc": {
-            "false_positive_rate": np.round(false_positive, 5).tolist(),
-            "sensitivity": np.round(true_positive, 5).tolist(),
-            "threshold": np.round(np.minimum(thresholds, 1), 5).tolist(),
-        },
-        "reliability": reliability(labels, p),
-    }
 
 
 def _write_predictions(path: Path, dataset, p, classifier: Classifier) -> None:
