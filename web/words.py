@@ -165,8 +165,8 @@ MEANING = {
     "low": "Answers Normal below",
     "high": "Answers Pneumonia above",
     "reset": "As shipped",
-    "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer Pneumonia "
-    "(95 % interval {found_ends}). Of {well} without, {clear} get the answer Normal "
+    "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer "
+    "Pneumonia (95 % interval {found_ends}). Of {well} without, {clear} get the answer Normal "
     "({clear_ends}).",
     "own": "Your X-ray got {p}, which is in this zone.",
     "positive": "{told} are told Pneumonia. {found} of them have it.",
