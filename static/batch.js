@@ -23,12 +23,14 @@ class BatchTable extends HTMLElement {
       return cell.dataset.value ?? cell.textContent;
     };
     const rows = [...this.body.rows].sort((a, b) => order.compare(key(a), key(b)));
-    this.body.append(...(down ? rows.reverse() : rows));
+    if (down) rows.reverse();
+    rows.sort((a, b) => ("last" in a.dataset) - ("last" in b.dataset));  // no answer: last
+    this.body.append(...rows);
   }
 
   /** Open a row's answer; from there the others, in the order of the table. */
   open(row) {
-    const rows = [...this.body.rows].filter((row) => row.querySelector("template"));
+    const rows = [...this.body.rows];
     let place = rows.indexOf(row);
     if (place < 0) return;
     const name = make("strong", { id: "opened" });
@@ -47,6 +49,10 @@ class BatchTable extends HTMLElement {
       make("div", { class: "head" }, name, ...steps, button(close, () => dialog.close())),
       card);
     dialog.addEventListener("close", () => dialog.remove());
+    dialog.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (step && !event.target.matches("input, select")) go(step);
+    });
     this.append(dialog);
     dialog.showModal();
     go(0);

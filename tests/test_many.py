@@ -91,12 +91,14 @@ def test_one_bad_file_stops_nothing(classifier):
     table = list(csv.DictReader(io.StringIO(many._csv(answered).decode())))
     assert [row["path"] for row in table] == ["<i>good.png", "letter.txt", "cut"]
     with zipfile.ZipFile(io.BytesIO(many._zip(answered))) as archive:
-        assert archive.namelist() == ["001-<i>good.png.jpeg"]
+        assert archive.namelist() == ["001-<i>good.jpeg"]
     html = many.render(answered, left_out=3)
     assert "&lt;i&gt;good.png" in html
     assert "<i>" not in html
     assert "\n" not in html
     assert "3 more were left out" in html
+    assert html.count("<template>") == 3  # refusals open, too
+    assert html.index(f"1 {many.kind(answered[0].row)}") < html.index("2 No answer")
 
 
 def test_no_name_is_a_formula_to_a_spreadsheet(classifier):

@@ -97,11 +97,15 @@ def render(
     return one_line("answer.html", truth=truth, keep=keep, **shown)
 
 
-def render_refusal(error: ImageError) -> str:
-    """Return why there is no answer, as one line of HTML."""
-    return one_line(
-        "refusal.html", words=words, message=str(error), offers=error.offers
-    )
+def render_refusal(error: ImageError, offer: bool = True) -> str:
+    """Return why there is no answer, as one line of HTML.
+
+    Args:
+        error: says why.
+        offer: show buttons of what would be answered all the same.
+    """
+    offers = error.offers if offer else ()
+    return one_line("refusal.html", words=words, message=str(error), offers=offers)
 
 
 def render_limit(most: int, say: str, busy: str = "") -> str:

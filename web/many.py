@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 from pneumonia import (
+    LABELS,
     MAX_BYTES,
+    SUFFIXES,
     Classifier,
     ImageError,
     Prediction,
@@ -51,7 +53,7 @@ class Answered:
         message: why there is no answer, or what warns of it, in sentences.
         thumbnail: JPEG file; empty without an answer.
         overlay: JPEG file; empty without an answer.
-        card: the answer as HTML; empty without one.
+        card: the answer, or why there is none, as HTML.
     """
 
     row: Row
@@ -150,7 +152,8 @@ def answer_one(
             classifier, content(), anyway=anyway, draw=False, read=read
         )
     except ImageError as error:
-        return Answered(refused_row(name, error), message=str(error))
+        card = answer.render_refusal(error, offer=False)
+        return Answered(refused_row(name, error), message=str(error), card=card)
     small = _reduced(prediction)
     thumbnail = Image.fromarray(small.pixels)
     thumbnail.thumbnail(_THUMBNAIL)
@@ -181,7 +184,7 @@ def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str
         left_out: how many were too many to be asked.
         stopped: how many were not reached when somebody stopped.
     """
-    kinds = Counter(kind(one.row) for one in answered)
+    counts = Counter(kind(one.row) for one in answered)
     rows = [
         asdict(one.row)
         | {
@@ -189,7 +192,7 @@ def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str
             "message": one.message,
             "percent": one.row.p_pneumonia and percent(float(one.row.p_pneumonia)),
             "card": one.card,
-            "thumbnail": one.card and answer.data_uri("image/jpeg", one.thumbnail),
+            "thumbnail": one.thumbnail and answer.data_uri("image/jpeg", one.thumbnail),
         }
         for one in answered
     ]
@@ -197,13 +200,17 @@ def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str
         "batch.html",
         words=words,
         rows=rows,
-        summary=", ".join(f"{count} {what}" for what, count in kinds.items())
+        summary=", ".join(f"{counts[what]} {what}" for what in KINDS if counts[what])
         or words.NO_ANSWER,
         left_out=left_out and words.LEFT_OUT.format(count=left_out, limit=MAX_FILES),
         stopped=stopped and words.STOPPED.format(count=stopped),
         csv=answer.data_uri("text/csv", _csv(answered)),
         overlays=answer.data_uri("application/zip", _zip(answered)),
     )
+
+
+KINDS = (LABELS[0], words.UNCERTAIN_SHORT, LABELS[1], words.NO_ANSWER)
+"""What rows' answers are called, in the order of the summary."""
 
 
 def kind(row: Row) -> str:
@@ -233,6 +240,8 @@ def _zip(answered: list[Answered]) -> bytes:
     with zipfile.ZipFile(file, "w") as archive:
         for number, one in enumerate(answered, 1):
             if one.overlay:
-                name = PurePosixPath(one.row.path).name
+                path = PurePosixPath(one.row.path)
+                is_usual = path.suffix.lower() in SUFFIXES
+                name = path.stem if is_usual else path.name
                 archive.writestr(f"{number:03}-{name}.jpeg", one.overlay)
     return file.getvalue()

@@ -125,6 +125,7 @@ COLUMNS = {
     "kind": "Answer",
     "probability": "Probability of pneumonia",
     "certain": "Uncertain",
+    "zone": "Evidence",
     "reason": "Reason",
 }
 IS_UNCERTAIN = {"true": "no", "false": "yes", "": ""}
@@ -166,8 +167,8 @@ MEANING = {
     "high": "Answers Pneumonia above",
     "reset": "As shipped",
     "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer "
-    "Pneumonia (95 % interval {found_ends}). Of {well} without, {clear} get the answer Normal "
-    "({clear_ends}).",
+    "Pneumonia (95 % interval {found_ends}). Of {well} without, {clear} get the "
+    "answer Normal ({clear_ends}).",
     "own": "Your X-ray got {p}, which is in this zone.",
     "positive": "{told} are told Pneumonia. {found} of them have it.",
     "left": "{told} are left to a reader. {ill} of them have pneumonia.",
