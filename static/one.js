@@ -70,7 +70,8 @@ class OneXray extends HTMLElement {
     button.disabled = true;
     button.parentElement.querySelector(".error")?.remove();
     try {
-      const made = await send("report", { ...wishes, kind }, file, signal);
+      const { method } = this.querySelector("xray-viewer");
+      const made = await send("report", { ...wishes, kind, method }, file, signal);
       const address = URL.createObjectURL(await made.blob());
       make("a", { href: address, download: `report.${kind}` }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60_000);

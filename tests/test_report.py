@@ -20,11 +20,22 @@ def prediction(classifier, phantom_bytes):
 def test_report_says_what_the_answer_rests_on(classifier, prediction):
     page = report.write_html(report.gather(classifier, prediction)).decode()
     zone = str(markupsafe.escape(prediction.zone))
-    for text in (NOTICE, zone, classifier.sha256, f"{classifier.threshold:.3f}"):
+    found = measured.load(classifier, "report.json")["specificity"]["value"]
+    for text in (NOTICE, zone, classifier.sha256, f"{found:.1%} ("):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert not re.search(r"(src|href)=\"(?!data:)", page)  # it needs no other file
     assert "<script" not in page
+
+
+def test_report_shows_the_map_that_was_chosen(classifier, phantom_bytes):
+    for method in METHODS:
+        prediction = predict(classifier, phantom_bytes, method=method)
+        content = report.gather(classifier, prediction, method)
+        page = report.write_html(content).decode()
+        assert f"Heat map ({method})" in page
+        other = METHODS[1 - METHODS.index(method)]
+        assert f"Heat map ({other})" not in page
 
 
 def test_report_fits_on_one_page_of_pdf_with_every_warning(classifier, prediction):

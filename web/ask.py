@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pneumonia import Classifier, ImageError, Prediction, examples, predict
+from pneumonia import METHODS, Classifier, ImageError, Prediction, examples, predict
 
 from . import answer, report, words
 
@@ -27,7 +27,8 @@ def routes(
     """Return `/ask` and `/report`; both take a file as the body of a POST.
 
     In the address `invert=1` and `anyway=1` are options of `predict`, `example` names
-    one of the X-rays that ship, and `kind` chooses the report.
+    one of the X-rays that ship, `kind` chooses the report,
+    and `method` its heat map.
 
     Args:
         classifier: from `load_classifier`.
@@ -46,11 +47,13 @@ def routes(
 
     def write(prediction: Prediction, wishes: dict) -> Response:
         write, kind = _REPORTS.get(wishes.get("kind"), _REPORTS["html"])
-        return Response(write(report.gather(classifier, prediction)), media_type=kind)
+        content = report.gather(classifier, prediction, _method(wishes))
+        return Response(write(content), media_type=kind)
 
     def served(path: str, finish: Callable) -> Route:
         def work(data: bytes, wishes: dict) -> Response:
             options = {name: wishes.get(name) == "1" for name in words.OFFERS}
+            options["method"] = _method(wishes)
             try:
                 prediction = predict(classifier, data, read=read, **options)
             except ImageError as error:
@@ -72,6 +75,12 @@ def routes(
         return Route(path, endpoint, methods=["POST"])
 
     return [served("/ask", show), served("/report", write)]
+
+
+def _method(wishes: dict) -> str:
+    """Return how the heat map of a report is drawn."""
+    method = wishes.get("method")
+    return method if method in METHODS else METHODS[0]
 
 
 def _may_come_in(request: Request) -> bool:

@@ -26,6 +26,18 @@ def load(classifier: Classifier, name: str) -> dict | None:
     return found if found["bundle_sha256"] == classifier.sha256 else None
 
 
+def both_errors(classifier: Classifier) -> list[tuple[str, str]]:
+    """Return sensitivity and specificity in words, if they were measured."""
+    report = load(classifier, "report.json") or {}
+    rows = []
+    for metric, name in words.REPORT_MEASURED.items():
+        if metric in report:
+            low, high = report[metric]["ci95"]
+            said = f"{report[metric]['value']:.1%} ({low:.1%} to {high:.1%})"
+            rows.append((name, words.REPORT_ON.format(figure=said, n=report["n"])))
+    return rows
+
+
 @functools.lru_cache(maxsize=2)  # each answer shows them
 def captions(classifier: Classifier) -> list[str]:
     """Return what is to be known of the heat maps, the first method's first."""

@@ -8,6 +8,8 @@ import html
 import io
 
 from reportlab import rl_config
+from reportlab.graphics.shapes import Drawing, Line, Polygon, Rect
+from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
@@ -25,12 +27,24 @@ _FLUSH = [
 ]
 
 
-def gather(classifier: Classifier, prediction: Prediction) -> dict:
+_SHOWN = ("heading", "sentence", "warnings", "zones", "p", "percent", "here")
+_COLOURS = {"below": "#1d5fa8", "in": "#ccd3dd", "above": "#a8430a"}
+_BAR = 170 * mm, 5 * mm  # width, height
+
+
+def gather(
+    classifier: Classifier, prediction: Prediction, method: str = METHODS[0]
+) -> dict:
     """Return what both kinds of report show.
 
+    Args:
+        classifier: what answered.
+        prediction: the answer.
+        method: how its overlay was drawn, one of METHODS.
+
     Returns:
-        heading, sentence, warnings, rows (pairs of texts), notes, and the pictures'
-        JPEG files with their captions.
+        heading, sentence, warnings, the bar, rows (pairs of texts), notes, and the
+        pictures' JPEG files with their captions.
     """
     shown = answer.in_words(classifier, prediction)
     today = datetime.datetime.now(datetime.UTC)
@@ -39,24 +53,23 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
         (words.REPORT_ANSWERS, "; ".join(zone["text"] for zone in shown["zones"])),
         (words.REPORT_ZONE, prediction.zone),
         *([(words.REPORT_DONE, shown["done"])] if shown["done"] else []),
+        *measured.both_errors(classifier),
         (words.REPORT_CHECKSUM, classifier.sha256),
         (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
     ]
     return {
-        "heading": shown["heading"],
-        "sentence": shown["sentence"],
-        "warnings": shown["warnings"],
+        **{name: shown[name] for name in _SHOWN},
         "rows": numbers,
         "notes": [
             shown["note"],
-            measured.captions(classifier)[0],
+            measured.captions(classifier)[METHODS.index(method)],
             words.REPORT_CAVEATS,
         ],
         "pictures": [
             (answer.encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
                 answer.encode_jpeg(prediction.overlay),
-                words.VIEWER["map"].format(method=METHODS[0], label=prediction.label),
+                words.VIEWER["map"].format(method=method, label=prediction.label),
             ),
         ],
     }
@@ -93,6 +106,7 @@ def write_pdf(content: dict) -> bytes:
         text(NOTICE, "Italic"),
         text(content["heading"], "Heading2"),
         text(content["sentence"]),
+        _bar(content["zones"], content["p"]),
         *(text(warning) for warning in content["warnings"]),
         Spacer(0, 3 * mm),
         Table(
@@ -122,6 +136,19 @@ def write_pdf(content: dict) -> bytes:
         lang="en",
     ).build(story)
     return file.getvalue()
+
+
+def _bar(zones: list[dict], p: float) -> Drawing:
+    """Draw the bar of three zones, with a marker at a probability."""
+    width, height = _BAR
+    bar = Drawing(width, 2 * height)
+    for zone in zones:
+        place = zone["start"] * width, 0, zone["width"] * width, height
+        bar.add(Rect(*place, fillColor=HexColor(_COLOURS[zone["name"]]), strokeWidth=0))
+    x, half = p * width, 0.4 * height
+    bar.add(Polygon([x, height, x - half, 1.8 * height, x + half, 1.8 * height]))
+    bar.add(Line(x, 0, x, height, strokeWidth=1.5))
+    return bar
 
 
 def links(classifier: Classifier, prediction: Prediction) -> list[dict]:

@@ -207,6 +207,11 @@ REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"
 REPORT_PDF = "Report as PDF"
 REPORT_ZONE = "Where in the lungs"
+REPORT_MEASURED = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+}
+REPORT_ON = "{figure}, 95% interval, on {n} held-out X-rays, uncertain ones among them"
 REPORT_DONE = "What was done to the picture"
 REPORT_ANSWERS = "What it answers"
 REPORT_CHECKSUM = "Weights (SHA-256)"
