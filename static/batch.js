@@ -1,5 +1,5 @@
 // <batch-table>: a table that `web/many.py` wrote, made to sort and to open its rows.
-import { make } from "./viewer.js";
+import { make } from "./dom.js";
 
 const order = new Intl.Collator(undefined, { numeric: true });
 

@@ -2,7 +2,7 @@
 // second try; without this file it works as well, on pages of its own. And the address in
 // the API's example as the browser knows it, whatever proxy there is.
 import { plate } from "./given.js";
-import { make } from "./viewer.js";
+import { make } from "./dom.js";
 
 const form = document.querySelector("form");
 const input = form?.querySelector("input[type=file]");

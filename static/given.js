@@ -1,5 +1,5 @@
 // What a visitor gave, as an answer or a refusal carries it. It never leaves the page.
-import { make } from "./viewer.js";
+import { make } from "./dom.js";
 
 /** A file's name with a small picture of it, where the browser can draw one. */
 export function plate(file) {

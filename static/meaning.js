@@ -1,7 +1,7 @@
 // <number-meaning data-report="{...}">: what an answer is worth, in counts of people.
 // `web/tab_meaning.py` writes data-report, the answers to held-out X-rays among it; all
 // words come with it. The last answer of the first tab is told where it would stand.
-import { draw, make } from "./viewer.js";
+import { draw, make } from "./dom.js";
 
 const PEOPLE = 1000, COLUMNS = 50, SIDE = 260, EDGE = 56, BINS = 10;
 

@@ -3,7 +3,7 @@
 // given up, so no answer can stand beside another file. The file stays in the page, for
 // what a refusal offers and for reports.
 import { plate } from "./given.js";
-import { make, say } from "./viewer.js";
+import { make, say } from "./dom.js";
 
 class OneXray extends HTMLElement {
   connectedCallback() {

@@ -2,44 +2,8 @@
 // lungs. Strength, colours, method, the other label's map and the plain X-ray beside it
 // need no new answer, nor a server. `web/answer.py` writes data-look; all words come with it.
 
-/** Make an element with attributes and children. */
-export function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== false) element.setAttribute(key, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
-
-/** Make an element of SVG. */
-export function draw(name, attributes = {}, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
-
-/** Say something to who listens instead of looking. */
-export function say(text) {
-  let voice = document.getElementById("voice");
-  if (!voice) {
-    voice = make("div", { id: "voice", class: "unseen", "aria-live": "polite" });
-    document.body.append(voice);
-  }
-  voice.textContent = "";
-  setTimeout(() => (voice.textContent = text), 100);  // a change, even to the same words
-}
-
-function load(address) {
-  return new Promise((resolve, reject) => {
-    const image = new Image();
-    image.onload = () => resolve(image);
-    image.onerror = reject;
-    image.src = address;
-  });
-}
+import { draw, load, make, say } from "./dom.js";
+import { Stage } from "./stage.js";
 
 /** Colour at x in [0, 1] on evenly spaced points. */
 function colour(points, x) {
@@ -57,13 +21,14 @@ class XrayViewer extends HTMLElement {
     this.colours = Object.keys(this.look.colours)[0];
     this.method = Object.keys(this.look.maps)[0];
     this.querySelector(":scope > img")?.remove();  // shown where no script runs
-    this.prepend(this.stage(), this.controls());
+    this.prepend(...this.show(), this.controls());
+    this.stage.begin();
     this.draw();
   }
 
-  stage() {
+  show() {
     const { look } = this, { words } = look;
-    this.picture = make("img", { src: look.picture, alt: words.picture });
+    this.picture = make("img", { src: look.picture, alt: words.picture, draggable: "false" });
     this.heat = make("canvas", { role: "img" });
     this.lungs = draw("path", { d: look.lungs, "vector-effect": "non-scaling-stroke" });
     this.line = draw("svg",
@@ -73,13 +38,12 @@ class XrayViewer extends HTMLElement {
     const compare = make("input", {
       type: "range", min: 0, max: 100, value: 0, "aria-label": words.compare,
       title: words.hint,
-      oninput: () => this.divide(compare.value),
+      oninput: () => this.divide(),
     });
-    const stage = make("div", { class: "stage" },
-      this.picture, this.heat, this.line, this.divider, compare);
-    stage.style.aspectRatio = `${look.width} / ${look.height}`;
-    stage.style.width = `min(100%, ${(28 * look.width) / look.height}rem)`;
-    return stage;
+    this.compare = compare;
+    const layers = [this.picture, this.heat, this.line, this.divider];
+    this.stage = new Stage(look, layers, compare, () => this.divide());
+    return [this.stage.frame, this.stage.tools, make("p", { class: "hint" }, words.how)];
   }
 
   controls() {
@@ -148,14 +112,29 @@ class XrayViewer extends HTMLElement {
     Object.assign(this.heat.dataset, { method: this.method, label: this.label });  // drawn
   }
 
-  divide(percent) {
+  /** Uncover the plain X-ray from the left, up to the place on the screen. */
+  divide() {
+    const { compare, stage } = this;
+    const percent = compare.hidden ? 0 : 100 * stage.across(compare.value / 100);
     for (const part of [this.heat, this.line]) {
       part.style.clipPath = `inset(0 0 0 ${percent}%)`;
     }
     this.divider.style.left = `${percent}%`;
+    this.divider.hidden = compare.hidden;
   }
 
-  /** Offer the picture as it looks now, without the divider. */
+  /** Give what is drawn the window and the polarity of the stage. */
+  window(pen, width, height) {
+    const [slope, intercept] = this.stage.shades;
+    if (slope === 1 && intercept === 0) return;
+    const drawn = pen.getImageData(0, 0, width, height);
+    for (let i = 0; i < drawn.data.length; i += 1) {
+      if (i % 4 !== 3) drawn.data[i] = drawn.data[i] * slope + 255 * intercept;
+    }
+    pen.putImageData(drawn, 0, 0);
+  }
+
+  /** Offer the whole picture in its window, with its layers. */
   save() {
     const { width, height, words, done } = this.look;
     const line = Math.max(14, Math.round(width / 30));
@@ -167,6 +146,7 @@ class XrayViewer extends HTMLElement {
     pen.font = `${line}px sans-serif`;
     said.forEach((text, i) => pen.fillText(text, line / 2, height + line * (1.1 + 1.5 * i), width - line));
     pen.drawImage(this.picture, 0, 0, width, height);
+    this.window(pen, width, height);
     pen.globalAlpha = Number(this.heat.style.opacity);
     pen.drawImage(this.heat, 0, 0, width, height);
     const path = new Path2D(), look = getComputedStyle(this.lungs);

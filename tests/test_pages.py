@@ -278,6 +278,65 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     assert asked == []
 
 
+def view(page) -> dict:
+    """Return how the picture is looked at."""
+    return page.evaluate(
+        """() => { const { zoom, x, y, width, level, inverted, tool } =
+        document.querySelector("xray-viewer").stage;
+        return { zoom, x, y, width, level, inverted, tool }; }"""
+    )
+
+
+def test_a_picture_is_looked_at_as_readers_do(page, flask_url):
+    page.goto(flask_url)
+    page.get_by_label("Chest X-ray").set_input_files(phantoms()[0])
+    page.get_by_role("button", name=words.PREDICT).click()
+    shown(page)
+    as_it_was = view(page)
+    stage = page.get_by_role("group", name=words.VIEWER["stage"])
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 4
+
+    page.mouse.move(x, y)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    expect(stage.locator(".scene")).to_have_attribute(
+        "style", re.compile(r"scale\(1\.9")
+    )
+    zoomed = view(page)
+    # what was below the pointer stays there
+    assert zoomed["x"] == pytest.approx(-(zoomed["zoom"] - 1) * box["width"] / 4, abs=2)
+    drags = {"move_tool": ("x", "y"), "window_tool": ("width", "level")}
+    for tool, changed in drags.items():
+        page.get_by_role("button", name=words.VIEWER[tool]).click()
+        before = view(page)
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 40, y + 30, steps=3)
+        page.mouse.up()
+        after = view(page)
+        assert all(after[name] > before[name] for name in changed)
+        assert after["zoom"] == before["zoom"]
+    stage.dblclick()
+    assert view(page) == as_it_was | {"tool": "window"}
+
+    stage.focus()
+    for keys in ("+", "i", "m", "ArrowRight", "c"):
+        page.keyboard.press(keys)
+    now = view(page)
+    assert now["zoom"] == 1.25
+    assert now["inverted"]
+    assert now["x"] < 0
+    assert now["tool"] == "compare"
+    inverted = page.get_by_role("button", name=words.VIEWER["invert"], exact=True)
+    expect(inverted).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("0")
+    assert view(page) == as_it_was
+    assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
+
+
 def give(page, way: str, *pictures: bytes, name: str = "x.png") -> None:
     """Paste pictures, or drop them on the heading."""
     page.evaluate(

@@ -1,0 +1,41 @@
+// What the scripts make elements with.
+
+/** Make an element with attributes and children. */
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value !== false) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Make an element of SVG. */
+export function draw(name, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+/** Say something to who listens instead of looking. */
+export function say(text) {
+  let voice = document.getElementById("voice");
+  if (!voice) {
+    voice = make("div", { id: "voice", class: "unseen", "aria-live": "polite" });
+    document.body.append(voice);
+  }
+  voice.textContent = "";
+  setTimeout(() => (voice.textContent = text), 100);  // a change, even to the same words
+}
+
+/** Load a picture. */
+export function load(address) {
+  return new Promise((resolve, reject) => {
+    const image = new Image();
+    image.onload = () => resolve(image);
+    image.onerror = reject;
+    image.src = address;
+  });
+}
