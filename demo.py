@@ -29,6 +29,7 @@ from web import (
     tab_batch,
     tab_meaning,
     tab_one,
+    tab_reading,
     uploads,
     words,
 )
@@ -46,6 +47,7 @@ _TABS = {
     words.TAB_ONE: tab_one,
     words.TAB_MANY: tab_batch,
     words.TAB_MEANING: tab_meaning,
+    words.TAB_READING: tab_reading,
 }
 LOOK = "".join(  # after Gradio's own, which it changes
     f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
@@ -56,7 +58,7 @@ HEAD = (
     f'<meta property="og:description" content="{NOTICE}">'
 ) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
-    for name in ("page", "viewer", "batch", "meaning", "one")
+    for name in ("page", "viewer", "batch", "meaning", "one", "reading")
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32

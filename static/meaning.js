@@ -1,12 +1,10 @@
 // <number-meaning data-report="{...}">: what an answer is worth, in counts of people.
 // `web/tab_meaning.py` writes data-report, the answers to held-out X-rays among it; all
 // words come with it. The last answer of the first tab is told where it would stand.
+import { fill, interval, percent } from "./counting.js";
 import { draw, make } from "./dom.js";
 
 const PEOPLE = 1000, COLUMNS = 50, SIDE = 260, EDGE = 56, BINS = 10;
-
-const fill = (text, values) => text.replace(/{(\w+)}/g, (_, name) => values[name]);
-const percent = (x) => `${Math.round(100 * x)}%`;
 
 /** One mark for each kind of person: told apart by shape, too. */
 const MARKS = {
@@ -17,13 +15,6 @@ const MARKS = {
   asked: (x, y) => `M${x + 2},${y + 5}h6`,
   clear: (x, y) => `M${x + 4},${y + 5}a1,1 0 1,0 2,0a1,1 0 1,0 -2,0`,
 };
-
-/** Ends of the 95 % interval of a share of n (Wilson 1927). */
-function interval(share, n) {
-  const z = 1.96, middle = (share + (z * z) / (2 * n)) / (1 + (z * z) / n);
-  const half = (z * Math.sqrt((share * (1 - share)) / n + (z * z) / (4 * n * n))) / (1 + (z * z) / n);
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
-}
 
 /** The share of sorted values that are at least x, or above it. */
 const atLeast = (values, x) => values.filter((value) => value >= x).length / values.length;

@@ -8,9 +8,9 @@ let count = 0;
 const within = (x, low, high) => Math.min(Math.max(x, low), high);
 
 export class Stage {
-  /** Put layers into a frame; the first is the X-ray, which alone is windowed. `moved` is
-   *  called whenever the view has changed. */
-  constructor({ width, height, words }, layers, compare, moved) {
+  /** Put layers into a frame; the first is the X-ray, which alone is windowed. `compare` is
+   *  a slider over them, if there is one. `moved` is called when the view has changed. */
+  constructor({ width, height, words }, layers, compare, moved = () => {}) {
     this.words = words;
     this.moved = moved;
     this.ratio = width / height;
@@ -25,7 +25,7 @@ export class Stage {
     this.compare = compare;
     this.scene = make("div", { class: "scene" }, ...layers);
     this.frame = make("div", { class: "stage", tabindex: 0, role: "group", "aria-label": words.stage },
-      filter, this.scene, compare);
+      filter, this.scene, ...(compare ? [compare] : []));
     this.frame.style.setProperty("--ratio", this.ratio);
     this.tools = this.toolbar();
     this.listen();
@@ -34,7 +34,7 @@ export class Stage {
   /** Show it for the first time; what `moved` needs is there now. */
   begin() {
     this.reset();
-    this.take("compare");
+    this.take(this.choices.keys().next().value);
   }
 
   toolbar() {
@@ -45,14 +45,14 @@ export class Stage {
       return made;
     };
     this.keys = new Map([["=", () => this.zoomBy(STEP)]]);
-    this.choices = new Map(["compare", "move", "window"].map((tool) =>
+    this.choices = new Map([...(this.compare ? ["compare"] : []), "move", "window"].map((tool) =>
       [tool, button(`${tool}_tool`, tool[0].toUpperCase(), () => this.take(tool))]));
     this.inverting = button("invert", "I", () => this.change({ inverted: !this.inverted }));
     return make("div", { class: "tools", role: "toolbar", "aria-label": words.tools },
       ...this.choices.values(),
       button("larger", "+", () => this.zoomBy(STEP)),
       button("smaller", "-", () => this.zoomBy(1 / STEP)),
-      button("pixel", "1", () => this.zoomBy(this.pixels / this.scene.clientWidth / this.zoom)),
+      button("pixel", "P", () => this.zoomBy(this.pixels / this.scene.clientWidth / this.zoom)),
       this.inverting,
       button("fit", "0", () => this.reset()),
       ...(document.fullscreenEnabled ? [button("full", "F", () => this.fill())] : []));
@@ -67,7 +67,7 @@ export class Stage {
   take(tool) {
     this.tool = tool;
     for (const [name, button] of this.choices) button.ariaPressed = name === tool;
-    this.compare.hidden = tool !== "compare";
+    if (this.compare) this.compare.hidden = tool !== "compare";
     this.frame.dataset.tool = tool;
     this.moved();
   }

@@ -90,7 +90,7 @@ def render(
     Args:
         classifier: what answered.
         prediction: the answer.
-        truth: what is known of the picture, as a sentence.
+        truth: what physicians called it, where that is known.
         keep: offer reports, which `static/one.js` asks for.
     """
     shown = context(classifier, prediction)

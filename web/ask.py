@@ -41,9 +41,8 @@ def routes(
     truths = {one.path.name: one.truth for one in examples()}
 
     def show(prediction: Prediction, wishes: dict) -> Response:
-        truth = truths.get(wishes.get("example"))
-        known = words.TRUTH.format(truth=truth) if truth else ""
-        return HTMLResponse(answer.render(classifier, prediction, known, keep=True))
+        truth = truths.get(wishes.get("example"), "")
+        return HTMLResponse(answer.render(classifier, prediction, truth, keep=True))
 
     def write(prediction: Prediction, wishes: dict) -> Response:
         write, kind = _REPORTS.get(wishes.get("kind"), _REPORTS["html"])

@@ -111,6 +111,7 @@ VIEWER = {
 TAB_ONE = "One X-ray"
 TAB_MANY = "Batch"
 TAB_MEANING = "What does this number mean?"
+TAB_READING = "Read it yourself"
 
 CHOOSE_MANY = "Many X-rays, or a zip of them"
 DROP_MANY = (
@@ -215,6 +216,48 @@ MEANING = {
     "for one that helps.",
 }
 """What `static/meaning.js` says."""
+
+READING_ABOUT = (
+    "A game to learn how far such a network can be trusted; it trains nobody to read "
+    "X-rays. You see an X-ray of a child and commit to an answer. Then you see what "
+    "the network says, and may change yours. Then you learn what physicians called it. "
+    "The network did not learn from these children. Wrong and uncertain answers of it "
+    "are far more frequent here than among all X-rays, on purpose. Your answers stay "
+    "in this page."
+)
+READING = {
+    "begin": "Begin",
+    "picture": "An X-ray of a child",
+    "place": "X-ray {number} of {count}. Keys 1 to 5 answer.",
+    "alone": "What do you see?",
+    "aided": "You have seen the network's answer. What do you say now?",
+    "steps": [
+        "surely normal",
+        "probably normal",
+        "unsure",
+        "probably pneumonia",
+        "surely pneumonia",
+    ],
+    "truth": "Physicians called this X-ray {truth}.",
+    "next": "Next X-ray",
+    "end": "Finish",
+    "done": "These were all X-rays that ship.",
+    "restart": "Begin again",
+    "failed": "The network could not be asked. Is the server still there?",
+    "again": "Try again",
+    "score": "Your score after {count} X-rays",
+    "table": "Your score",
+    "columns": ["Pneumonias found", "Normals left alone", "Area under the ROC curve"],
+    "you_alone": "You, alone",
+    "you_aided": "You, aided",
+    "network": "The network",
+    "changed": "Its answer mended {mended} of yours, and spoilt {spoilt}.",
+    "counted": "From step 4 on, your answer counts as Pneumonia; unsure counts as "
+    "Normal. The network's uncertain answers count by the side to which they lean. In "
+    "parentheses: 95 % intervals.",
+    "save": "Save as CSV",
+}
+"""What `static/reading.js` says."""
 
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"
