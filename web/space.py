@@ -19,8 +19,10 @@ _TEMPLATES = (
     "limit",
     "meaning",
     "one",
+    "reading",
     "refusal",
     "report",
+    "scale",
 )  # of the demo
 _NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
 _FRONT = """\
