@@ -127,6 +127,13 @@ def create_app(
             ),
         )
 
+    @app.post("/picture")
+    def picture() -> Response:
+        wishes, data = request.args.to_dict(), _uploaded()
+        with turnstile.turn():
+            jpeg = answer.sharp_picture(read, data, wishes)
+        return Response(jpeg, mimetype="image/jpeg")
+
     @app.post("/api/predict")
     def api_predict() -> Response:
         with_overlay = _asked("overlay")

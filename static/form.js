@@ -48,8 +48,8 @@ form?.addEventListener("submit", async (event) => {
   const { signal } = (asked = new AbortController());
   let card, again;
   try {
-    const sent = { method: "POST", body: new FormData(form), signal };
-    const page = await (await fetch(form.action, sent)).text();
+    const wish = { method: "POST", body: new FormData(form), signal };
+    const page = await (await fetch(form.action, wish)).text();
     const main = new DOMParser().parseFromString(page, "text/html").querySelector("main");
     card = document.adoptNode(main.querySelector(":scope > .error, :scope > section"));
     for (const said of card.querySelectorAll("[data-kept]")) said.textContent = said.dataset.kept;
@@ -61,6 +61,10 @@ form?.addEventListener("submit", async (event) => {
   (card.querySelector(".words") ?? card).prepend(plate(file));
   work(false);
   answered.replaceChildren(...[card, again].filter(Boolean));
+  const sent = new FormData();
+  sent.append("image", file);
+  answered.querySelector("xray-viewer")?.sharpen((wishes) =>
+    fetch(`picture?${wishes}`, { method: "POST", body: sent, signal }).catch(() => null));
   if (card.matches(".error")) card.scrollIntoView({ block: "nearest" });
 });
 

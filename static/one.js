@@ -36,9 +36,9 @@ class OneXray extends HTMLElement {
 
   async ask(choose, wishes = {}) {
     const signal = this.begin(make("progress", { "aria-label": this.dataset.sending }));
-    let named, card;
+    let named, card, given;
     try {
-      const file = await choose();
+      const file = (given = await choose());
       if (signal.aborted) return;
       named = plate(file);
       this.shown.prepend(named);
@@ -52,6 +52,8 @@ class OneXray extends HTMLElement {
     if (signal.aborted) return;
     if (named) card.querySelector(".words").prepend(named);
     this.shown.replaceChildren(card);
+    this.shown.querySelector("xray-viewer")?.sharpen((wishes) =>
+      fetch(`picture?${wishes}`, { method: "POST", body: given, signal }).catch(() => null));
   }
 
   /** Make a card's buttons ask about the file that the card is of. */

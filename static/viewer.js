@@ -12,6 +12,8 @@ function colour(points, x) {
   return points[left].map((c, i) => c + (points[left + 1][i] - c) * (place - left));
 }
 
+const REDUCED = 512;  // pixels of the longer side, from which a file may hold more
+
 class XrayViewer extends HTMLElement {
   connectedCallback() {
     if (this.look) return;
@@ -44,6 +46,20 @@ class XrayViewer extends HTMLElement {
     const layers = [this.picture, this.heat, this.line, this.divider];
     this.stage = new Stage(look, layers, compare, () => this.divide());
     return [this.stage.frame, this.stage.tools, make("p", { class: "hint" }, words.how)];
+  }
+
+  /** Show the picture with more pixels, where the one that came was reduced. */
+  async sharpen(ask) {
+    const { width, height, wishes } = this.look;
+    if (Math.max(width, height) < REDUCED) return;
+    const answer = await ask(new URLSearchParams(wishes));
+    if (!answer?.ok) return;  // the smaller one stays
+    const address = URL.createObjectURL(await answer.blob());
+    const sharp = await load(address);
+    this.picture.onload = () => URL.revokeObjectURL(address);
+    this.picture.src = address;
+    this.stage.pixels = sharp.naturalWidth;
+    this.stage.change({});
   }
 
   controls() {

@@ -16,7 +16,7 @@ from pneumonia.serving.image import read_picture
 
 PICTURE = encode(GREY)
 EVIL = """
-def evil(data):
+def evil(data, sharp):
     import ctypes, os, time
     from pneumonia.serving.image import read_picture
     if data == b"crash":
@@ -36,7 +36,7 @@ def evil(data):
     if data.startswith(b"write"):
         with open(data[5:], "wb") as file:
             file.write(bytes(9))
-    return read_picture(data)
+    return read_picture(data, sharp)
 """
 
 

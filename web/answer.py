@@ -8,7 +8,7 @@ import base64
 import functools
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -138,6 +138,25 @@ def _done(prediction: Prediction) -> str:
     return " ".join(sentence for sentence, holds in done.items() if holds)
 
 
+def sharp_picture(read: Callable, data: bytes, wishes: dict) -> bytes:
+    """Return a file's picture for looking closely, as a JPEG file.
+
+    Args:
+        read: what decodes uploads.
+        data: the file.
+        wishes: `invert`: 1 exchanges black and white. `turned`: by how many degrees it
+            is turned to the left.
+
+    Raises:
+        ImageError: as `read`.
+    """
+    pixels = read(data, sharp=True).pixels
+    if wishes.get("invert") == "1":
+        pixels = 255 - pixels
+    turns = {"90": 1, "180": 2, "270": 3}.get(wishes.get("turned"), 0)
+    return encode_jpeg(np.ascontiguousarray(np.rot90(pixels, turns)))
+
+
 def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
     """Return the three zones of the bar: what is said, from where to where."""
     low, high = classifier.uncertain_band
@@ -195,6 +214,7 @@ def _look(prediction: Prediction) -> dict:
         "strength": STRENGTH,
         "colours": COLOUR_MAPS,
         "done": _done(prediction),
+        "wishes": {"invert": int(prediction.inverted), "turned": prediction.turned},
         "words": words.VIEWER,
     }
 

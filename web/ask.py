@@ -1,4 +1,4 @@
-"""What the demo's first tab asks of its server: an answer, and a report on one.
+"""What the demo's first tab asks of its server: an answer, a report, a sharp picture.
 
 A request holds the file alone: no name of it, and nothing is written anywhere.
 """
@@ -24,11 +24,11 @@ _LEFT = 499  # who asked has gone: nobody reads this answer
 def routes(
     classifier: Classifier, read: Callable, working: int, waiting: int
 ) -> list[Route]:
-    """Return `/ask` and `/report`; both take a file as the body of a POST.
+    """Return `/ask`, `/report` and `/picture`, which take a file as the body of a POST.
 
     In the address `invert=1` and `anyway=1` are options of `predict`, `example` names
     one of the X-rays that ship, `kind` chooses the report,
-    and `method` its heat map.
+    and `method` its heat map. `/picture` takes the wishes of `sharp_picture`.
 
     Args:
         classifier: from `load_classifier`.
@@ -49,15 +49,24 @@ def routes(
         content = report.gather(classifier, prediction, _method(wishes))
         return Response(write(content), media_type=kind)
 
-    def served(path: str, finish: Callable) -> Route:
+    def predicted(finish: Callable) -> Callable:
         def work(data: bytes, wishes: dict) -> Response:
             options = {name: wishes.get(name) == "1" for name in words.OFFERS}
             options["method"] = _method(wishes)
+            return finish(predict(classifier, data, read=read, **options), wishes)
+
+        return work
+
+    def sharpen(data: bytes, wishes: dict) -> Response:
+        jpeg = answer.sharp_picture(read, data, wishes)
+        return Response(jpeg, media_type="image/jpeg")
+
+    def served(path: str, finish: Callable) -> Route:
+        def work(data: bytes, wishes: dict) -> Response:
             try:
-                prediction = predict(classifier, data, read=read, **options)
+                return finish(data, wishes)
             except ImageError as error:
                 return HTMLResponse(answer.render_refusal(error), 422)
-            return finish(prediction, wishes)
 
         async def endpoint(request: Request) -> Response:
             if not _may_come_in(request):
@@ -73,7 +82,11 @@ def routes(
 
         return Route(path, endpoint, methods=["POST"])
 
-    return [served("/ask", show), served("/report", write)]
+    return [
+        served("/ask", predicted(show)),
+        served("/report", predicted(write)),
+        served("/picture", sharpen),
+    ]
 
 
 def _method(wishes: dict) -> str:

@@ -31,6 +31,7 @@ from .picture import (
 )
 
 DISPLAY_SIDE = 1024
+SHARP_SIDE = 2048
 """Longest side of what `read_image` returns, in pixels: enough to look at."""
 
 _FILE_TYPES = {
@@ -80,7 +81,7 @@ def read_image(data: bytes) -> np.ndarray:
     return read_picture(data).pixels
 
 
-def read_picture(data: bytes) -> Picture:
+def read_picture(data: bytes, sharp: bool = False) -> Picture:
     """Decode an image file into upright greyscale pixels.
 
     The format is recognised by content. EXIF rotation is applied, transparency is laid
@@ -90,6 +91,8 @@ def read_picture(data: bytes) -> Picture:
 
     Args:
         data: the file's content, DICOM or one of `FORMATS`, at most `MAX_BYTES` long.
+        sharp: keep up to `SHARP_SIDE` pixels a side, for looking closely; that takes
+            longer. An answer never rests on it.
 
     Returns:
         The picture, with warnings where something was passed over.
@@ -100,9 +103,12 @@ def read_picture(data: bytes) -> Picture:
     """
     check_bytes(data)
     try:
-        read = _read_dicom if _is_dicom(data) else _read_by_pillow
-        grey, chroma, warnings = read(data)
-        grey.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE), Image.Resampling.BOX)
+        if _is_dicom(data):
+            grey, chroma, warnings = _read_dicom(data)
+        else:
+            grey, chroma, warnings = _read_by_pillow(data, sharp)
+        side = SHARP_SIDE if sharp else DISPLAY_SIDE
+        grey.thumbnail((side, side), Image.Resampling.BOX)
         pixels = np.asarray(grey)
     except MemoryError as error:
         raise too_many_pixels("more") from error
@@ -115,7 +121,9 @@ def read_picture(data: bytes) -> Picture:
     return Picture(pixels, chroma, warnings)
 
 
-def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
+def _read_by_pillow(
+    data: bytes, sharp: bool
+) -> tuple[Image.Image, float, tuple[str, ...]]:
     if page := tiff.page_of(data):
         return _read_unusual_tiff(data, page)
     try:
@@ -127,7 +135,7 @@ def _read_by_pillow(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
             else:
                 page, several = 0, getattr(picture, "is_animated", False)
             deep = depth.deep_colour(picture, data, page)
-            picture.draft(picture.mode, (_JPEG_SIDE, _JPEG_SIDE))
+            picture.draft(picture.mode, 2 * (SHARP_SIDE if sharp else _JPEG_SIDE,))
             ImageOps.exif_transpose(picture, in_place=True)
             chroma = _spread_of_colour(picture)
             grey, clipped = _to_grey(picture, deep)

@@ -6,7 +6,7 @@ given files that its caller trusts. DICOM in lossless JPEG and JPEG-LS always go
 worker, because its decoder was seen to abort on damaged files.
 
 This is the side of the server; `worker` is the other one. They speak over two pipes: a
-length and the file in; two lengths, a JSON header and pixels out. No pickle is sent, so
+length, whether to be sharp, and the file in; two lengths, a JSON header and pixels out. No pickle is sent, so
 a worker that a file took over can't run anything in the server.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .image import DISPLAY_SIDE, read_picture
+from .image import SHARP_SIDE, read_picture
 from .picture import READER_WARNINGS, ImageError, Picture
 
 WALL_SECONDS = 60
@@ -57,7 +57,7 @@ class IsolatedReader:
         self._idle: deque[_Worker] = deque()
         self._owner = os.getpid()
 
-    def read(self, data: bytes) -> Picture:
+    def read(self, data: bytes, sharp: bool = False) -> Picture:
         """Decode a file as `read_picture` does, somewhere else.
 
         Raises:
@@ -68,20 +68,20 @@ class IsolatedReader:
         with self._slots:
             for fresh in (False, True):  # workers may have been killed from outside
                 try:
-                    return self._read_once(data, fresh)
+                    return self._read_once(data, sharp, fresh)
                 except _WorkerDiedError as error:
                     if error.overran:
                         raise _too_slow() from None
         _log.warning("a reader broke down twice on one file")
         raise _broken()
 
-    def _read_once(self, data: bytes, fresh: bool) -> Picture:
+    def _read_once(self, data: bytes, sharp: bool, fresh: bool) -> Picture:
         try:
             worker = _Worker() if fresh else self._idle.pop()
         except IndexError:
             worker = _Worker()
         try:
-            picture = worker.read(data, self._wall_seconds)
+            picture = worker.read(data, sharp, self._wall_seconds)
         except ImageError:
             self._put_back(worker)
             raise
@@ -151,7 +151,7 @@ class _Worker:
         self._answered = 0
         self.worn = False
 
-    def read(self, data: bytes, seconds: float) -> Picture:
+    def read(self, data: bytes, sharp: bool, seconds: float) -> Picture:
         """Ask for one file.
 
         Raises:
@@ -168,11 +168,11 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            self._process.stdin.write(struct.pack("<Q", len(data)))
+            self._process.stdin.write(struct.pack("<Q?", len(data), sharp))
             self._process.stdin.write(data)
             self._process.stdin.flush()
             lengths = struct.unpack("<II", self._receive(8))
-            if lengths[0] > 2**16 or lengths[1] > DISPLAY_SIDE**2:
+            if lengths[0] > 2**16 or lengths[1] > SHARP_SIDE**2:
                 raise EOFError
             header = json.loads(self._receive(lengths[0]))
             return self._understand(header, self._receive(lengths[1]))

@@ -19,7 +19,7 @@ MEMORY = 3 * 2**30
 """Address space of a worker, in bytes."""
 
 
-def serve(read: Callable[[bytes], Picture] = read_picture) -> None:
+def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
     """Answer files from standard input on standard output until it closes."""
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -29,12 +29,13 @@ def serve(read: Callable[[bytes], Picture] = read_picture) -> None:
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     usage = _limit()
-    while head := asked.read(8):
-        data = asked.read(*struct.unpack("<Q", head))
+    while head := asked.read(9):
+        length, sharp = struct.unpack("<Q?", head)
+        data = asked.read(length)
         usage.start()
         body = b""
         try:
-            picture = read(data)
+            picture = read(data, sharp)
         except ImageError as error:
             header = {"reason": error.reason, "message": str(error)}
         except Exception as error:  # told to the server by its kind alone
