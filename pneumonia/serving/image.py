@@ -31,8 +31,10 @@ from .picture import (
 )
 
 DISPLAY_SIDE = 1024
-SHARP_SIDE = 2048
 """Longest side of what `read_image` returns, in pixels: enough to look at."""
+
+SHARP_SIDE = 2048
+"""The same of a picture that is to be sharp, for looking closely."""
 
 _FILE_TYPES = {
     "PNG": (PngImageFile, (".png",)),

@@ -6,8 +6,8 @@ given files that its caller trusts. DICOM in lossless JPEG and JPEG-LS always go
 worker, because its decoder was seen to abort on damaged files.
 
 This is the side of the server; `worker` is the other one. They speak over two pipes: a
-length, whether to be sharp, and the file in; two lengths, a JSON header and pixels out. No pickle is sent, so
-a worker that a file took over can't run anything in the server.
+length, whether to be sharp, and the file in; two lengths, a JSON header and pixels out.
+No pickle is sent, so a worker that a file took over can't run anything in the server.
 """
 
 import contextlib

@@ -61,8 +61,8 @@ class Picture:
     """What a file holds.
 
     Attributes:
-        pixels: uint8 (H, W) in [0, 255], upright, at most `DISPLAY_SIDE` or, where it is to be sharp,
-            `SHARP_SIDE` a side.
+        pixels: uint8 (H, W) in [0, 255], upright, at most `DISPLAY_SIDE` a side, or
+            `SHARP_SIDE` where it is to be sharp.
         chroma: how much colour varies besides brightness, in [0, 1]; 0 for grey
             pictures and near 0 for evenly tinted ones.
         warnings: codes of what the reader passed over.
