@@ -57,6 +57,16 @@ def evil(monkeypatch):
     reader.close()
 
 
+def test_a_sharp_picture_keeps_more_pixels(reader):
+    large = np.random.default_rng(0).integers(0, 255, (2400, 1200), np.uint8)
+    for kind in ("PNG", "JPEG"):
+        data = encode(large, kind)
+        plain, sharp = reader.read(data), reader.read(data, sharp=True)
+        assert sharp.pixels.shape == (2048, 1024)
+        assert plain.pixels.shape[0] <= 1200
+        assert (sharp.pixels == read_picture(data, sharp=True).pixels).all()
+
+
 def test_pixels_warnings_and_reasons_are_those_of_the_plain_reader(reader):
     hues = np.random.default_rng(0).integers(0, 255, (90, 80, 3), dtype=np.uint8)
     for data in (PICTURE, encode(hues)):
