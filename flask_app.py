@@ -29,6 +29,7 @@ from pneumonia import (
     MAX_BYTES,
     METHODS,
     NOTICE,
+    SENTENCES,
     SUFFIXES,
     TOO_LARGE,
     Classifier,
@@ -153,7 +154,9 @@ def create_app(
     @app.get("/api")
     def api_page() -> str:
         address = request.url_root.rstrip("/") + prefix()
-        return render_template("api.html", document=document, address=address)
+        return render_template(
+            "api.html", document=document, address=address, sentences=SENTENCES
+        )
 
     @app.get("/healthz")
     def healthz() -> Response:

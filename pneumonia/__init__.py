@@ -12,6 +12,7 @@ from .contract import LABELS, METHODS, NOTICE
 from .serving.batch import Row, answered_row, refused_row, write_rows
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.examples import Example, examples
+from .serving.gate import SENTENCES
 from .serving.image import READABLE, SUFFIXES
 from .serving.isolated import IsolatedReader
 from .serving.overlay import (
@@ -42,6 +43,7 @@ __all__ = [
     "METHODS",
     "NOTICE",
     "READABLE",
+    "SENTENCES",
     "STRENGTH",
     "SUFFIXES",
     "TOO_LARGE",

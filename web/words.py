@@ -287,6 +287,12 @@ NO_ROOM = "There is no room for uploads right now. Try again later."
 STOPPING = "This server is about to stop."
 TOO_SLOWLY = "This request came too slowly."
 
+REASONS = "Reasons and warnings"
+REASONS_ABOUT = (
+    "What the gate says of a picture: as the reason of an error, or among the warnings "
+    "of an answer. A file that can't be read has a reason of its own, and its message "
+    "says what to do."
+)
 PREDICT = "Predict"
 CHOOSE_AGAIN = (
     "To have it answered all the same, tick a box below and choose the file again: it "
