@@ -217,12 +217,13 @@ def test_flask_pages_carry_the_notice_and_no_foreign_address(web, phantom_bytes)
         assert page.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_flask_result_shows_label_bars_and_overlay(web, classifier, phantom_bytes):
+def test_flask_result_shows_label_bar_and_overlay(web, classifier, phantom_bytes):
     expected = predict(classifier, phantom_bytes)
     page = upload(web, phantom_bytes, "/").text
     assert expected.label in page
-    for p in expected.probabilities.values():
-        assert f'class="value" y="25%" width="{100 * p:.2f}%"' in page
+    p = expected.p_pneumonia
+    assert f'class="marker" x="{100 * p:.2f}%"' in page
+    assert f'data-p="{p:.4f}"' in page
     assert '<img src="data:image/jpeg;base64,' in page  # where no script runs
 
 
