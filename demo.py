@@ -30,6 +30,7 @@ from web import (
     tab_meaning,
     tab_one,
     tab_reading,
+    tab_yours,
     uploads,
     words,
 )
@@ -48,6 +49,7 @@ _TABS = {
     words.TAB_MANY: tab_batch,
     words.TAB_MEANING: tab_meaning,
     words.TAB_READING: tab_reading,
+    words.TAB_YOURS: tab_yours,
 }
 LOOK = "".join(  # after Gradio's own, which it changes
     f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")

@@ -9,12 +9,12 @@ Research demonstration, not a medical device.
 """
 
 from .contract import LABELS, METHODS, NOTICE
-from .serving.batch import Row, answered_row, refused_row, write_rows
+from .serving.batch import Row, answered_row, find_files, refused_row, write_rows
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.examples import Example, examples
 from .serving.gate import SENTENCES
 from .serving.image import READABLE, SUFFIXES
-from .serving.isolated import IsolatedReader
+from .serving.isolated import IsolatedReader, read_anywhere
 from .serving.overlay import (
     COLOUR_MAPS,
     STRENGTH,
@@ -62,12 +62,14 @@ __all__ = [
     "enlarge",
     "examples",
     "explain",
+    "find_files",
     "load_classifier",
     "outline",
     "percent",
     "phantoms",
     "predict",
     "predict_batch",
+    "read_anywhere",
     "refused_row",
     "selftest",
     "verdict",

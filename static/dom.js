@@ -39,3 +39,32 @@ export function load(address) {
     image.src = address;
   });
 }
+
+/** Post a body, and tell what share of it is sent; then be as `fetch`. */
+export function post(address, body, signal, sent = () => {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    request.responseType = "blob";
+    request.upload.onprogress = ({ loaded, total }) => sent(loaded / total);
+    request.onload = () => resolve(new Response(request.response, {
+      status: request.status,
+      headers: { "content-type": request.getResponseHeader("content-type") ?? "" },
+    }));
+    request.onerror = () => reject(new TypeError("not sent"));
+    signal?.addEventListener("abort", () => {
+      request.abort();
+      reject(signal.reason);
+    });
+    request.send(body);
+  });
+}
+
+/** Let a bar show what share of an upload is sent; then it waits for the answer. */
+export function follow(bar) {
+  return (share) => {
+    if (share < 1) bar.value = share;
+    else bar.removeAttribute("value");
+    bar.title = share < 1 ? `${Math.round(100 * share)}%` : "";
+  };
+}

@@ -1,8 +1,8 @@
 // The form with a preview, and its answer below it, so that the file stays chosen for a
 // second try; without this file it works as well, on pages of its own. And the address in
 // the API's example as the browser knows it, whatever proxy there is.
+import { follow, make, post } from "./dom.js";
 import { plate } from "./given.js";
-import { make } from "./dom.js";
 
 const form = document.querySelector("form");
 const input = form?.querySelector("input[type=file]");
@@ -48,8 +48,8 @@ form?.addEventListener("submit", async (event) => {
   const { signal } = (asked = new AbortController());
   let card, again;
   try {
-    const wish = { method: "POST", body: new FormData(form), signal };
-    const page = await (await fetch(form.action, wish)).text();
+    const bar = form.querySelector("progress");
+    const page = await (await post(form.action, new FormData(form), signal, follow(bar))).text();
     const main = new DOMParser().parseFromString(page, "text/html").querySelector("main");
     card = document.adoptNode(main.querySelector(":scope > .error, :scope > section"));
     for (const said of card.querySelectorAll("[data-kept]")) said.textContent = said.dataset.kept;

@@ -2,8 +2,8 @@
 // that carries the file's name. The last one asked about wins: what was asked before is
 // given up, so no answer can stand beside another file. The file stays in the page, for
 // what a refusal offers and for reports.
+import { follow, make, post } from "./dom.js";
 import { plate } from "./given.js";
-import { make, say } from "./dom.js";
 
 class OneXray extends HTMLElement {
   connectedCallback() {
@@ -35,14 +35,15 @@ class OneXray extends HTMLElement {
   }
 
   async ask(choose, wishes = {}) {
-    const signal = this.begin(make("progress", { "aria-label": this.dataset.sending }));
+    const bar = make("progress", { "aria-label": this.dataset.sending });
+    const signal = this.begin(bar);
     let named, card, given;
     try {
       const file = (given = await choose());
       if (signal.aborted) return;
       named = plate(file);
       this.shown.prepend(named);
-      const answer = await send("ask", wishes, file, signal);
+      const answer = await send("ask", wishes, file, signal, follow(bar));
       card = document.createRange().createContextualFragment(await answer.text());
       this.bind(card, file, wishes, signal);
     } catch (error) {
@@ -97,9 +98,9 @@ async function fetched(address, name) {
 }
 
 /** Send a file; what comes back is a page, or an error that may say why not. */
-async function send(path, wishes, file, signal) {
+async function send(path, wishes, file, signal, sent) {
   const address = `${path}?${new URLSearchParams(wishes)}`;
-  const answer = await fetch(address, { method: "POST", body: file, signal });
+  const answer = await post(address, file, signal, sent);
   const kind = answer.headers.get("content-type") ?? "";
   if (answer.ok || kind.startsWith("text/html")) return answer;
   const error = new Error(answer.status);

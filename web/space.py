@@ -23,6 +23,9 @@ _TEMPLATES = (
     "refusal",
     "report",
     "scale",
+    "yours",
+    "yours_kept",
+    "yours_page",
 )  # of the demo
 _NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
 _FRONT = """\

@@ -3,12 +3,14 @@
 A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because
 the package says it without any app, too. Each has a code that stays:
 `ImageError.reason`, or one of `Prediction.warnings`. docs/using.md lists them. A
-translation replaces this file, and says by code what `explain(code)` and `str(error)`
+translation replaces this file and `tab_words.py`, and says by code what `explain(code)` and `str(error)`
 say. The API is described for programmers, in English: `web/api.py`,
 `templates/api.html`.
 """
 
 from pneumonia import READABLE
+
+from .tab_words import MEANING, READING, YOURS  # noqa: F401
 
 TITLE = "Chest X-ray: Normal or Pneumonia?"
 UNCERTAIN = "Uncertain: needs a reader"
@@ -112,6 +114,7 @@ TAB_ONE = "One X-ray"
 TAB_MANY = "Batch"
 TAB_MEANING = "What does this number mean?"
 TAB_READING = "Read it yourself"
+TAB_YOURS = "Test it on yours"
 
 CHOOSE_MANY = "Many X-rays, or a zip of them"
 DROP_MANY = (
@@ -174,49 +177,6 @@ BAND_COLUMNS = {
     "error_outside": "Wrong among those",
     "error_inside": "Wrong inside of it",
 }
-MEANING = {
-    "people": "Of 1000 people",
-    "prevalence": "How many of them have pneumonia",
-    "low": "Answers Normal below",
-    "high": "Answers Pneumonia above",
-    "reset": "As shipped",
-    "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer "
-    "Pneumonia (95 % interval {found_ends}). Of {well} without, {clear} get the "
-    "answer Normal ({clear_ends}).",
-    "own": "Your X-ray got {p}, which is in this zone.",
-    "positive": "{told} are told Pneumonia. {found} of them have it.",
-    "left": "{told} are left to a reader. {ill} of them have pneumonia.",
-    "negative": "{told} are told Normal. {missed} of them have pneumonia.",
-    "found": "{count} have pneumonia and are told Pneumonia",
-    "doubted": "{count} have pneumonia and are left to a reader",
-    "missed": "{count} have pneumonia and are told Normal",
-    "alarm": "{count} have none and are told Pneumonia",
-    "asked": "{count} have none and are left to a reader",
-    "clear": "{count} have none and are told Normal",
-    "grid": "1000 people as marks, in six groups",
-    "note": "Among the held-out X-rays {share} show pneumonia, far more than among all "
-    "children with a cough. The fewer people are sick, the more of the answers "
-    "Pneumonia are false alarms.",
-    "roc": "Each threshold finds some and alarms some",
-    "roc_x": "false alarms among those without",
-    "roc_y": "found among those with pneumonia",
-    "roc_note": "The two dots are the ends of the zone that is left to a reader. Lines "
-    "through a dot are 95 % intervals, as if each X-ray were of another patient.",
-    "reliability": "Does 80% mean 80%?",
-    "reliability_x": "stated probability",
-    "reliability_y": "share that had pneumonia",
-    "reliability_note": "Larger dots stand for more X-rays. On the dashed line, the "
-    "stated probability is right.",
-    "benefit": "Would it help to follow it?",
-    "benefit_x": "probability from which one would treat",
-    "benefit_y": "net benefit, of what is possible",
-    "benefit_note": "A decision curve (Vickers and Elkin 2006), at the number of sick "
-    "people above. Thick: treat whom the network calls sick. Thin: treat everybody. "
-    "Dashed: treat nobody. Whoever treats from 10 % on accepts nine treatments in vain "
-    "for one that helps.",
-}
-"""What `static/meaning.js` says."""
-
 READING_ABOUT = (
     "A game to learn how far such a network can be trusted; it trains nobody to read "
     "X-rays. You see an X-ray of a child and commit to an answer. Then you see what "
@@ -225,39 +185,13 @@ READING_ABOUT = (
     "are far more frequent here than among all X-rays, on purpose. Your answers stay "
     "in this page."
 )
-READING = {
-    "begin": "Begin",
-    "picture": "An X-ray of a child",
-    "place": "X-ray {number} of {count}. Keys 1 to 5 answer.",
-    "alone": "What do you see?",
-    "aided": "You have seen the network's answer. What do you say now?",
-    "steps": [
-        "surely normal",
-        "probably normal",
-        "unsure",
-        "probably pneumonia",
-        "surely pneumonia",
-    ],
-    "truth": "Physicians called this X-ray {truth}.",
-    "next": "Next X-ray",
-    "end": "Finish",
-    "done": "These were all X-rays that ship.",
-    "restart": "Begin again",
-    "failed": "The network could not be asked. Is the server still there?",
-    "again": "Try again",
-    "score": "Your score after {count} X-rays",
-    "table": "Your score",
-    "columns": ["Pneumonias found", "Normals left alone", "Area under the ROC curve"],
-    "you_alone": "You, alone",
-    "you_aided": "You, aided",
-    "network": "The network",
-    "changed": "Its answer mended {mended} of yours, and spoilt {spoilt}.",
-    "counted": "From step 4 on, your answer counts as Pneumonia; unsure counts as "
-    "Normal. The network's uncertain answers count by the side to which they lean. In "
-    "parentheses: 95 % intervals.",
-    "save": "Save as CSV",
-}
-"""What `static/reading.js` says."""
+CHOOSE_YOURS = "Your own labelled X-rays, in a zip"
+DROP_YOURS = (
+    "Does it work where you are? Put X-rays whose truth is known into a zip: in "
+    "folders NORMAL and PNEUMONIA, or anywhere with a CSV file of names and labels. At "
+    "most {files} files and {mib} MiB at once. They are answered in memory and not "
+    "kept."
+)
 
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"

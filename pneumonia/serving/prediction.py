@@ -42,6 +42,8 @@ class Prediction:
         zone: the same as a sentence.
         inverted: whether black and white were exchanged first, as was asked for.
         turned: by how many degrees it was turned to the left first: 0, 90, 180, 270.
+        distance: how far its features lie from those of training images; from 1 on, the
+            gate refuses. NaN for a bundle without a gate.
         warnings: codes of what is wrong with the image and does not refuse it;
             `explain` gives the sentence of each.
     """
@@ -61,6 +63,7 @@ class Prediction:
     zone: str
     inverted: bool = False
     turned: int = 0
+    distance: float = np.nan
     warnings: tuple[str, ...] = ()
 
     @property
@@ -227,8 +230,16 @@ def _answer(
         evidence_zones=inside,
         evidence_outside=outside,
         zone=zones.describe(LABELS[label], inside, outside),
+        distance=_distance(classifier, outputs),
         warnings=found,
     )
+
+
+def _distance(classifier: Classifier, outputs: Outputs) -> float:
+    if classifier.gate is None:
+        return np.nan
+    near = classifier.gate.near
+    return float(near.distance(outputs.embedding)[0] / near.most)
 
 
 def explain(warning: str) -> str:

@@ -1,0 +1,114 @@
+"""Does it work here: labelled X-rays of a visitor are answered and measured."""
+
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+from sklearn.metrics import roc_auc_score
+
+from pneumonia import LABELS, examples
+from web import words, yours
+from web.yours import Case
+
+
+def test_truth_comes_from_folders_or_a_table():
+    table = "name,label\nb.png, normal\nx/c.png,PNEUMONIA\nd.png,other\n"
+    names = ("NORMAL/a.png", "in/Pneumonia /b.png", "c.png", "d.png", "e.png")
+    cases = [Case(name, p=0.5) for name in names]
+    assert yours.label(cases) == {"NORMAL/a.png": 0, "in/Pneumonia /b.png": 1}
+    cases.append(Case("labels.csv", table=table))
+    assert yours.label(cases) == {
+        "NORMAL/a.png": 0,
+        "in/Pneumonia /b.png": 0,  # the table comes first
+        "c.png": 1,
+    }
+
+
+def drawn(n: int, apart: float, seed: int = 0) -> list[Case]:
+    rng = np.random.default_rng(seed)
+    sick = np.arange(n) % 2
+    p = np.clip(rng.normal(0.5 + apart * (sick - 0.5), 0.2), 0, 1).round(2)
+    return [
+        Case(f"{LABELS[ill].upper()}/{i}.png", float(value), distance=0.5)
+        for i, (ill, value) in enumerate(zip(sick, p, strict=True))
+    ]
+
+
+def test_figures_are_those_of_the_field(classifier):
+    cases = [*drawn(300, 0.4), Case("NORMAL/x", reason="not_image"), Case("y", p=0.3)]
+    found = yours.measure(classifier, cases)
+    truth = np.arange(300) % 2
+    p = np.array([case.p for case in cases[:300]])
+    assert found["files"] == 302
+    assert found["n"] == dict.fromkeys(LABELS, 150)
+    assert found["unlabelled"] == ["y"]
+    assert found["refused"] == {("not_image", "Normal"): 1}
+    assert found["auroc"]["value"] == pytest.approx(roc_auc_score(truth, p))
+    low, high = found["auroc"]["ci95"]
+    assert low < found["auroc"]["value"] < high
+    assert high - low < 0.1
+    said = p >= classifier.threshold
+    assert found["sensitivity"]["value"] == pytest.approx(said[truth == 1].mean())
+    assert found["specificity"]["value"] == pytest.approx(1 - said[truth == 0].mean())
+    assert sum(map(sum, found["zones"].values())) == 300
+    assert found["far"]["value"] == 0
+    assert sum(place["n"] for place in found["reliability"]) == 300
+    chosen = p >= found["threshold"]
+    best = chosen[truth == 1].mean() + 1 - chosen[truth == 0].mean()
+    honest = found["cross_validated"]
+    assert honest["sensitivity"]["value"] + honest["specificity"]["value"] <= best
+    assert best >= found["sensitivity"]["value"] + found["specificity"]["value"]
+
+
+def test_what_is_wanted_here_is_chosen_here(classifier):
+    """Everything is 0.3 too low: the operating point that ships misses the sick."""
+    cases = [replace(case, p=max(case.p - 0.3, 0)) for case in drawn(400, 0.6)]
+    found = yours.measure(classifier, cases)
+    assert found["sensitivity"]["value"] < 0.6
+    assert found["threshold"] == pytest.approx(0.2, abs=0.1)
+    assert found["cross_validated"]["sensitivity"]["value"] > 0.85
+
+
+def test_few_are_not_measured(classifier):
+    html = yours.render(classifier, drawn(8, 1), left_out=3, stopped=2)
+    assert words.YOURS["few"].format(least=yours.LEAST) in html
+    assert words.LEFT_OUT.format(count=3, limit=yours.MOST) in html
+    assert "\n" not in html
+
+
+def test_a_folder_becomes_a_page_to_keep(tmp_path, classifier):
+    for one in examples():
+        folder = tmp_path / "in" / one.truth.upper()
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(one.path, folder)
+    (tmp_path / "in" / "NORMAL" / "letter.txt").write_text("Dear doctor")
+    yours.main([str(tmp_path / "in"), "--out", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    assert words.YOURS["auroc"] in page
+    assert "1 Normal: <code>not_image</code>" in page
+    assert classifier.sha256 in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_zip_is_measured_in_the_demo(browser, gradio_url, tmp_path):
+    with zipfile.ZipFile(tmp_path / "ours.zip", "w") as archive:
+        for one in examples():
+            archive.write(one.path, f"{one.truth.upper()}/{one.path.name}")
+    page = browser.new_page()
+    page.goto(gradio_url)
+    page.get_by_role("tab", name=words.TAB_YOURS).click()
+    panel = page.get_by_role("tabpanel", name=words.TAB_YOURS)
+    panel.locator("input[type=file]").set_input_files(tmp_path / "ours.zip")
+    expect(panel.get_by_text(words.YOURS["auroc"], exact=True)).to_be_visible(
+        timeout=60_000
+    )
+    with page.expect_download() as download:
+        panel.get_by_role("link", name=words.YOURS["keep"]).click()
+    kept = Path(download.value.path()).read_text()
+    assert kept.startswith("<!doctype html>")
+    assert words.YOURS["auroc"] in kept
+    page.close()
