@@ -36,7 +36,7 @@ def test_gradio_is_accessible(page, gradio_url, tmp_path):
     page.wait_for_timeout(1000)  # what fades in has no contrast yet
     assert serious(page) == []
     tab = page.get_by_role("tab", name=words.TAB_ONE)  # axe can't tell its contrast
-    accent = page.locator(".zone").evaluate(
+    accent = page.locator("label.zone").evaluate(
         """zone => {
           zone.style.color = "var(--accent)";
           return getComputedStyle(zone).color;
@@ -44,19 +44,29 @@ def test_gradio_is_accessible(page, gradio_url, tmp_path):
     )
     expect(tab).to_have_css("color", accent)
     page.get_by_role("tab", name=words.TAB_MANY).click()
-    page.locator("input[multiple]").set_input_files(phantoms())
+    page.locator("[role=tabpanel]:visible input[multiple]").set_input_files(phantoms())
     expect(page.locator("batch-table tbody tr")).to_have_count(3)
     page.wait_for_timeout(1000)
     assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 844})  # rows become cards
     page.wait_for_timeout(300)
     assert serious(page) == []
-    page.locator("input[multiple]").set_input_files([large(tmp_path, "x")] * 2)
+    page.locator("[role=tabpanel]:visible input[multiple]").set_input_files(
+        [large(tmp_path, "x")] * 2
+    )
     expect(page.get_by_role("alert")).to_be_visible()
     assert serious(page) == []
+    page.set_viewport_size({"width": 1280, "height": 800})
     page.get_by_role("tab", name=words.TAB_MEANING).click()
     expect(page.locator("number-meaning .people")).to_be_visible()
     page.wait_for_timeout(1000)
+    assert serious(page) == []
+    page.get_by_role("tab", name=words.TAB_READING).click()
+    page.get_by_role("button", name=words.READING["begin"]).click()
+    page.locator("reading-room fieldset").wait_for()
+    assert serious(page) == []
+    page.get_by_role("tab", name=words.TAB_YOURS).click()
+    page.get_by_text(words.DROP_YOURS[:30]).wait_for()
     assert serious(page) == []
 
 

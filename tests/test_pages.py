@@ -112,7 +112,7 @@ def test_flask_keeps_a_refused_file_for_the_second_try(page, flask_url, tmp_path
         expect(error.locator("img")).to_be_visible()
         error.evaluate("error => { error.textContent = '' }")  # a second one is new
     boxes = page.get_by_role("checkbox")
-    assert [box.is_checked() for box in boxes.all()] == [False, False]
+    assert [box.is_checked() for box in boxes.all()] == [False] * 3
     page.get_by_label(words.INVERT).check()
     ask.click()
     expect(page.locator("answer-card .plate")).to_have_text("negative.png")
@@ -255,7 +255,7 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     compare = page.get_by_label("Compare")
     compare.focus()
     page.keyboard.press("End")
-    for part in (canvas, page.locator("xray-viewer .stage svg")):
+    for part in (canvas, page.locator("xray-viewer .scene svg")):
         expect(part).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
     page.get_by_role("combobox", name="Evidence").select_option(other)
     drawn = page.locator(f"xray-viewer canvas[data-label={other}]")
@@ -447,7 +447,7 @@ def test_a_drop_never_leaves_the_demo(page, gradio_url, tmp_path):
     drop(page, marked(tmp_path, 1))  # a tab that takes nothing: the first one answers
     expect(page.locator("answer-card .plate")).to_have_text("1.png")
     page.get_by_role("tab", name=words.TAB_MANY).click()
-    page.locator("input[multiple]").wait_for(state="attached")
+    page.locator("input[multiple]").first.wait_for(state="attached")
     pack = tmp_path / "many.zip"
     with zipfile.ZipFile(pack, "w") as archive:
         for number in range(50):
@@ -494,9 +494,11 @@ def test_what_the_demo_asks_is_kept_nowhere(page, gradio_url, tmp_path):
     page.goto(gradio_url)
     page.locator("input[type=file]").first.set_input_files(phantoms()[0])
     shown(page)
-    (request,) = asked
-    assert request.url == f"{gradio_url}ask?"
-    assert phantoms()[0].name not in str(request.all_headers())
+    answer, sharp = asked
+    assert answer.url == f"{gradio_url}ask?"
+    assert sharp.url == f"{gradio_url}picture?invert=0&turned=0"
+    for request in asked:
+        assert phantoms()[0].name not in str(request.all_headers())
 
 
 def test_gradio_answers_an_example_at_one_click(page, gradio_url, classifier):
@@ -541,7 +543,7 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
     (tmp_path / "letter.txt").write_text("Dear doctor")
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_MANY).click()
-    zone = page.locator("input[type=file][multiple]")
+    zone = page.locator("[role=tabpanel]:visible input[multiple]")
     zone.set_input_files([pack, tmp_path / "letter.txt"])
     rows = page.locator("batch-table tbody tr")
     expect(rows).to_have_count(4)
@@ -603,7 +605,7 @@ def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_MANY).click()
     stop = page.get_by_role("button", name=words.STOP)
-    zone = page.locator("input[type=file][multiple]")
+    zone = page.locator("[role=tabpanel]:visible input[multiple]")
     expect(stop).to_have_count(0)
     zone.set_input_files(pack)
     expect(page.locator("progress")).to_have_attribute("value", re.compile("[1-9]"))
@@ -665,7 +667,7 @@ def test_gradio_refuses_a_large_file_in_place_before_it_is_sent(
 
     page.get_by_role("tab", name=words.TAB_MANY).click()
     both = [large(tmp_path, "x.dcm"), large(tmp_path, "y.dcm")]
-    page.locator("input[multiple]").set_input_files(both)
+    page.locator("[role=tabpanel]:visible input[multiple]").set_input_files(both)
     said = words.TOO_MUCH.format(size=65, limit=64)
     expect(page.get_by_role("alert")).to_have_text(said)
     assert sent == []

@@ -101,7 +101,7 @@ def test_a_zip_is_measured_in_the_demo(browser, gradio_url, tmp_path):
     page = browser.new_page()
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_YOURS).click()
-    panel = page.get_by_role("tabpanel", name=words.TAB_YOURS)
+    panel = page.locator("[role=tabpanel]:visible")
     panel.locator("input[type=file]").set_input_files(tmp_path / "ours.zip")
     expect(panel.get_by_text(words.YOURS["auroc"], exact=True)).to_be_visible(
         timeout=60_000

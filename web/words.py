@@ -3,8 +3,8 @@
 A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because
 the package says it without any app, too. Each has a code that stays:
 `ImageError.reason`, or one of `Prediction.warnings`. docs/using.md lists them. A
-translation replaces this file and `tab_words.py`, and says by code what `explain(code)` and `str(error)`
-say. The API is described for programmers, in English: `web/api.py`,
+translation replaces this file and `tab_words.py`, and says by code what `explain(code)`
+and `str(error)` say. The API is described for programmers, in English: `web/api.py`,
 `templates/api.html`.
 """
 
