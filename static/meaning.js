@@ -3,8 +3,9 @@
 // words come with it. The last answer of the first tab is told where it would stand.
 import { fill, interval, percent } from "./counting.js";
 import { draw, make } from "./dom.js";
+import { across, axes, curve, dot, up } from "./plots.js";
 
-const PEOPLE = 1000, COLUMNS = 50, SIDE = 260, EDGE = 56, BINS = 10;
+const PEOPLE = 1000, COLUMNS = 50, BINS = 10;
 
 /** One mark for each kind of person: told apart by shape, too. */
 const MARKS = {
@@ -19,34 +20,6 @@ const MARKS = {
 /** The share of sorted values that are at least x, or above it. */
 const atLeast = (values, x) => values.filter((value) => value >= x).length / values.length;
 const above = (values, x) => values.filter((value) => value > x).length / values.length;
-
-const across = (value) => EDGE + value * SIDE;
-const up = (value) => 10 + (1 - value) * SIDE;
-
-function axes(name, x, y, ...inside) {
-  const text = (content, attributes) => draw("text", attributes, content);
-  const ticks = [0, 0.5, 1].flatMap((value) => [
-    text(percent(value), { x: across(value), y: SIDE + 26, "text-anchor": "middle" }),
-    text(percent(value), { x: EDGE - 4, y: up(value) + 4, "text-anchor": "end" }),
-  ]);
-  return draw("svg", { viewBox: `0 0 ${SIDE + EDGE + 20} ${SIDE + 50}`, role: "img", "aria-label": name },
-    draw("rect", { class: "frame", x: EDGE, y: 10, width: SIDE, height: SIDE }),
-    ...ticks,
-    text(x, { x: EDGE + SIDE / 2, y: SIDE + 44, "text-anchor": "middle" }),
-    text(y, { "text-anchor": "middle", transform: `translate(14 ${10 + SIDE / 2}) rotate(-90)` }),
-    ...inside);
-}
-
-/** A curve through places [x, y] in [0, 1]. */
-const curve = (kind, places) =>
-  draw("polyline", { class: kind, points: places.map(([x, y]) => `${across(x)},${up(y)}`).join(" ") });
-
-/** A dot with the intervals of both of its places. */
-function dot(kind, [x, left, right], [y, low, high], r) {
-  return draw("g", { class: kind },
-    draw("path", { d: `M${across(left)},${up(y)}H${across(right)}M${across(x)},${up(low)}V${up(high)}` }),
-    draw("circle", { cx: across(x), cy: up(y), r }));
-}
 
 class NumberMeaning extends HTMLElement {
   connectedCallback() {

@@ -2,6 +2,7 @@
 // reader studies do. Answers stay in this page; `web/tab_reading.py` writes the words.
 import { fill, interval, percent } from "./counting.js";
 import { load, make, say } from "./dom.js";
+import { axes, curve } from "./plots.js";
 import { Stage } from "./stage.js";
 
 const STEPS = [1, 2, 3, 4, 5], ILL = 4;  // from this step on, a reader says Pneumonia
@@ -14,6 +15,16 @@ function area(cases, score) {
   let wins = 0;
   for (const a of sick) for (const b of well) wins += a > b ? 1 : a === b ? 0.5 : 0;
   return wins / (sick.length * well.length);
+}
+
+/** The ROC curve of scores: false alarms and found, from the highest score on. */
+function roc(cases, score) {
+  const share = (of, from) => {
+    const all = cases.filter((one) => one.sick === of);
+    return all.filter((one) => score(one) >= from).length / all.length;
+  };
+  const from = [...new Set(cases.map(score))].sort((a, b) => b - a);
+  return [[0, 0], ...from.map((one) => [share(false, one), share(true, one)])];
 }
 
 class ReadingRoom extends HTMLElement {
@@ -136,8 +147,19 @@ class ReadingRoom extends HTMLElement {
           row(words.you_aided, (one) => ill(one.aided), (one) => one.aided),
           row(words.network, (one) => one.p >= at, (one) => one.p)))),
       make("p", {}, fill(words.changed, { mended, spoilt })),
+      ...(new Set(read.map((one) => one.sick)).size > 1 ? [this.curves()] : []),
       make("p", { class: "hint" }, words.counted),
       make("button", { type: "button", class: "quiet", onclick: () => this.save() }, words.save));
+  }
+
+  /** The reader's ROC curves beside the network's, on the same X-rays. */
+  curves() {
+    const { words, read } = this;
+    return make("figure", {}, make("figcaption", {}, words.roc),
+      axes(words.roc, words.roc_x, words.roc_y,
+        curve("alone", roc(read, (one) => one.alone)), curve("aided", roc(read, (one) => one.aided)),
+        curve("curve", roc(read, (one) => one.p))),
+      make("p", { class: "hint" }, words.roc_note));
   }
 
   save() {

@@ -56,6 +56,7 @@ def test_figures_are_those_of_the_field(classifier):
     assert found["specificity"]["value"] == pytest.approx(1 - said[truth == 0].mean())
     assert sum(map(sum, found["zones"].values())) == 300
     assert found["far"]["value"] == 0
+    assert found["unlike"] == {}
     assert sum(place["n"] for place in found["reliability"]) == 300
     chosen = p >= found["threshold"]
     best = chosen[truth == 1].mean() + 1 - chosen[truth == 0].mean()
@@ -88,7 +89,8 @@ def test_a_folder_becomes_a_page_to_keep(tmp_path, classifier):
     (tmp_path / "in" / "NORMAL" / "letter.txt").write_text("Dear doctor")
     yours.main([str(tmp_path / "in"), "--out", str(tmp_path / "page.html")])
     page = (tmp_path / "page.html").read_text()
-    assert words.YOURS["auroc"] in page
+    for text in (words.YOURS["auroc"], *words.YOURS["looks"].values()):
+        assert text in page
     assert "1 Normal: <code>not_image</code>" in page
     assert classifier.sha256 in page
     assert "http" not in page.replace("http://www.w3.org", "")

@@ -69,6 +69,10 @@ READING = {
     "you_alone": "You, alone",
     "you_aided": "You, aided",
     "network": "The network",
+    "roc": "ROC curves: found (up) by false alarms (across)",
+    "roc_x": "false alarms among the normals",
+    "roc_y": "found among the pneumonias",
+    "roc_note": "Dashed: you, alone. Thin: you, aided. Thick: the network.",
     "changed": "Its answer mended {mended} of yours, and spoilt {spoilt}.",
     "counted": "From step 4 on, your answer counts as Pneumonia; unsure counts as "
     "Normal. The network's uncertain answers count by the side to which they lean. In "
@@ -90,6 +94,14 @@ YOURS = {
     "specificity": "Specificity, at the operating point that ships",
     "zone": "{normal} Normal, {pneumonia} Pneumonia",
     "far": "Farther from the training images than the gate lets in",
+    "looks": {
+        "height": "Lungs unusually high or flat in the picture",
+        "width": "Lungs unusually wide or narrow in the picture",
+        "brightness": "Unusually bright or dark",
+        "contrast": "Of unusually high or low contrast",
+    },
+    "unlike": "Unusual is what lies beyond the middle 90 % of the training images. So "
+    "10 % would be usual.",
     "here": "What would suit this place",
     "threshold": "At a probability of {threshold}, sensitivity plus specificity is "
     "greatest here. Chosen on nine tenths of these X-rays and applied to the others, "

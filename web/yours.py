@@ -12,7 +12,7 @@ import functools
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -52,6 +52,7 @@ class Case:
         name: the file, with its folders.
         p: probability of pneumonia; None without an answer.
         distance: of `Prediction`; NaN where it is not known.
+        looks: how it is framed and toned, as in `learned_from` of `bundle.json`.
         reason: why there is no answer; empty with one.
         table: the text of a CSV file of labels, which is no X-ray.
     """
@@ -59,6 +60,7 @@ class Case:
     name: str
     p: float | None = None
     distance: float = np.nan
+    looks: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     table: str = ""
 
@@ -78,7 +80,14 @@ def ask(
         found = predict(classifier, data, anyway=anyway, draw=False, read=read)
     except ImageError as error:
         return Case(name, reason=error.reason)
-    return Case(name, found.p_pneumonia, found.distance)
+    top, bottom, left, right = map(float, found.box)
+    looks = {
+        "height": bottom - top,
+        "width": right - left,
+        "brightness": float(found.pixels.mean()) / 255,
+        "contrast": float(found.pixels.std()) / 255,
+    }
+    return Case(name, found.p_pneumonia, found.distance, looks)
 
 
 def label(cases: Sequence[Case]) -> dict[str, int]:
@@ -115,8 +124,9 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
         `specificity` at the bundle's operating point and, cross-validated, at one that
         is chosen here, each a value with the ends of its 95 % interval; `threshold`;
         `needed`, how many more X-rays of each label narrow these intervals; `zones`,
-        `roc`, `reliability` and `far`, the share that is farther from the training
-        images than the gate lets in.
+        `roc`, `reliability`; `far`, the share that is farther from the training images
+        than the gate lets in; and `unlike`, the share that is framed or toned as less
+        than 5 % of the training images at either end, by what is looked at.
     """
     files = [case for case in cases if not case.table]
     truths = label(cases)
@@ -161,8 +171,18 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
             for t in np.unique(p)[::-1]
         ],
         "reliability": _reliability(y, p),
+        "unlike": _unlike(classifier.facts["learned_from"], answered),
         "far": None if np.isnan(distances).all() else _rate(distances > 1),
     }  # fmt: skip
+
+
+def _unlike(usual: dict[str, list[float]], cases: Sequence[Case]) -> dict[str, dict]:
+    """Return the share of cases that look beyond what is usual, by what is looked at."""
+    return {
+        name: _rate(np.array([not low <= case.looks[name] <= high for case in cases]))
+        for name, (low, high) in usual.items()
+        if all(name in case.looks for case in cases)
+    }
 
 
 def _rate(right: np.ndarray) -> dict:

@@ -14,7 +14,7 @@ from ..contract import BUNDLE_FORMAT, IMAGE_SIZE, LABELS, PICTURE_SIZE
 from ..data import folder, stress
 from ..evaluation import calibrate
 from ..evaluation.metrics import measure
-from ..network import finder, heatmaps, vgg19
+from ..network import finder, framing, heatmaps, vgg19
 from ..network.finder import Framed
 from ..network.graph import build_graph, run_graph, shift_logits
 from ..serving.classifier import Classifier, in_batches, load_classifier, softmax
@@ -103,6 +103,7 @@ def export(
         "finder": _file(out / finder.WEIGHTS) | {"parameters": found_by.count_params()},
         "network": record["network"],
         "int8_against_keras": fidelity,
+        "learned_from": describe(Framed.by(found_by, training.images)),
         "training": {
             k: record[k] for k in sorted(record.keys() - PRIVATE - {"network"})
         },
@@ -164,6 +165,30 @@ def _choose(
         },
     }
     return facts, shift
+
+
+def describe(framed: Framed) -> dict[str, list[float]]:
+    """Return how pictures are framed and toned: 5th and 95th percentile.
+
+    Args:
+        framed: pictures, and where their lungs were found.
+
+    Returns:
+        `height` and `width` of what the network is shown and `brightness` and
+        `contrast` of the whole picture (mean and standard deviation), in [0, 1].
+    """
+    places = framing.around(framed.boxes)
+    grey = framed.images.reshape(len(framed.images), -1)
+    values = {
+        "height": places[:, 1] - places[:, 0],
+        "width": places[:, 3] - places[:, 2],
+        "brightness": np.array([row.mean() for row in grey]) / 255,
+        "contrast": np.array([row.std() for row in grey]) / 255,
+    }
+    return {
+        name: np.quantile(of, [0.05, 0.95]).round(4).tolist()
+        for name, of in values.items()
+    }
 
 
 def _licence(record: dict) -> dict[str, str]:
