@@ -177,7 +177,7 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
 
 
 def _unlike(usual: dict[str, list[float]], cases: Sequence[Case]) -> dict[str, dict]:
-    """Return the share of cases that look beyond what is usual, by what is looked at."""
+    """Return the share of cases that look unusual, by what is looked at."""
     return {
         name: _rate(np.array([not low <= case.looks[name] <= high for case in cases]))
         for name, (low, high) in usual.items()
