@@ -267,6 +267,28 @@ def test_a_turned_picture_is_answered_when_it_is_turned_back(
     assert upright.probabilities == plain.probabilities
 
 
+def test_what_lies_around_a_chest_is_told(classifier, phantom_bytes):
+    pixels = read_picture(phantom_bytes).pixels
+    side = len(pixels)
+    border = np.pad(pixels, side // 2, constant_values=255)
+    beside = np.concatenate([pixels, pixels], axis=1)
+    for picture, reason in ((border, "surrounded"), (beside, "two_pictures")):
+        with pytest.raises(ImageError) as caught:
+            predict(classifier, encode(picture))
+        assert caught.value.reason == reason
+        assert caught.value.offers == ("anyway",)
+
+
+def test_a_black_border_changes_little(classifier, phantom_bytes):
+    """The network sees the lungs, wherever they lie in the picture."""
+    pixels = read_picture(phantom_bytes).pixels
+    plain = predict(classifier, phantom_bytes, anyway=True)
+    for share in (0.1, 0.2):
+        around = np.pad(pixels, round(share * len(pixels)))
+        framed = predict(classifier, encode(around), anyway=True)
+        assert framed.p_pneumonia == pytest.approx(plain.p_pneumonia, abs=0.1)
+
+
 def test_a_bundle_without_a_gate_answers_all_but_colour(classifier):
     bare = replace(classifier, gate=None)
     assert set(predict(bare, other()).warnings) <= {"empty_heat_map"}

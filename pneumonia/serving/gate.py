@@ -20,8 +20,9 @@ import numpy as np
 
 from . import gate_features
 from .gate_features import root
+from .gate_words import REFUSALS, SENTENCES, WARNINGS  # noqa: F401
 from .pattern import is_patterned
-from .picture import DOUBTS, READER_WARNINGS, ImageError, Picture
+from .picture import DOUBTS, ImageError, Picture
 
 if TYPE_CHECKING:
     from .classifier import Outputs
@@ -29,53 +30,10 @@ if TYPE_CHECKING:
 CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
 
-REFUSALS = {
-    "colour_photograph": "This is a colour picture, not an X-ray. Choose the X-ray's "
-    "own file, not a photograph of it.",
-    "negative": "This X-ray looks inverted: bones dark and air bright. Have it "
-    "inverted, or choose the original.",
-    "upside_down": "This X-ray seems to stand on its head. Turn it upright.",
-    "rotated": "This X-ray seems to lie on its side. Turn it upright.",
-    "not_chest_xray": "This does not look like a chest X-ray seen from the front. "
-    "Choose one, or ask for an answer anyway if you know better.",
-    "no_lungs": "No lungs were found in this picture. Choose an X-ray that shows both "
-    "lungs, or ask for an answer anyway if you know better.",
-    "doubtful": "This file could be read only with assumptions, and what came out does "
-    "not look like the chest X-rays that the network learned from. Export the X-ray as "
-    "PNG from its viewer and try again.",
-    "outside_population": "This looks like an adult's X-ray, or like none that the "
-    "network learned from; borders, text or a screen around the X-ray can cause that, "
-    "too. The network learned from children of one hospital and is known to fail on "
-    "adults: it answers only when asked to, and that answer can't be trusted.",
-}
-"""What refuses a picture that can be read, first things first, for a layman."""
-
-WARNINGS = {
-    "strongly_cropped": "Much of the chest seems to be cut off. The answer rests on "
-    "what is left.",
-    "cut_off_above": "The upper border of the picture cuts the lungs off. What lies "
-    "above it has no part in the answer.",
-    "cut_off_below": "The lower border of the picture cuts the lungs off. What lies "
-    "below it has no part in the answer.",
-    "cut_off_left": "The left border of the picture cuts a lung off. What lies outside "
-    "has no part in the answer.",
-    "cut_off_right": "The right border of the picture cuts a lung off. What lies "
-    "outside has no part in the answer.",
-    "one_lung": "Only one lung was found. The other is missing from the picture, or so "
-    "dense that it could not be seen; the answer may rest on one lung alone.",
-    "pattern": "A regular pattern lies over this picture, as in a photograph of a "
-    "screen. It can change the answer. Use the X-ray's own file.",
-    "empty_heat_map": "No place in the picture speaks for this answer, so the heat map "
-    "is empty: the answer rests on what speaks against the other one.",
-}
-"""What leaves an answer standing with a warning."""
-
-SENTENCES = READER_WARNINGS | REFUSALS | WARNINGS
-"""The sentence of every code that stands in `Prediction.warnings`."""
-
 _BLAME = {"not_chest_xray", "no_lungs", "outside_population"}  # what a picture shows
 _MENDS = {"negative": ("invert",)}
 _MENDS |= dict.fromkeys(("upside_down", "rotated"), ("upright",))
+_HALVES = (0, 1, 0, 0.5), (0, 1, 0.5, 1)
 _RULES = {"chest", "whole", "child", "inside"}
 
 
@@ -184,11 +142,12 @@ class Gate:
 
         Args:
             inputs: float32 (1, 224, 224, 1) in [0, 1], from `to_input`.
-            outputs: of `Classifier.run` for it.
+            outputs: of `Classifier.run` for it. None where nobody needs to know why a
+                picture that is no chest X-ray is none.
         """
         shape = gate_features.shape(inputs)
         if not self.chest.holds(shape)[0]:
-            return (self._why_no_chest(inputs),)
+            return (self._why_no_chest(inputs, outputs),)
         lungs = self.lungs.judge(outputs.lungs[0])
         if "no_lungs" in lungs:
             return lungs
@@ -226,14 +185,24 @@ class Gate:
         best = 0 if scores[0] >= self.chest.least else int(scores.argmax())
         return best if scores[best] >= self.chest.least else 0
 
-    def _why_no_chest(self, inputs: np.ndarray) -> str:
-        """See whether the picture becomes a chest when it is inverted or turned."""
+    def _why_no_chest(self, inputs: np.ndarray, outputs: "Outputs | None") -> str:
+        """See whether it becomes a chest when it is inverted, turned or cut out."""
         negative = self.chest.score(gate_features.shape(1 - inputs))[0]
         turns = self.quarter_turns(inputs)
         turned = gate_features.shape(np.rot90(inputs, turns, (1, 2)))
         if negative > max(self.chest.score(turned)[0], self.chest.least):
             return "negative"
-        return ("not_chest_xray", "rotated", "upside_down", "rotated")[turns]
+        if turns:
+            return ("rotated", "upside_down", "rotated")[turns - 1]
+        halves = [gate_features.cut(inputs, place) for place in _HALVES]
+        if self.chest.holds(gate_features.shape(np.concatenate(halves))).all():
+            return "two_pictures"
+        if outputs is not None and "no_lungs" not in self.lungs.judge(outputs.lungs[0]):
+            around = gate_features.surroundings(outputs.box[0])
+            inner = gate_features.cut(inputs, around)
+            if self.chest.holds(gate_features.shape(inner))[0]:
+                return "surrounded"
+        return "not_chest_xray"
 
 
 def judge(

@@ -134,3 +134,34 @@ def _standard(images: np.ndarray) -> np.ndarray:
     """Give each of (n, h, w) mean 0 and spread 1."""
     mean = images.mean(axis=(1, 2), keepdims=True)
     return (images - mean) / (images.std(axis=(1, 2), keepdims=True) + 1e-3)
+
+
+def surroundings(box: np.ndarray) -> tuple[float, ...]:
+    """Return what a chest X-ray usually shows around a place that its lungs fill.
+
+    Args:
+        box: top, bottom, left and right as fractions of the picture.
+    """
+    (top, bottom), (left, right) = np.reshape(box, (2, 2))
+    above, beside = 0.15 * (bottom - top), 0.1 * (right - left)
+    ends = top - above, bottom + above, left - beside, right + beside
+    return tuple(float(end) for end in np.clip(ends, 0, 1))
+
+
+def cut(inputs: np.ndarray, place: tuple[float, ...]) -> np.ndarray:
+    """Cut a place out of a picture and bring it to the picture's size.
+
+    Args:
+        inputs: float32 (1, 224, 224, 1) in [0, 1].
+        place: top, bottom, left and right as fractions.
+
+    Returns:
+        float32 (1, 224, 224, 1) in [0, 1].
+    """
+    side = inputs.shape[1]
+    top, bottom, left, right = (side * end for end in place)
+    picture = Image.fromarray(inputs[0, :, :, 0])
+    small = picture.resize(
+        (side, side), Image.Resampling.BILINEAR, (left, top, right, bottom)
+    )
+    return np.asarray(small)[None, :, :, None]
