@@ -44,7 +44,7 @@ class ReadingRoom extends HTMLElement {
       .map(([, file]) => file);
     this.read = [];
     this.score.replaceChildren();
-    this.desk.replaceChildren(make("button", { type: "button", onclick: () => this.next() }, this.words.begin));
+    this.desk.replaceChildren(make("button", { type: "button", class: "quiet", onclick: () => this.next() }, this.words.begin));
   }
 
   press(event) {
@@ -100,7 +100,7 @@ class ReadingRoom extends HTMLElement {
       this.desk.querySelector(`[data-step="${alone}"]`).focus({ preventScroll: true });
     } catch {
       this.desk.replaceChildren(make("p", { class: "error", role: "alert" }, words.failed),
-        make("button", { type: "button", onclick: () => this.answer(one, alone) }, words.again));
+        make("button", { type: "button", class: "quiet", onclick: () => this.answer(one, alone) }, words.again));
     }
   }
 
@@ -108,7 +108,7 @@ class ReadingRoom extends HTMLElement {
     const { words } = this;
     this.read.push({ ...one, aided });
     const said = fill(words.truth, { truth: one.truth });
-    const next = make("button", { type: "button", onclick: () => this.next() }, this.left.length ? words.next : words.end);
+    const next = make("button", { type: "button", class: "quiet", onclick: () => this.next() }, this.left.length ? words.next : words.end);
     this.desk.querySelector("fieldset").replaceWith(make("p", { class: "truth" }, said), next);
     this.count();
     say(said);
@@ -117,7 +117,7 @@ class ReadingRoom extends HTMLElement {
 
   end() {
     this.desk.replaceChildren(make("p", {}, this.words.done),
-      make("button", { type: "button", onclick: () => this.begin() }, this.words.restart));
+      make("button", { type: "button", class: "quiet", onclick: () => this.begin() }, this.words.restart));
   }
 
   /** The running score, of the reader alone, aided, and of the network. */
