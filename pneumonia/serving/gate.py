@@ -154,22 +154,24 @@ class Gate:
         if self.near.distance(outputs.embedding)[0] > self.near.most:
             return ("not_chest_xray",)
         return (
-            *(
-                ()
-                if self._is_child(inputs, outputs, shape)
-                else ("outside_population",)
-            ),
+            *self._judge_age(inputs, outputs, shape),
             *(() if self.whole.holds(shape)[0] else ("strongly_cropped",)),
             *lungs,
         )
 
-    def _is_child(
+    def _judge_age(
         self, inputs: np.ndarray, outputs: "Outputs", shape: np.ndarray
-    ) -> bool:
+    ) -> tuple[str, ...]:
+        """See whether it is a child, and if not, whether its frame is to blame."""
         if self.child is None or self.inside is None:
-            return True
+            return ()
         inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
-        return bool(self.child.holds(shape)[0] and self.inside.holds(inside)[0])
+        if not self.inside.holds(inside)[0]:
+            return ("outside_population",)
+        if self.child.holds(shape)[0]:
+            return ()
+        inner = gate_features.shape(_cut_out(inputs, outputs))
+        return ("surrounded" if self.child.holds(inner)[0] else "outside_population",)
 
     def quarter_turns(self, inputs: np.ndarray) -> int:
         """Return how many quarter turns to the left make a chest of a picture.
@@ -198,11 +200,15 @@ class Gate:
         if self.chest.holds(gate_features.shape(np.concatenate(halves))).all():
             return "two_pictures"
         if outputs is not None and "no_lungs" not in self.lungs.judge(outputs.lungs[0]):
-            around = gate_features.surroundings(outputs.box[0])
-            inner = gate_features.cut(inputs, around)
-            if self.chest.holds(gate_features.shape(inner))[0]:
+            inner = gate_features.shape(_cut_out(inputs, outputs))
+            if self.chest.holds(inner)[0]:
                 return "surrounded"
         return "not_chest_xray"
+
+
+def _cut_out(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+    """Return what a chest X-ray would show, without what lies around it."""
+    return gate_features.cut(inputs, gate_features.surroundings(outputs.box[0]))
 
 
 def judge(
