@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from pneumonia.evaluation.calibrate import (
     choose_threshold,
     conformal_band,
-    fit_temperature,
+    fit,
     measure_band,
 )
 from pneumonia.evaluation.evaluate import summarise
@@ -66,7 +66,12 @@ def test_temperature_is_found_again():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 2)) * 2
     labels = (rng.random(20_000) < softmax(logits)[:, 1]).astype(int)
-    assert fit_temperature(logits * 3, labels) == pytest.approx(3, rel=0.05)
+    temperature, offset = fit(logits * 3, labels)
+    assert temperature == pytest.approx(3, rel=0.05)
+    assert offset == pytest.approx(0, abs=0.3)
+    temperature, offset = fit(logits * 3 - [0, 2], labels)
+    assert temperature == pytest.approx(3, rel=0.05)
+    assert offset == pytest.approx(2, abs=0.3)
 
 
 def test_threshold_is_in_the_middle_of_the_best_gap():

@@ -1,36 +1,42 @@
-"""From logits to an answer: temperature, threshold, uncertain band.
+"""From logits to an answer: calibration, threshold, uncertain band.
 
 All of them are chosen on validation patients at export, and never where they are
 measured.
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from ..contract import LABELS
-from ..serving.classifier import softmax
 
 ERROR = 0.03
 """Share of each label's X-rays that may get a certain wrong answer."""
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Find the temperature with the least negative log-likelihood (Guo et al. 2017).
+def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Fit what turns logits into probabilities that are right on average.
+
+    Platt scaling (1999) in the terms of Guo et al. (2017): the offset and the
+    temperature with the least negative log-likelihood.
 
     Args:
         logits: float (n, 2).
         labels: int (n,), indices into LABELS.
 
     Returns:
-        A factor in [0.05, 20] by which logits are divided.
+        A temperature in [0.05, 20], by which logits are divided, and an offset, which
+        is added to pneumonia's logit less normal's before.
     """
+    margins, signs = logits[:, 1] - logits[:, 0], 2 * labels - 1
 
-    def loss(log_temperature: float) -> float:
-        p = softmax(logits, float(np.exp(log_temperature)))
-        return -float(np.log(np.maximum(p[np.arange(len(p)), labels], 1e-12)).mean())
+    def loss(parameters: np.ndarray) -> float:
+        log_temperature, offset = parameters
+        odds = signs * (margins + offset) / np.exp(log_temperature)
+        return float(np.logaddexp(0, -odds).mean())
 
-    found = minimize_scalar(loss, bounds=np.log([0.05, 20]), method="bounded")
-    return float(np.exp(found.x))
+    bounds = [(np.log(0.05), np.log(20)), (-20, 20)]
+    found = minimize(loss, (0.0, 0.0), method="L-BFGS-B", bounds=bounds)
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:

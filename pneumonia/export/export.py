@@ -23,7 +23,7 @@ from ..serving.selfcheck import phantoms
 from .int8 import quantise
 
 CALIBRATION_IMAGES = 128
-STRESS_COPIES = 7
+STRESS_COPIES = 3
 LEAST_AGREEMENT = 0.99
 PRIVATE = {"source", "extra_source", "command"}
 """What a run records about the machine that it ran on; its bundle does not."""
@@ -145,10 +145,9 @@ def _choose(
         np.tile(each, 1 + STRESS_COPIES)
         for each in (validation.labels, validation.groups)
     )
-    boundary = calibrate.choose_threshold(labels, logits[:, 1] - logits[:, 0])
-    shift = np.array([boundary / 2, -boundary / 2], np.float32)
+    temperature, offset = calibrate.fit(logits, labels)
+    shift = np.array([-offset / 2, offset / 2], np.float32)
     logits, threshold = logits + shift, 0.5
-    temperature = calibrate.fit_temperature(logits, labels)
     p = softmax(logits, temperature)[:, 1]
     band = calibrate.conformal_band(labels, p, threshold)
     facts = {

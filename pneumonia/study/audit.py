@@ -21,7 +21,7 @@ from ..network import framing, vgg19
 from ..serving.classifier import Classifier, in_batches, load_classifier
 from . import interventions, map_checks, shortcuts
 
-HEAD_IMAGES = 256  # at most, on which maps of shuffled heads are compared
+MAP_IMAGES = 256  # at most, whose maps are covered, and compared with shuffled heads
 
 
 def audit(
@@ -64,13 +64,14 @@ def audit(
     answers = map_checks.Answers.to(asked, classifier)
     drawn, lungs = _lungs(answers, masks)
     shown = _shown(answers, network)
-    chosen = np.random.default_rng(0).permutation(len(shown))[:HEAD_IMAGES]
-    feature_maps = network.features.predict(shown[np.sort(chosen)], verbose=0)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(shown))[:MAP_IMAGES])
+    some, shown = answers.subset(chosen), shown[chosen]
+    feature_maps = network.features.predict(shown, verbose=0)
     ask = behind_the_crop(classifier, network.blanked)
 
     def check(method: str) -> tuple[dict, dict, np.ndarray]:
         found, mean_maps = map_checks.look(answers, method, lungs)
-        covered = map_checks.cover_hottest(answers, shown, ask, method)
+        covered = map_checks.cover_hottest(some, shown, ask, method)
         heads = map_checks.randomised_heads(classifier, network, feature_maps, method)
         return found, {"hottest_covered": covered, "randomised_head": heads}, mean_maps
 

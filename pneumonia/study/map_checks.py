@@ -63,6 +63,11 @@ class Answers:
         outputs = evaluate.run_all(classifier, dataset.images, progress=False)
         return cls(classifier, dataset, outputs)
 
+    def subset(self, chosen: np.ndarray) -> "Answers":
+        """Return those at some places, int (k,), alone."""
+        outputs = Outputs(*(of[chosen] for of in self.outputs))
+        return Answers(self.classifier, self.dataset.subset(chosen), outputs)
+
     @property
     def given(self) -> np.ndarray:
         """The label of each answer, int (n,)."""
