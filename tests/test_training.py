@@ -210,7 +210,9 @@ def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
     classifier = load_classifier(bundle)
     small_logits, *_ = classifier.run(validation.inputs())
     small_logits -= np.array(classifier.facts["logit_shift"])
-    assert np.abs(logits - small_logits).max() < 0.25  # hardly trained, so noisy
+    margins, small = (np.diff(x)[:, 0] for x in (logits, small_logits))
+    assert np.corrcoef(margins, small)[0, 1] > 0.95  # hardly trained, so noisy
+    assert np.abs(margins - small).mean() < 0.25 * margins.std()
 
 
 def test_export_refuses_a_graph_that_disagrees(run, tmp_path, monkeypatch):
