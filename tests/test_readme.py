@@ -46,6 +46,8 @@ BEFORE, OFFICIAL_BEFORE, BUNDLED, STRESS = (
 )
 _REFUSALS = {"ImageError", "DicomError"}
 
+OF_METHOD = {"Grad-CAM": AUDIT, "HiResCAM": AUDIT["hirescam"]}
+
 # A table's figures. Each function gets the first cell of every row, as it stands in the
 # page, and yields the cells behind it; None is a cell of words, without a figure.
 Cells = Iterator[list[str | None]]
@@ -177,9 +179,8 @@ def gated(names: list[str]) -> Cells:
 
 
 def maps(names: list[str]) -> Cells:
-    both = dict(zip(METHODS, (AUDIT, AUDIT["hirescam"]), strict=True))
-    assert names == [method for method in both for _ in LABELS]
-    for found in both.values():
+    assert names == [method for method in METHODS for _ in LABELS]
+    for found in (OF_METHOD[method] for method in METHODS):
         for label in LABELS:
             of = found["hottest_covered"][label]
             lost = [of[name]["value"] for name in ("own", "another", "elsewhere")]
@@ -275,7 +276,7 @@ def test_figures_are_of_the_weights_that_ship():
 
 
 def test_maps_that_show_the_evidence_are_told_from_others():
-    for method, found in zip(METHODS, (AUDIT, AUDIT["hirescam"]), strict=True):
+    for method, found in OF_METHOD.items():
         for label in LABELS:
             more = found["hottest_covered"][label]["more_than"].values()
             shows = all(gain["ci95"][0] > 0 for gain in more)
