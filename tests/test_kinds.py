@@ -14,12 +14,13 @@ import numpy as np
 import pydicom
 import pytest
 from dicoms import SYNTAXES, make, shipped
-from PIL import Image
+from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 from test_image import GREY, encode
 
-from pneumonia import ImageError, predict
+from pneumonia import ImageError, examples, predict
 from pneumonia.data.phantom import draw
+from pneumonia.serving import gate as gates
 from pneumonia.serving.image import read_picture
 from pneumonia.serving.isolated import read_anywhere
 from pneumonia.serving.picture import DOUBTS
@@ -772,10 +773,32 @@ CHEST = draw(3, size=300)
 )
 def test_the_answer_is_that_of_the_plain_picture(classifier, build):
     plain, other = (
-        predict(classifier, data, anyway=True).probabilities["Pneumonia"]
-        for data in (encode(CHEST), build())
+        predict(classifier, data, anyway=True) for data in (encode(CHEST), build())
     )
-    assert other == pytest.approx(plain, abs=0.03)
+    assert other.p_pneumonia == pytest.approx(plain.p_pneumonia, abs=0.03)
+    np.testing.assert_allclose(other.box, plain.box, atol=0.02)  # of the lungs
+
+
+@pytest.mark.parametrize("panels", [0, 90])
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_a_page_around_a_picture_is_refused_or_changes_little(
+    classifier, panels, number
+):
+    """As in a screenshot of a viewer: grey panels, with writing and buttons."""
+    xray = Image.open(examples()[number].path).convert("L").resize((300, 300))
+    page = Image.new("L", (640, 400), panels)
+    pen = ImageDraw.Draw(page)
+    for row in range(20, 380, 30):
+        pen.text((10, row), "Series 1, image 2", fill=220)
+        pen.rectangle((540, row, 620, row + 15), fill=150)
+    page.paste(xray, (170, 50))
+    plain = predict(classifier, encode(np.asarray(xray)), anyway=True)
+    try:
+        found = predict(classifier, encode(page))
+    except ImageError as error:
+        assert error.reason in gates.REFUSALS
+    else:
+        assert found.p_pneumonia == pytest.approx(plain.p_pneumonia, abs=0.15)
 
 
 def test_doubtful_reading_is_not_blamed_on_the_patient(classifier):
