@@ -57,6 +57,9 @@ def files(rows):
     report["stress"]["worst"] |= {"accuracy": worst}
     for row in audit["interventions"]:
         row["auroc"] = figure(0.9)
+    for lies in (audit["heat_map"]["bundle"], audit["hirescam"]["heat_map"]):
+        for label in LABELS:
+            lies[label] |= {"share": figure(0.8), "even": figure(0.5)}
     for found in (audit, audit["hirescam"]):
         found["randomised_head"]["another_image"] = 0.5
         for level in found["randomised_head"]["levels"]:

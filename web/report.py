@@ -20,7 +20,7 @@ from pneumonia import METHODS, NOTICE, Classifier, Prediction
 from . import answer, measured, words
 
 rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast
-_SIDE = 82 * mm  # of a picture on paper
+_SIDE = 66 * mm  # of a picture on paper
 _FLUSH = [
     ("VALIGN", (0, 0), (-1, -1), "TOP"),
     ("LEFTPADDING", (0, 0), (-1, -1), 0),  # in line with the text around
