@@ -49,7 +49,7 @@ def test_images_are_what_serving_sees(tmp_path, folder, below):
         for name in ("NORMAL", "PNEUMONIA"):
             shutil.move(folder / name, folder / below / name)
     dataset = data.load(folder, progress=False)
-    assert dataset.images.shape == (12, 128, 128, 1)
+    assert dataset.images.shape == (12, 224, 224, 1)
     assert dataset.labels.tolist() == [0] * 6 + [1] * 6
     served = to_input(read_image((folder / dataset.names[7]).read_bytes()))
     assert (dataset.inputs()[7:8] == served).all()

@@ -191,7 +191,7 @@ def test_input_is_the_whole_picture_in_unit_range():
     pixels = np.zeros((300, 200), np.uint8)
     pixels[:150, 100:] = 255
     network_input = to_input(pixels)
-    assert network_input.shape == (1, 128, 128, 1)
+    assert network_input.shape == (1, 224, 224, 1)
     assert network_input.dtype == np.float32
     assert network_input[0, :60, 70:, 0].min() == 1
     assert network_input[0, 70:, :, 0].max() == 0
