@@ -193,8 +193,8 @@ def test_input_is_the_whole_picture_in_unit_range():
     network_input = to_input(pixels)
     assert network_input.shape == (1, 224, 224, 1)
     assert network_input.dtype == np.float32
-    assert network_input[0, :60, 70:, 0].min() == 1
-    assert network_input[0, 70:, :, 0].max() == 0
+    assert network_input[0, :110, 115:, 0].min() == 1
+    assert network_input[0, 115:, :, 0].max() == 0
 
 
 def test_overlay_leaves_the_picture_where_the_map_is_zero():
