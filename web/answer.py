@@ -177,16 +177,17 @@ def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
 
 def _note(classifier: Classifier, zone: str) -> str:
     """Return what answers in a zone of the bar were worth on held-out patients."""
-    report = measured.load(classifier, "report.json") or {}
-    if "stress" not in report:
+    worth = measured.zones(classifier)
+    if not worth:
         return words.ZONE_NOT_MEASURED
-    found = report["stress"]["band"]["zones"][zone]
+    zones, ece = worth
+    found = zones[zone]
     if not found["n"]:
         return words.ZONE_EMPTY
     return words.ZONE_MEASURED.format(
         n=found["n"],
         share=percent(found["pneumonia"]),
-        ece=report["stress"]["all"]["ece"]["value"],
+        ece=ece,
     )
 
 

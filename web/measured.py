@@ -26,6 +26,19 @@ def load(classifier: Classifier, name: str) -> dict | None:
     return found if found["bundle_sha256"] == classifier.sha256 else None
 
 
+@functools.lru_cache(maxsize=2)  # each answer shows them
+def zones(classifier: Classifier) -> tuple[dict, float] | None:
+    """Return what answers in each zone of the bar were worth, under stress.
+
+    Returns:
+        The zones of `calibrate.measure_band` and the calibration error; None where
+        nothing was measured.
+    """
+    stress = (load(classifier, "report.json") or {}).get("stress")
+    return stress and (stress["band"]["zones"], stress["all"]["ece"]["value"])
+
+
+@functools.lru_cache(maxsize=2)  # each report shows them
 def both_errors(classifier: Classifier) -> list[tuple[str, str]]:
     """Return sensitivity and specificity in words, if they were measured."""
     report = load(classifier, "report.json") or {}
