@@ -28,30 +28,27 @@ class NumberMeaning extends HTMLElement {
     this.removeAttribute("data-report");
     const { words, band, answers } = this.report;
     [this.well, this.sick] = answers;
-    const slider = (text, attributes) => {
+    const slider = (text, attributes, oninput = () => this.count()) => {
       const shown = make("output");
-      const input = make("input", { type: "range", ...attributes, oninput: () => this.count() });
+      const input = make("input", { type: "range", ...attributes, oninput });
       return [input, shown, make("label", {}, text, input, shown)];
     };
     const edges = { min: 0, max: 1000, step: 1 };
+    const drag = (own, other, end) => () => {
+      this.shipped = false;
+      this[other].value = end(this[other].value, this[own].value);  // no zone ends before it begins
+      this.count();
+    };
     let prevalence, low, high;
     [this.prevalence, this.prevalenceShown, prevalence] =
       slider(words.prevalence, { min: 5, max: 900, step: 5, value: 100 });
-    [this.low, this.lowShown, low] = slider(words.low, edges);
-    [this.high, this.highShown, high] = slider(words.high, edges);
+    [this.low, this.lowShown, low] = slider(words.low, edges, drag("low", "high", Math.max));
+    [this.high, this.highShown, high] = slider(words.high, edges, drag("high", "low", Math.min));
     const ship = () => {
       this.shipped = true;
       [this.low.value, this.high.value] = band.map((edge) => 1000 * edge);
       this.count();
     };
-    for (const input of [this.low, this.high]) {
-      input.addEventListener("input", () => {
-        this.shipped = false;
-        const [other, end] = input === this.low ? [this.high, Math.max] : [this.low, Math.min];
-        other.value = end(other.value, input.value);  // one zone never ends before it begins
-        this.count();
-      });
-    }
     this.grid = draw("svg", { viewBox: `0 0 ${COLUMNS * 10} ${(PEOPLE / COLUMNS) * 10}`, class: "people", role: "img", "aria-label": words.grid });
     this.legend = make("ul", { class: "kinds" });
     this.said = make("div", { class: "said", "aria-live": "polite" });

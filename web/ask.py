@@ -27,8 +27,8 @@ def routes(
     """Return `/ask`, `/report` and `/picture`, which take a file as the body of a POST.
 
     In the address `invert=1` and `anyway=1` are options of `predict`, `example` names
-    one of the X-rays that ship, `kind` chooses the report,
-    and `method` its heat map. `/picture` takes the wishes of `sharp_picture`.
+    one of the X-rays that ship, `kind` chooses the report, and `method` its heat map.
+    `/picture` takes the wishes of `sharp_picture`.
 
     Args:
         classifier: from `load_classifier`.
