@@ -160,7 +160,8 @@ FAMILIES: dict[str, Family] = {
 
 def seen_in_training(family: str, augmentation: str) -> bool:
     """Tell whether a training's augmentation holds a change of the same kind."""
-    return bool(FAMILIES[family].kin & set(augmentation.split("+")))
+    kinds = {name.split()[0] for name in augmentation.split("+") if name}
+    return bool(FAMILIES[family].kin & kinds)
 
 
 def changed(

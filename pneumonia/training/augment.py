@@ -10,6 +10,7 @@ exactly). The changes below make the rest say nothing about the class.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -114,12 +115,21 @@ FAMILIES: dict[str, Augmentation] = {
     "tone": tone,
     "equalise": equalise,
     "histogram": lend_tone,
+    "histogram often": partial(lend_tone, probability=0.5),
     "border": lend_frame,
     "spectrum": lend_spectrum,
     "sharpen": sharpen,
     # Never upside down. Mirroring takes away the side of the marker. It also swaps the
     # side of the heart, which decides neither class.
     "turn": Warp(rotation=8, shift=0, shear=0.06, fill_modes=FILL_MODES),
+    "turn far": Warp(
+        rotation=15,
+        shift=0.03,
+        zoom=(0.9, 1.15),
+        aspect=1.2,
+        shear=0.06,
+        fill_modes=FILL_MODES,
+    ),
     # for whole pictures, which are framed in every way
     "geometry": Warp(
         rotation=10,
@@ -132,13 +142,23 @@ FAMILIES: dict[str, Augmentation] = {
     "shade": shade,
     "masking": masking,
     "resolution": resolution,
+    "resolution low": partial(coarsen, probability=0.2, sides=(1 / 5, 1 / 2)),
     "compress": compress,
+    "compress hard": partial(compress, probability=0.12, qualities=(4, 12)),
 }
-"""Families of changes by name, in the order in which they are made."""
+"""Families of changes by name, in the order in which they are made.
 
-DEFAULT = (
+Where a name has two words, the first says what it changes, and the second how.
+"""
+
+FIRST = (
     "tone+equalise+histogram+border+spectrum+sharpen+turn+shade+masking"
     "+resolution+compress"
+)
+"""What the first training used."""
+
+DEFAULT = (
+    FIRST.replace("turn", "turn far") + "+histogram often+resolution low+compress hard"
 )
 
 

@@ -70,11 +70,14 @@ def shade(
 
 
 def coarsen(
-    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+    images: np.ndarray,
+    rng: np.random.Generator,
+    probability: float = 0.3,
+    sides: tuple[float, float] = (1 / 3, 7 / 8),
 ) -> np.ndarray:
-    """Take fine detail from some images: down to a third of the resolution and back."""
+    """Take fine detail from some images: down to a share of the side, and back."""
     n, height, width, _ = images.shape
-    side = int(rng.integers(height // 3, height * 7 // 8))
+    side = int(rng.integers(int(height * sides[0]), int(height * sides[1])))
     blurred = resize(resize(images, side), height)
     return np.where(rng.random((n, 1, 1, 1)) < probability, blurred, images)
 
@@ -102,14 +105,17 @@ def speckle(
 
 
 def compress(
-    images: np.ndarray, rng: np.random.Generator, probability: float = 0.25
+    images: np.ndarray,
+    rng: np.random.Generator,
+    probability: float = 0.25,
+    qualities: tuple[int, int] = (6, 40),
 ) -> np.ndarray:
-    """Store some images as JPEG of quality 6-40, at one to two times their side."""
+    """Store some images as poor JPEG files, at one to two times their side."""
     n, height, width, _ = images.shape
     images = images.copy()
     for image in images:
         if rng.random() < probability:
-            scale, quality = rng.uniform(1, 2), np.exp(rng.uniform(*np.log([6, 40])))
+            scale, quality = rng.uniform(1, 2), np.exp(rng.uniform(*np.log(qualities)))
             values = np.rint(image[..., 0] * 255).astype(np.uint8)
             stored = (round(width * scale), round(height * scale))
             file = io.BytesIO()
