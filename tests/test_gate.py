@@ -279,6 +279,23 @@ def test_what_lies_around_a_chest_is_told(classifier, phantom_bytes):
         assert caught.value.offers == ("anyway",)
 
 
+def test_two_xrays_side_by_side_are_told_from_one(classifier, held_out):
+    """Also where they look like a chest as a whole, as one of thirty pairs does."""
+    images = held_out.images[::4, ..., 0]
+    pairs = np.concatenate([images, np.roll(images, 1, axis=0)], axis=2)
+    inputs = np.concatenate([to_input(pair) for pair in (*pairs, *images)])
+    outputs = classifier.run(inputs)
+    found = [
+        classifier.gate.judge(
+            inputs[i : i + 1], Outputs(*(o[i : i + 1] for o in outputs))
+        )
+        for i in range(len(inputs))
+    ]
+    told = ["two_pictures" in codes for codes in found]
+    assert np.mean(told[: len(pairs)]) > 0.98
+    assert not any(told[len(pairs) :])
+
+
 def test_a_black_border_changes_little(classifier, phantom_bytes):
     """The network sees the lungs, wherever they lie in the picture."""
     pixels = read_picture(phantom_bytes).pixels

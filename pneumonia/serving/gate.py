@@ -34,6 +34,7 @@ _BLAME = {"not_chest_xray", "no_lungs", "outside_population"}  # what a picture 
 _MENDS = {"negative": ("invert",)}
 _MENDS |= dict.fromkeys(("upside_down", "rotated"), ("upright",))
 _HALVES = (0, 1, 0, 0.5), (0, 1, 0.5, 1)
+_PLAINLY_ONE = 0.6  # two X-rays side by side score less; few single ones do
 _RULES = {"chest", "whole", "child", "inside"}
 
 
@@ -146,8 +147,11 @@ class Gate:
                 picture that is no chest X-ray is none.
         """
         shape = gate_features.shape(inputs)
-        if not self.chest.holds(shape)[0]:
+        like_chest = self.chest.score(shape)[0]
+        if like_chest < self.chest.least:
             return (self._why_no_chest(inputs, outputs),)
+        if like_chest < _PLAINLY_ONE and self._halves(inputs) > like_chest:
+            return ("two_pictures",)
         lungs = self.lungs.judge(outputs.lungs[0])
         if "no_lungs" in lungs:
             return lungs
@@ -196,14 +200,18 @@ class Gate:
             return "negative"
         if turns:
             return ("rotated", "upside_down", "rotated")[turns - 1]
-        halves = [gate_features.cut(inputs, place) for place in _HALVES]
-        if self.chest.holds(gate_features.shape(np.concatenate(halves))).all():
+        if self._halves(inputs) >= self.chest.least:
             return "two_pictures"
         if outputs is not None and "no_lungs" not in self.lungs.judge(outputs.lungs[0]):
             inner = gate_features.shape(_cut_out(inputs, outputs))
             if self.chest.holds(inner)[0]:
                 return "surrounded"
         return "not_chest_xray"
+
+    def _halves(self, inputs: np.ndarray) -> float:
+        """Return how much the left and the right half look like chests, the lesser."""
+        halves = [gate_features.cut(inputs, place) for place in _HALVES]
+        return self.chest.score(gate_features.shape(np.concatenate(halves))).min()
 
 
 def _cut_out(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
