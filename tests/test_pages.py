@@ -417,6 +417,7 @@ WATCH = """() => {
 """Keeps every answer that ever stands in the page, with the name beside it."""
 
 
+@pytest.mark.parametrize("page", [(390, 844)], ids=["phone"], indirect=True)
 def test_each_answer_stands_beside_its_own_file_on_a_slow_line(
     page, gradio_url, tmp_path
 ):
