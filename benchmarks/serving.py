@@ -83,6 +83,13 @@ def float_session(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
     )
 
 
+def find_lungs() -> onnxruntime.InferenceSession:
+    """Return what runs the graph that ships up to the lungs and their box."""
+    whole = onnx.load(BUNDLE / "classifier.onnx")
+    part = onnx.utils.Extractor(whole).extract_model(["image"], ["lungs", "box"])
+    return float_session(part)
+
+
 def openvino_run() -> Callable | None:
     """Return a run of the int8 graph by OpenVINO, where it is installed."""
     try:
@@ -216,7 +223,7 @@ def main() -> None:
     inputs = [to_input(read_picture(data).pixels) for data in files]
     places = framing.WHOLE[None]
     tensors = [tf.constant(framing.crop(image, places)) for image in inputs]
-    vino, peak = openvino_run(), peak_int8()
+    lungs, vino, peak = find_lungs(), openvino_run(), peak_int8()
 
     def of(items: list, call: Callable) -> Callable[[int], object]:
         return lambda number: call(items[number % len(items)])
@@ -229,6 +236,9 @@ def main() -> None:
             inputs, lambda image: float32.run(None, {"image": image})
         ),
         "bare ONNX Runtime int8": of(inputs, classifier.run),
+        "of that, finding the lungs": of(
+            inputs, lambda image: lungs.run(None, {"image": image})
+        ),
     }
     if vino:
         ways["bare OpenVINO int8"] = of(inputs, vino)

@@ -236,7 +236,9 @@ def test_enlarged_map_keeps_range_and_place():
     assert (round(y / 400 * 8 - 0.5), round(x / 300 * 8 - 0.5)) == (1, 6)
 
 
-def test_png_gives_the_pixels_back():
-    colour = np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8)
-    decoded = np.asarray(Image.open(io.BytesIO(encode_png(colour))))
-    assert (decoded == colour).all()
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5, 3), (64, 80), (40, 30, 3)])
+def test_png_gives_the_pixels_back(shape):
+    pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    picture = Image.open(io.BytesIO(encode_png(pixels)))
+    assert picture.mode == ("RGB" if len(shape) == 3 else "L")
+    assert (np.asarray(picture) == pixels).all()

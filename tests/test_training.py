@@ -458,8 +458,11 @@ def test_head_starts_anew_behind_trained_convolutions(run, train, tmp_path):
         assert (one == other).all()
     shapes = [w.shape for w in after.head.get_weights()]
     assert shapes == [(8192, 8), (8,), (8, 2), (2,)]
-    repeat = json.loads((out / "run.json").read_text())["repeat"]
-    assert "--from-run START --new-head --finder FINDER --seed" in repeat
+    facts = json.loads((out / "run.json").read_text())
+    assert "--from-run START --new-head --finder FINDER --seed" in facts["repeat"]
+    of_start = json.loads((run / "run.json").read_text())
+    assert facts["backbone_weights"] == of_start["backbone_weights"]
+    assert facts["before"] == of_start["repeat"].replace("--out RUN", "--out START")
     wide = ["--set", "hidden_units=256,128"]  # as wide as before
     new = train(tmp_path / "new", *quick, *on, "--new-head", *wide)
     kernels = [vgg19.load(folder).head.get_weights()[0] for folder in (run, new)]

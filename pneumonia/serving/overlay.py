@@ -1,10 +1,11 @@
 """Heat map to picture: through the box onto the X-ray, with the lungs' outline, PNG."""
 
 import functools
-import io
+import struct
 from collections.abc import Sequence
 
 import numpy as np
+from isal import isal_zlib
 from PIL import Image
 
 from ..contract import METHODS
@@ -234,12 +235,26 @@ def _mixed(strength: float, colours: str) -> np.ndarray:
 def encode_png(pixels: np.ndarray) -> bytes:
     """Encode pixels as a PNG file.
 
+    Each row is stored as its difference to the row above, which is quick and packs
+    X-rays well (filter 2 of the PNG specification, W3C 2003).
+
     Args:
         pixels: uint8 (H, W) grey or (H, W, 3) RGB.
 
     Returns:
         The file's bytes.
     """
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    height, width = pixels.shape[:2]
+    rows = pixels.reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 2
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    colours = 2 if pixels.ndim == 3 else 0
+    header = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
+    chunks = {b"IHDR": header, b"IDAT": isal_zlib.compress(filtered, 1), b"IEND": b""}
+    file = [b"\x89PNG\r\n\x1a\n"]
+    for kind, data in chunks.items():
+        checksum = isal_zlib.crc32(data, isal_zlib.crc32(kind))
+        file += [len(data).to_bytes(4), kind, data, checksum.to_bytes(4)]
+    return b"".join(file)

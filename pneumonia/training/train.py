@@ -75,7 +75,8 @@ def train(plan: Plan) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         if not plan.resume:
             finder.save(found_by, out)
-            record = runs.begin(plan) | images.sizes() | {"network": recipe.network}
+            record = runs.begin(plan) | weights.before(plan) | images.sizes()
+            record["network"] = recipe.network
             record["finder_sha256"] = finder.digest(out)
         record["settings"] = asdict(recipe)
         (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -63,6 +63,24 @@ def _go_on(plan: Plan, recipe: Recipe) -> list[np.ndarray]:
     return weights
 
 
+def before(plan: Plan) -> dict:
+    """Return what a run's record says of the run or bundle that it goes on from.
+
+    Returns:
+        `before`, the commands that made the start, and its `backbone_weights`; nothing
+        where the run begins from weights of VGG19.
+    """
+    if plan.start is None:
+        return {}
+    facts = _record(Path(plan.start))
+    earlier = facts.get("before", "").replace("START", "EARLIER")
+    commands = facts["repeat"].replace("START", "EARLIER")
+    return {
+        "before": f"{earlier}\n{commands}".strip().replace("--out RUN", "--out START"),
+        "backbone_weights": facts["backbone_weights"],
+    }
+
+
 def average(runs: list[str | Path], out: str | Path) -> Path:
     """Average the networks of runs, each weight by itself.
 
