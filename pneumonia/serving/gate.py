@@ -192,21 +192,23 @@ class Gate:
         return best if scores[best] >= self.chest.least else 0
 
     def _why_no_chest(self, inputs: np.ndarray, outputs: "Outputs | None") -> str:
-        """See whether it becomes a chest when it is inverted, turned or cut out."""
-        negative = self.chest.score(gate_features.shape(1 - inputs))[0]
+        """See what makes a chest of it: exchanging black and white, a turn or a cut."""
         turns = self.quarter_turns(inputs)
-        turned = gate_features.shape(np.rot90(inputs, turns, (1, 2)))
-        if negative > max(self.chest.score(turned)[0], self.chest.least):
-            return "negative"
-        if turns:
-            return ("rotated", "upside_down", "rotated")[turns - 1]
-        if self._halves(inputs) >= self.chest.least:
-            return "two_pictures"
+        mended = {
+            "negative": 1 - inputs,
+            ("", "rotated", "upside_down", "rotated")[turns]: np.rot90(
+                inputs, turns, (1, 2)
+            ),
+        }
         if outputs is not None and "no_lungs" not in self.lungs.judge(outputs.lungs[0]):
-            inner = gate_features.shape(_cut_out(inputs, outputs))
-            if self.chest.holds(inner)[0]:
-                return "surrounded"
-        return "not_chest_xray"
+            mended["surrounded"] = _cut_out(inputs, outputs)
+        scores = self.chest.score(
+            gate_features.shape(np.concatenate([*mended.values()]))
+        )
+        best = [*mended][scores.argmax()] if scores.max() >= self.chest.least else ""
+        if best in ("", "surrounded") and self._halves(inputs) >= self.chest.least:
+            return "two_pictures"
+        return best or "not_chest_xray"
 
     def _halves(self, inputs: np.ndarray) -> float:
         """Return how much the left and the right half look like chests, the lesser."""
