@@ -22,6 +22,7 @@ from pneumonia import LABELS, METHODS, ImageError, Prediction, arguments
 from pneumonia.contract import BUNDLE
 from pneumonia.evaluation.calibrate import ERROR
 from pneumonia.serving import dicom, gate
+from pneumonia.training import augment
 from web import api
 
 ROOT = Path(__file__).parent.parent
@@ -282,6 +283,11 @@ def test_maps_that_show_the_evidence_are_told_from_others():
             shows = all(gain["ci95"][0] > 0 for gain in more)
             said = f"{method} with {label}: {'yes' if shows else 'no'}"
             assert said in RESULTS
+
+
+def test_the_first_training_is_told_with_its_augmentation():
+    assert f"--set augmentation={augment.FIRST}" in TRAINING
+    assert BUNDLED["training"]["settings"]["augmentation"] == augment.DEFAULT
 
 
 def test_security_counts_the_attributes_that_are_read():

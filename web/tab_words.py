@@ -87,6 +87,7 @@ YOURS = {
     "unlabelled": "{count} files have no label, {first} among them, and do not count. "
     "Put files into folders NORMAL and PNEUMONIA, or name them in a CSV file.",
     "refused": "No answer, so not counted",
+    "warned": "Answered, but with a warning",
     "few": "Too few to measure: at least {least} answered X-rays of each label are "
     "needed.",
     "auroc": "AUROC",

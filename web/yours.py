@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from tqdm import tqdm
 
 from pneumonia import (
     LABELS,
@@ -37,9 +38,7 @@ MOST = 2000
 LEAST = 5
 """Answers of each label below which nothing is measured."""
 
-_ROUNDS = 500  # of the bootstrap
-_FOLDS = 10
-_BINS = 5
+_ROUNDS, _FOLDS, _BINS = 500, 10, 5  # of bootstrap, cross-validation, reliability
 _NARROW = 0.05  # half of the width that an interval shall have
 _Z = 1.96
 
@@ -54,6 +53,7 @@ class Case:
         distance: of `Prediction`; NaN where it is not known.
         looks: how it is framed and toned, as in `learned_from` of `bundle.json`.
         reason: why there is no answer; empty with one.
+        warnings: codes of what is wrong with what was answered, as in `Prediction`.
         table: the text of a CSV file of labels, which is no X-ray.
     """
 
@@ -62,6 +62,7 @@ class Case:
     distance: float = np.nan
     looks: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+    warnings: tuple[str, ...] = ()
     table: str = ""
 
 
@@ -87,7 +88,8 @@ def ask(
         "brightness": float(found.pixels.mean()) / 255,
         "contrast": float(found.pixels.std()) / 255,
     }
-    return Case(name, found.p_pneumonia, found.distance, looks)
+    seen = {"looks": looks, "warnings": found.warnings}
+    return Case(name, found.p_pneumonia, found.distance, **seen)
 
 
 def label(cases: Sequence[Case]) -> dict[str, int]:
@@ -119,8 +121,8 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
     """Measure answers to labelled X-rays.
 
     Returns:
-        `files`, `unlabelled` and `refused` (reason and label -> count); `n` by label,
-        of those answered. If `LEAST` of each were: `auroc`, `sensitivity` and
+        `files`, `unlabelled`, `refused` and `warned` (code and label -> count); `n` by
+        label, of those answered. If `LEAST` of each were: `auroc`, `sensitivity` and
         `specificity` at the bundle's operating point and, cross-validated, at one that
         is chosen here, each a value with the ends of its 95 % interval; `threshold`;
         `needed`, how many more X-rays of each label narrow these intervals; `zones`,
@@ -130,10 +132,9 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
     """
     files = [case for case in cases if not case.table]
     truths = label(cases)
+    told = {name: LABELS[truth] for name, truth in truths.items()}
     of = [case for case in files if case.name in truths]
-    refused = Counter(
-        (case.reason, LABELS[truths[case.name]]) for case in of if case.p is None
-    )
+    refused = Counter((case.reason, told[case.name]) for case in of if case.p is None)
     answered = [case for case in of if case.p is not None]
     y = np.array([truths[case.name] for case in answered], int)
     p = np.array([case.p for case in answered], float)
@@ -141,6 +142,9 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
         "files": len(files),
         "unlabelled": [case.name for case in files if case.name not in truths],
         "refused": refused,
+        "warned": Counter(
+            (code, told[case.name]) for case in answered for code in case.warnings
+        ),
         "n": {name: int((y == i).sum()) for i, name in enumerate(LABELS)},
     }
     if min(found["n"].values()) < LEAST:
@@ -299,13 +303,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="the page, HTML")
     parser.add_argument("--bundle", type=Path, help="default: the one that ships")
+    parser.add_argument("--anyway", action="store_true", help=words.ANYWAY_MANY)
     args = parser.parse_args(arguments)
     classifier = load_classifier(args.bundle)
-    read = functools.partial(ask, classifier, read_anywhere)
-    cases = [
-        read(name.as_posix(), path.read_bytes)
-        for path, name in find_files([args.folder])
-    ]
+    files = tqdm([*find_files([args.folder])], "answering", unit="file")
+    read = functools.partial(ask, classifier, read_anywhere, anyway=args.anyway)
+    cases = [read(name.as_posix(), path.read_bytes) for path, name in files]
     piece = _piece(classifier, cases)
     page = answer.one_line("yours_page.html", words=words, notice=NOTICE, piece=piece)
     args.out.write_text(page, encoding="utf-8")
