@@ -6,6 +6,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pneumonia.evaluation.calibrate import (
     choose_threshold,
+    equal_errors,
     conformal_band,
     fit,
     measure_band,
@@ -125,3 +126,12 @@ def test_exchanged_classes_are_asked_about(exchanged, asked):
         **measure(truth, p, np.arange(6), 0.5, rounds=20),
     }
     assert ("exchanged?" in summarise(report)) == asked
+
+
+def test_both_errors_are_equal_at_the_threshold():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(2000) < 0.75).astype(int)
+    scores = rng.normal(size=2000) + 1.5 * labels
+    said = scores >= equal_errors(labels, scores)
+    errors = [(said != labels)[labels == label].mean() for label in (0, 1)]
+    assert errors[0] == pytest.approx(errors[1], abs=0.005)

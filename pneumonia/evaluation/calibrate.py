@@ -44,14 +44,31 @@ def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
 
     Of the range of equally good thresholds, its middle.
     """
-    candidates = np.unique(p_pneumonia)
-    middles = (candidates[1:] + candidates[:-1]) / 2
-    positives, negatives = p_pneumonia[labels == 1], p_pneumonia[labels == 0]
-    sensitivity = 1 - np.searchsorted(np.sort(positives), middles) / len(positives)
-    specificity = np.searchsorted(np.sort(negatives), middles) / len(negatives)
+    middles, sensitivity, specificity = _rates(labels, p_pneumonia)
     youden = sensitivity + specificity
     best = middles[youden >= youden.max() - 1e-9]
     return float((best.min() + best.max()) / 2)
+
+
+def equal_errors(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Return the threshold at which both labels are answered wrongly equally often.
+
+    Args:
+        labels: int (n,), indices into LABELS.
+        scores: float (n,), higher for pneumonia.
+    """
+    middles, sensitivity, specificity = _rates(labels, scores)
+    return float(middles[np.abs(sensitivity - specificity).argmin()])
+
+
+def _rates(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return all thresholds between scores, and sensitivity and specificity there."""
+    candidates = np.unique(scores)
+    middles = (candidates[1:] + candidates[:-1]) / 2
+    positives, negatives = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    sensitivity = 1 - np.searchsorted(positives, middles) / len(positives)
+    specificity = np.searchsorted(negatives, middles) / len(negatives)
+    return middles, sensitivity, specificity
 
 
 def conformal_band(
