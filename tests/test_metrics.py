@@ -6,8 +6,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pneumonia.evaluation.calibrate import (
     choose_threshold,
-    equal_errors,
     conformal_band,
+    equal_errors,
     fit,
     measure_band,
 )
