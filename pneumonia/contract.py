@@ -5,7 +5,7 @@ from pathlib import Path
 LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""
 
-METHODS = ("Grad-CAM", "HiResCAM")
+METHODS = ("HiResCAM", "Grad-CAM")
 """How a heat map is drawn. The first is shown first."""
 
 NOTICE = (
