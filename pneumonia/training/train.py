@@ -6,6 +6,7 @@ and the callbacks are brought up to date by replaying the history.
 """
 
 import json
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def train(plan: Plan) -> Path:
             built.classifier.set_weights(start)
         out.mkdir(parents=True, exist_ok=True)
         if not plan.resume:
-            finder.save(found_by, out)
+            shutil.copy(Path(plan.finder or BUNDLE) / finder.WEIGHTS, out)
             record = runs.begin(plan) | weights.before(plan) | images.sizes()
             record["network"] = recipe.network
             record["finder_sha256"] = finder.digest(out)
