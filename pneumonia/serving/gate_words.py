@@ -4,7 +4,7 @@ from .picture import READER_WARNINGS
 
 REFUSALS = {
     "colour_photograph": "This is a colour picture, not an X-ray. Choose the X-ray's "
-    "own file, not a photograph of it.",
+    "own file, not a photograph or a screenshot of it.",
     "negative": "This X-ray looks inverted: bones dark and air bright. Have it "
     "inverted, or choose the original.",
     "upside_down": "This X-ray seems to stand on its head. Turn it upright.",
