@@ -27,10 +27,11 @@ KERAS = """
 import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import tensorflow
-from pneumonia import network
+from pneumonia.network import framing, vgg19
 from pneumonia.serving.image import read_image, to_input
 data = open(sys.argv[1], "rb").read()
-network.load().classifier.predict(to_input(read_image(data)), verbose=0)
+shown = framing.crop(to_input(read_image(data)), framing.WHOLE[None])
+vgg19.load().classifier.predict(shown, verbose=0)
 """
 
 
