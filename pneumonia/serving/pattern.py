@@ -20,11 +20,12 @@ _PEAK, _INNER, _OUTER = 1, 2, 4  # radii in the spectrum: a peak, and the ring a
 
 _window = np.hanning(PICTURE_SIZE + 2)[1:-1].astype(np.float32)
 _window = _window[:, None] * _window
-_half = slice(PICTURE_SIZE // 2 - _OUTER, None)  # the rest of the spectrum mirrors it
-_down, _across = np.indices((PICTURE_SIZE, PICTURE_SIZE)) - PICTURE_SIZE // 2
+# waves across and down; what goes the other way across mirrors these
+_down, _across = np.indices((PICTURE_SIZE, PICTURE_SIZE // 2 + 1))
+_down -= PICTURE_SIZE // 2
 _looked_at = (
     (np.hypot(_across, _down) > _COARSE) & (_across > _AXIS) & (abs(_down) > _AXIS)
-)[_OUTER:-_OUTER, _half][:, _OUTER:-_OUTER]
+)[_OUTER:-_OUTER, _OUTER:-_OUTER]
 
 
 def is_patterned(inputs: np.ndarray) -> bool:
@@ -34,9 +35,9 @@ def is_patterned(inputs: np.ndarray) -> bool:
         inputs: float32 (1, 224, 224, 1) in [0, 1], from `to_input`.
     """
     image = inputs[0, :, :, 0]
-    waves = np.fft.fft2((image - image.mean()) * _window)
-    waves = np.fft.fftshift(waves)[:, _half] * (2 / _window.sum())
-    power = np.abs(waves).astype(np.float64) ** 2
+    waves = np.fft.rfft2((image - image.mean()) * _window)
+    waves = np.fft.fftshift(waves, axes=0) * (2 / _window.sum())
+    power = (waves.real**2 + waves.imag**2).astype(np.float64)
     logs = np.log(power + _NOISE**2)
     total = np.zeros((logs.shape[0] + 1, logs.shape[1] + 1))
     np.cumsum(np.cumsum(logs, axis=0), axis=1, out=total[1:, 1:])
