@@ -1,11 +1,11 @@
-"""A regular pattern over a picture is warned of; what an X-ray holds is none."""
+"""A picture under a regular pattern is refused; what an X-ray holds is none."""
 
 import numpy as np
 import pytest
 from PIL import Image
 from test_image import encode
 
-from pneumonia import explain, predict
+from pneumonia import ImageError, predict
 from pneumonia.data.phantom import draw
 from pneumonia.serving.image import to_input
 from pneumonia.serving.pattern import is_patterned
@@ -64,8 +64,11 @@ def test_waves_too_fine_to_be_seen_by_the_network_are_none():
     assert not is_patterned(to_input(waved(200, 30, 0.1)))
 
 
-def test_the_answer_warns(classifier):
+def test_a_filmed_screen_is_refused(classifier):
+    with pytest.raises(ImageError) as caught:
+        predict(classifier, encode(filmed(2)))
+    assert caught.value.reason == "pattern"
+    assert "screen" in str(caught.value)
     found = predict(classifier, encode(filmed(2)), anyway=True)
     assert "pattern" in found.warnings
-    assert "screen" in explain("pattern")
     assert "pattern" not in predict(classifier, encode(CHEST), anyway=True).warnings

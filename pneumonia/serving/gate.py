@@ -237,7 +237,7 @@ def judge(
     if _BLAME & {*found} and DOUBTS & {*picture.warnings}:
         found = ("doubtful", *found)  # the reading may be at fault, not the patient
     if is_patterned(inputs):
-        found = (*found, "pattern")
+        found = ("pattern", *found)  # it may be at fault for what else was found
     return (*(("colour_photograph",) if colour else ()), *found, *picture.warnings)
 
 

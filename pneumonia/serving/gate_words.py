@@ -20,6 +20,8 @@ REFUSALS = {
     "doubtful": "This file could be read only with assumptions, and what came out does "
     "not look like the chest X-rays that the network learned from. Export the X-ray as "
     "PNG from its viewer and try again.",
+    "pattern": "A regular pattern lies over this picture, as in a photograph of a "
+    "screen. It can change the answer. Choose the X-ray's own file.",
     "outside_population": "This looks like an adult's X-ray, or like none that the "
     "network learned from; borders, text or a screen around the X-ray can cause that, "
     "too. The network learned from children of one hospital and is known to fail on "
@@ -40,8 +42,6 @@ WARNINGS = {
     "outside has no part in the answer.",
     "one_lung": "Only one lung was found. The other is missing from the picture, or so "
     "dense that it could not be seen; the answer may rest on one lung alone.",
-    "pattern": "A regular pattern lies over this picture, as in a photograph of a "
-    "screen. It can change the answer. Use the X-ray's own file.",
     "empty_heat_map": "No place in the picture speaks for this answer, so the heat map "
     "is empty: the answer rests on what speaks against the other one.",
 }
