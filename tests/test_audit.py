@@ -550,6 +550,7 @@ def test_masks_that_people_drew_are_taken_where_there_are_any(
     drawings, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(map_checks, "HEAD_DRAWS", 1)
+    monkeypatch.setattr("pneumonia.study.audit.MAP_IMAGES", 8)
     monkeypatch.setattr(interventions, "INTERVENTIONS", {})
     (tmp_path / "masks").mkdir()
     lungs = np.zeros((96, 96), np.uint8)

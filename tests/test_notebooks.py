@@ -88,7 +88,8 @@ def test_from_a_folder_to_a_bundle(drawings, tmp_path):
         "BACKBONE, FINDER, FULL = None, None, False\n"
         "SMALL = {'epochs': '1', 'images_per_epoch': '16', 'stress_views': '1'}\n"
         # takes minutes, and test_int8.py tests it
-        "from pneumonia.export import int8\n"
+        "from pneumonia.export import export, int8\n"
+        "export.CALIBRATION_IMAGES = 16\n"
         "int8.round_weights = lambda *_: None\n",
     )
     printed = execute(notebook, tmp_path)

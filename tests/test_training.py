@@ -90,6 +90,7 @@ def bundle(run, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "LEAST_AGREEMENT", 0)  # two epochs teach next to nothing
         patch.setattr(int8, "round_weights", lambda *_: None)  # takes minutes
+        patch.setattr(export, "CALIBRATION_IMAGES", 16)
         main(["export", str(run), "--out", str(out)])
     return out
 
