@@ -24,8 +24,10 @@ space: .venv/apps
 serve: .venv/apps
 	$(BIN)/python serve.py
 
+# More workers would need more memory, and more threads of each would wait for others'.
 test: .venv/all lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile  # more would need more memory
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+		$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/all
 	$(BIN)/ruff check .
