@@ -190,7 +190,8 @@ DROP_YOURS = (
     "Does it work where you are? Put X-rays whose truth is known into a zip: in "
     "folders NORMAL and PNEUMONIA, or anywhere with a CSV file of names and labels. At "
     "most {files} files and {mib} MiB at once. They are answered in memory and not "
-    "kept. A larger set: `python -m web.yours FOLDER` in a clone, without any upload."
+    "kept. For a larger set, in a clone and without any upload: "
+    "`python -m web.yours FOLDER --out report.html`."
 )
 
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"

@@ -88,8 +88,7 @@ def ask(
         "brightness": float(found.pixels.mean()) / 255,
         "contrast": float(found.pixels.std()) / 255,
     }
-    seen = {"looks": looks, "warnings": found.warnings}
-    return Case(name, found.p_pneumonia, found.distance, **seen)
+    return Case(name, found.p_pneumonia, found.distance, looks, warnings=found.warnings)
 
 
 def label(cases: Sequence[Case]) -> dict[str, int]:

@@ -186,29 +186,31 @@ class Gate:
         Returns:
             0 where it is one already, or where no turn makes one of it.
         """
-        turned = [np.rot90(inputs, turns, (1, 2)) for turns in range(4)]
-        scores = self.chest.score(gate_features.shape(np.concatenate(turned)))
+        scores = self._by_turns(inputs)
         best = 0 if scores[0] >= self.chest.least else int(scores.argmax())
         return best if scores[best] >= self.chest.least else 0
 
+    def _by_turns(self, inputs: np.ndarray) -> np.ndarray:
+        """Return how much it looks like a chest after 0 to 3 quarter turns, (4,)."""
+        turned = [np.rot90(inputs, turns, (1, 2)) for turns in range(4)]
+        return self.chest.score(gate_features.shape(np.concatenate(turned)))
+
     def _why_no_chest(self, inputs: np.ndarray, outputs: "Outputs | None") -> str:
         """See what makes a chest of it: exchanging black and white, a turn or a cut."""
-        turns = self.quarter_turns(inputs)
-        mended = {
-            "negative": 1 - inputs,
-            ("", "rotated", "upside_down", "rotated")[turns]: np.rot90(
-                inputs, turns, (1, 2)
-            ),
-        }
+        mended = {"negative": 1 - inputs}
         if outputs is not None and "no_lungs" not in self.lungs.judge(outputs.lungs[0]):
             mended["surrounded"] = _cut_out(inputs, outputs)
-        scores = self.chest.score(
-            gate_features.shape(np.concatenate([*mended.values()]))
-        )
-        best = [*mended][scores.argmax()] if scores.max() >= self.chest.least else ""
-        if best in ("", "surrounded") and self._halves(inputs) >= self.chest.least:
+        shapes = gate_features.shape(np.concatenate([*mended.values()]))
+        scores = dict(zip(mended, self.chest.score(shapes), strict=True))
+        _, left, upside_down, right = self._by_turns(inputs)
+        scores |= {"rotated": max(left, right), "upside_down": upside_down}
+        best = max(scores, key=scores.get)
+        if scores[best] < self.chest.least:
+            best = "not_chest_xray"
+        whole = best in ("not_chest_xray", "surrounded")
+        if whole and self._halves(inputs) >= self.chest.least:
             return "two_pictures"
-        return best or "not_chest_xray"
+        return best
 
     def _halves(self, inputs: np.ndarray) -> float:
         """Return how much the left and the right half look like chests, the lesser."""

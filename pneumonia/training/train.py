@@ -60,7 +60,8 @@ def train(plan: Plan) -> Path:
         plan = plan.resumed(record)
     else:
         recipe = choose(plan)
-    found_by = finder.load(out if plan.resume else plan.finder or BUNDLE)
+    of_finder = out if plan.resume else Path(plan.finder or BUNDLE)
+    found_by = finder.load(of_finder)
     images = _gather(plan, recipe, found_by)
     make_deterministic(plan.seed)
     start = (
@@ -75,7 +76,7 @@ def train(plan: Plan) -> Path:
             built.classifier.set_weights(start)
         out.mkdir(parents=True, exist_ok=True)
         if not plan.resume:
-            shutil.copy(Path(plan.finder or BUNDLE) / finder.WEIGHTS, out)
+            shutil.copy(of_finder / finder.WEIGHTS, out)
             record = runs.begin(plan) | weights.before(plan) | images.sizes()
             record["network"] = recipe.network
             record["finder_sha256"] = finder.digest(out)
