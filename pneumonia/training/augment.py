@@ -21,6 +21,7 @@ from .tones import (
     equalise,
     lend_spectrum,
     lend_tone,
+    other_class,
     shade,
     sharpen,
     speckle,
@@ -116,8 +117,10 @@ FAMILIES: dict[str, Augmentation] = {
     "equalise": equalise,
     "histogram": lend_tone,
     "histogram often": partial(lend_tone, probability=0.5),
+    "histogram other": partial(lend_tone, probability=0.5, donors=other_class),
     "border": lend_frame,
     "spectrum": lend_spectrum,
+    "spectrum other": partial(lend_spectrum, probability=0.4, donors=other_class),
     "sharpen": sharpen,
     # Never upside down. Mirroring takes away the side of the marker. It also swaps the
     # side of the heart, which decides neither class.
@@ -157,9 +160,12 @@ FIRST = (
 )
 """What the first training used."""
 
-DEFAULT = (
+SECOND = (
     FIRST.replace("turn", "turn far") + "+histogram often+resolution low+compress hard"
 )
+"""What the second training used."""
+
+DEFAULT = SECOND.replace("histogram often", "histogram other+spectrum other")
 
 
 def compose(names: str) -> Augmentation:

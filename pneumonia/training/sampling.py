@@ -59,6 +59,7 @@ class Batches(keras.utils.PyDataset):
         size = self.recipe.batch_size
         rng = np.random.default_rng((self.seed, self.epoch, step))
         chosen = self.order[step * size : (step + 1) * size]
+        chosen = chosen[np.argsort(self.labels[chosen], kind="stable")]  # see `tones`
         images = self.change(self._framed(chosen, rng), rng)
         return images.astype(np.float32), one_hot(self.labels[chosen])
 

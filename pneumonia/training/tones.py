@@ -4,11 +4,29 @@ As all changes of training, each is a function of (images, rng) alone; see `augm
 """
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
 from ..network.framing import resize
+
+Donors = Callable[[int, np.random.Generator], np.ndarray]
+"""(number of images, generator) -> int (n,): which image of the batch lends to each."""
+
+
+def anyone(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Let each image borrow from any one of the batch."""
+    return rng.permutation(count)
+
+
+def other_class(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Let each image borrow from one of the other class.
+
+    `sampling.Batches` sorts a batch by class, and draws both equally often. So the
+    other class stands at the other end.
+    """
+    return np.arange(count)[::-1]
 
 
 def tone(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -22,15 +40,19 @@ def tone(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def lend_tone(
-    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+    images: np.ndarray,
+    rng: np.random.Generator,
+    probability: float = 0.3,
+    donors: Donors = anyone,
 ) -> np.ndarray:
     """Give some images the grey values of another one of the batch, rank by rank.
 
-    Both classes are in a batch, so the histogram tells them apart no more.
+    If half of the images borrow from the other class, the histogram alone says nothing
+    about the class.
     """
-    donors = images[rng.permutation(len(images))]
+    lent = images[donors(len(images), rng)]
     images = images.copy()
-    for image, donor in zip(images, donors, strict=True):
+    for image, donor in zip(images, lent, strict=True):
         if rng.random() < probability:
             ranks = np.argsort(image, axis=None, kind="stable")
             image.reshape(-1)[ranks] = np.sort(donor, axis=None)
@@ -127,7 +149,10 @@ def compress(
 
 
 def lend_spectrum(
-    images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
+    images: np.ndarray,
+    rng: np.random.Generator,
+    probability: float = 0.3,
+    donors: Donors = anyone,
 ) -> np.ndarray:
     """Give some images the radial power spectrum of another one of the batch, in part.
 
@@ -136,7 +161,7 @@ def lend_spectrum(
     of its distance from zero alone. The mean stays.
     """
     n, height, width, _ = images.shape
-    lent = rng.permutation(n)
+    lent = donors(n, rng)
     chosen = rng.random(n) < probability
     share = np.where(chosen, rng.uniform(0.3, 1.0, n), 0.0)
     spectrum = np.fft.rfft2(images[..., 0])
