@@ -9,7 +9,7 @@ Research demonstration, not a medical device.
 """
 
 from .contract import LABELS, METHODS, NOTICE
-from .serving.batch import Row, answered_row, find_files, refused_row, write_rows
+from .serving.batch import find_files
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.examples import Example, examples
 from .serving.gate import SENTENCES
@@ -33,6 +33,7 @@ from .serving.prediction import (
     predict_batch,
     verdict,
 )
+from .serving.rows import Row, answered_row, refused_row, write_rows
 from .serving.selfcheck import phantoms, selftest
 from .serving.zones import ZONES
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -141,9 +142,7 @@ def _export(args: argparse.Namespace) -> None:
 def _predict(args: argparse.Namespace) -> None:
     from contextlib import nullcontext
 
-    from tqdm import tqdm
-
-    from .serving import batch
+    from .serving import batch, rows
 
     files = batch.find_files(args.paths)
     if not files:
@@ -151,18 +150,48 @@ def _predict(args: argparse.Namespace) -> None:
     if args.engine == "ray":
         _predict_on_cluster(args, files)
         return
+    if args.resume and not args.csv:
+        raise SystemExit("error: --resume goes on with the table that --csv names.")
+    taken = args.csv and args.csv.is_file() and args.csv.stat().st_size
+    if taken and not args.resume:
+        raise SystemExit(
+            f"error: {args.csv} is there already. Add --resume to go on with it, or "
+            "name another file."
+        )
     classifier = load_classifier(args.bundle, threads=1)
+    done = rows.go_on(args.csv) if args.resume else set()
+    left = [file for file in files if rows.printable(file[0]) not in done]
     asked = {"anyway": args.anyway, "method": args.method}
-    rows = batch.answer_files(classifier, files, args.overlays, **asked)
-    rows = tqdm(rows, "answering", len(files), unit="image", disable=len(files) == 1)
-    target = (
-        args.csv.open("w", newline="", encoding="utf-8")
+    found = _watched(batch.answer_files(classifier, left, args.overlays, **asked), left)
+    target = (  # line by line: what is known is kept
+        args.csv.open("a", 1, newline="", encoding="utf-8")
         if args.csv
         else nullcontext(sys.stdout)
     )
     with target as file:
-        count, errors = batch.write_rows(rows, file)
-    print(f"{count} files, {errors} not answered. {NOTICE}", file=sys.stderr)
+        count, errors = rows.write_rows(found, file, head=not args.resume)
+    before = f", {len(files) - count} were done before" if args.resume else ""
+    print(f"{count} files, {errors} not answered{before}. {NOTICE}", file=sys.stderr)
+
+
+def _watched(rows: Iterable, files: list[tuple[Path, Path]]) -> Iterator:
+    """Show how far the rows of files are, by how much work each file is."""
+    from tqdm import tqdm
+
+    from .serving.batch import work
+
+    sizes = [work(path) for path, _ in files]
+    with tqdm(
+        desc="answering",
+        total=sum(sizes),
+        smoothing=0,  # the mean speed so far foretells best
+        bar_format="{desc}: {percentage:3.0f}%|{bar}|{postfix} [{elapsed}<{remaining}]",
+        disable=len(files) == 1,
+    ) as bar:
+        for number, (row, size) in enumerate(zip(rows, sizes, strict=True), 1):
+            yield row
+            bar.set_postfix_str(f"{number} of {len(files)} files", refresh=False)
+            bar.update(size)
 
 
 def _predict_on_cluster(args: argparse.Namespace, files: list) -> None:

@@ -188,6 +188,11 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         "--csv", type=Path, metavar="FILE", help="default: standard output"
     )
     sub.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the table in --csv, after the files that have a row",
+    )
+    sub.add_argument(
         "--overlays", type=Path, metavar="DIR", help="write overlays as PNG"
     )
     sub.add_argument(

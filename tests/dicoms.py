@@ -10,6 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    JPEG2000,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -96,6 +97,13 @@ def _by_pillow(kind: str, **options):
 
 
 _ENCODERS = {
+    JPEG2000: _by_pillow(
+        "JPEG2000",
+        irreversible=True,
+        no_jp2=True,
+        quality_mode="rates",
+        quality_layers=[20],
+    ),
     JPEGBaseline8Bit: _by_pillow("JPEG", quality=95),
     JPEG2000Lossless: _by_pillow("JPEG2000", irreversible=False, no_jp2=True),
 }

@@ -1,14 +1,19 @@
 """Many files from the command line: every file gets one row, whatever its name."""
 
 import csv
+import io
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from dicoms import SYNTAXES, make
+from PIL import Image
 
-from pneumonia import phantoms
-from pneumonia.serving import batch
+from pneumonia import phantoms, write_rows
+from pneumonia.__main__ import main
+from pneumonia.serving import batch, rows
 from pneumonia.serving.picture import MAX_BYTES
 
 PICTURE = phantoms()[0].read_bytes()
@@ -37,9 +42,9 @@ def test_a_name_that_is_no_utf8_gets_a_row_that_a_csv_can_hold(
     except OSError:
         pytest.skip("this file system takes no such name")
     (folder / "y.png").write_bytes(PICTURE)
-    rows = serving([folder], tmp_path / "overlays")
+    found = serving([folder], tmp_path / "overlays")
     with (tmp_path / "rows.csv").open("w", encoding="utf-8") as file:
-        assert batch.write_rows(rows, file) == (2, 0)
+        assert write_rows(found, file) == (2, 0)
     with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
         names = [row["path"] for row in csv.DictReader(file)]
     assert names == [f"{folder}/x-\\udcff.png", f"{folder}/y.png"]
@@ -50,8 +55,8 @@ def test_the_longest_names_get_overlays_of_their_own(serving, folder, tmp_path):
     names = ["a" * 253, "a" * 252 + "b", "ä" * 126 + "c"]
     for name in names:
         (folder / name).write_bytes(PICTURE)
-    rows = serving([folder], tmp_path / "overlays")
-    assert [row.status for row in rows] == ["ok"] * 3
+    found = serving([folder], tmp_path / "overlays")
+    assert [row.status for row in found] == ["ok"] * 3
     assert len(list((tmp_path / "overlays").iterdir())) == 3
 
 
@@ -62,8 +67,8 @@ def test_equal_names_of_two_folders_get_overlays_of_their_own(serving, tmp_path)
         file.parent.mkdir()
         file.write_bytes(PICTURE)
     (tmp_path / "two" / "x-2.png").write_bytes(PICTURE)
-    rows = serving(places, tmp_path / "overlays")
-    assert [row.status for row in rows] == ["ok"] * 4
+    found = serving(places, tmp_path / "overlays")
+    assert [row.status for row in found] == ["ok"] * 4
     names = sorted(path.name for path in (tmp_path / "overlays").iterdir())
     assert names == ["x-2.png.png", "x-3.png.png", "x-4.png.png", "x.png.png"]
 
@@ -88,8 +93,8 @@ def test_links_are_followed_and_dangling_ones_are_named(serving, folder, tmp_pat
         (elsewhere / "ring").symlink_to(folder)
     except OSError:
         pytest.skip("this system makes no links")
-    rows = serving([folder])
-    assert [(row.path, row.reason) for row in rows] == [
+    found = serving([folder])
+    assert [(row.path, row.reason) for row in found] == [
         (str(folder / "linked" / "x.png"), ""),
         (str(folder / "nowhere"), "unreadable"),
     ]
@@ -106,3 +111,55 @@ def test_a_terminal_that_lacks_a_letter_ends_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "\\u80ba.png,ok," in done.stdout
+
+
+def test_a_stopped_table_is_gone_on_with(folder, tmp_path, capsys):
+    for name in "abc":
+        (folder / f"{name}.png").write_bytes(PICTURE)
+    (folder / "two\nlines.png").write_bytes(b"no picture")
+    table = tmp_path / "rows.csv"
+    command = ["predict", str(folder), "--csv", str(table)]
+    main(command)
+    whole = table.read_bytes()
+    for length in range(0, len(whole) + 1, 31):  # a kill may cut it anywhere
+        table.write_bytes(whole[:length])
+        done = rows.go_on(table)
+        assert whole.startswith(table.read_bytes().rstrip(b"\n"))
+        assert len(done) == len(rows.answered(table)) <= 4
+    for length in (0, 100, 250, len(whole)):
+        table.write_bytes(whole[:length])
+        main([*command, "--resume"])
+        assert table.read_bytes() == whole
+    assert "0 files, 0 not answered, 4 were done before" in capsys.readouterr().err
+    table.unlink()
+    main([*command, "--resume"])
+    assert table.read_bytes() == whole
+
+
+def test_a_table_is_not_written_over(folder, tmp_path):
+    (folder / "a.png").write_bytes(PICTURE)
+    table = tmp_path / "rows.csv"
+    table.write_text("name,age\nx,1\n")
+    command = ["predict", str(folder), "--csv", str(table)]
+    with pytest.raises(SystemExit, match="is there already. Add --resume"):
+        main(command)
+    with pytest.raises(SystemExit, match="no table of answers: it begins with 'name,"):
+        main([*command, "--resume"])
+    assert table.read_text() == "name,age\nx,1\n"
+    with pytest.raises(SystemExit, match="the table that --csv names"):
+        main(["predict", str(folder), "--resume"])
+
+
+def test_dicom_is_decoded_outside_of_this_process(
+    serving, folder, tmp_path, monkeypatch
+):
+    pixels = np.asarray(Image.open(io.BytesIO(PICTURE)).convert("L"), np.uint16) * 16
+    syntaxes = {k: v for k, v in SYNTAXES.items() if k != "JPEG"}  # takes 8 bits
+    for name, syntax in syntaxes.items():
+        (folder / f"{name}.dcm").write_bytes(make(pixels, syntax))
+    (folder / "broken.dcm").write_bytes(make(pixels)[:-3000])
+    monkeypatch.setitem(sys.modules, "pneumonia.serving.dicom", None)  # can't be here
+    found = {row.path.rpartition("/")[2]: row for row in serving([folder])}
+    assert found.pop("broken.dcm").reason == "damaged"
+    assert {row.status for row in found.values()} == {"ok"}
+    assert len({row.p_pneumonia for row in found.values()}) == 1

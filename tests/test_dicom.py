@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from dicoms import SECRET, SHIPPED, SYNTAXES, make, shipped
 from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000, JPEG2000Lossless
 from test_image import GREY
 
 from pneumonia import ImageError
+from pneumonia.data.phantom import draw
+from pneumonia.serving import dicom, dicom_jpeg2000
 from pneumonia.serving.image import read_picture
 from pneumonia.serving.isolated import read_anywhere
 
@@ -116,6 +119,60 @@ def test_padding_does_not_squeeze_the_range():
     pixels = read_picture(make(padded, PixelPaddingValue=65535)).pixels
     assert not pixels[:30].any()
     assert pixels[30:].max() == 255
+
+
+def large(noise: int = 40) -> np.ndarray:
+    """Draw a chest of 2101 x 2500 pixels and 12 bits, with a white plate and a hole."""
+    pixels = draw(3, size=2500)[:2101].astype(np.int32) * 16
+    pixels += np.random.default_rng(0).integers(-noise, noise + 1, pixels.shape)
+    pixels = np.clip(pixels, 0, 4095).astype(np.uint16)
+    pixels[100:300, 100:400] = 4095
+    pixels[180:220, 200:300] = 0
+    return pixels
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000, JPEG2000Lossless])
+def test_large_jpeg_2000_is_decoded_no_finer_than_needed(syntax, monkeypatch):
+    data = make(large(), syntax, BitsStored=12, HighBit=11)
+    whole = read_picture(make(large(), BitsStored=12, HighBit=11)).pixels.astype(int)
+    monkeypatch.setattr(dicom, "pixel_array", lambda *_, **__: pytest.fail("in full"))
+    found = read_picture(data)
+    assert found.pixels.shape == whole.shape
+    assert found.warnings == ()
+    assert np.abs(found.pixels - whole).mean() < 1.5
+    assert found.pixels[50:70, 50:80].min() > 200  # no overshoot turns black
+    with pytest.raises(pytest.fail.Exception, match="in full"):
+        read_picture(data, sharp=True)  # wants 2048
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"PixelPaddingValue": 0}, {"PixelRepresentation": 1}, {"Rows": 2100}],
+)
+def test_other_jpeg_2000_is_decoded_in_full(attributes):
+    stored = {"BitsStored": 12, "HighBit": 11} | attributes
+    dataset = dicom._parsed(make(large(), JPEG2000Lossless, **stored))
+    assert dicom_jpeg2000.coarse(dataset, 1024) is None
+    assert dicom_jpeg2000.coarse(dataset, 3000) is None
+
+
+def test_jpeg_2000_of_thirteen_bits_keeps_its_numbers():
+    dataset = dicom._parsed((SHIPPED / "J2K_pixelrep_mismatch.dcm").read_bytes())
+    dataset.PixelRepresentation = 0
+    whole = dicom.pixel_array(dataset, decoding_plugin="pillow").astype(int)
+    found = dicom_jpeg2000.coarse(dataset, 128)
+    averaged = whole.reshape(128, 4, 128, 4).mean(axis=(1, 3))
+    assert found.shape == averaged.shape
+    # it holds signed numbers, which jump from end to end where unsigned ones are read
+    assert np.median(np.abs(found - averaged)) < 0.01 * np.ptp(whole)
+    assert dicom_jpeg2000.coarse(dataset, 512) is None
+
+
+def test_a_lossy_wavelet_turns_no_white_black():
+    pixels = large(noise=400)[:700, :700]
+    data = make(pixels, JPEG2000, BitsStored=12, HighBit=11)
+    assert dicom.pixel_array(dicom._parsed(data)).max() > 4095
+    assert read_picture(data).pixels[110:170, 110:390].min() > 200
 
 
 def test_of_several_frames_the_first_is_read_with_a_warning():

@@ -13,10 +13,10 @@ from PIL import Image
 
 from pneumonia import LABELS, METHODS, ZONES, Classifier, answered_row, predict
 from pneumonia.serving import zones
-from pneumonia.serving.batch import write_rows
 from pneumonia.serving.classifier import Outputs
 from pneumonia.serving.image import read_picture
 from pneumonia.serving.overlay import LINE, draw_overlay, enlarge, outline
+from pneumonia.serving.rows import write_rows
 from web.answer import context
 
 BOX = np.array([0.25, 0.75, 0.125, 0.875], np.float32)

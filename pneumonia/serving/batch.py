@@ -1,49 +1,28 @@
 """Many files at once: one row per file, whatever the file holds."""
 
-import csv
 import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 from .classifier import Classifier
+from .image import is_dicom, read_picture
+from .isolated import IsolatedReader
 from .overlay import encode_png
-from .picture import MAX_BYTES, ImageError, too_large
-from .prediction import Prediction, predict_batch
+from .picture import MAX_BYTES, ImageError, Picture, too_large
+from .prediction import predict_batch
+from .rows import Row, answered_row, printable, refused_row
 
 FILES_A_RUN = 4
 """Files that share one run of the network, which then reads its weights but once."""
 
+_NETWORK = 250_000  # bytes whose decoding takes about as long as the network does
 _LONGEST_NAME = 255  # bytes, of most file systems
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of one file.
-
-    Attributes:
-        path: the file, as `printable` writes it.
-        status: `ok`, `refused` by the gate, or `error`.
-        label: one of LABELS; empty without an answer.
-        p_pneumonia: calibrated probability with four decimals; empty without an answer.
-        certain: `true` or `false`; empty without an answer.
-        reason: `ImageError.reason`, or `unreadable`; with an answer the codes of its
-            warnings, a space between them.
-        zone: where the evidence lies, as a sentence; empty without an answer.
-    """
-
-    path: str
-    status: str
-    label: str = ""
-    p_pneumonia: str = ""
-    certain: str = ""
-    reason: str = ""
-    zone: str = ""
 
 
 def find_files(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
@@ -122,13 +101,25 @@ def answer_files(
     """
     workers = os.cpu_count() or 1
     begun = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        closing(IsolatedReader(workers)) as reader,
+    ):
+        options["read"] = partial(_decode, reader)
         for some in in_runs(files):
             begun.append(pool.submit(answer_run, classifier, some, overlays, **options))
             if len(begun) > 2 * workers:
                 yield from begun.popleft().result()
         while begun:
             yield from begun.popleft().result()
+
+
+def work(path: Path) -> int:
+    """Return about how much work a file is, in bytes that have to be decoded."""
+    try:
+        return _NETWORK + path.stat().st_size
+    except OSError:  # it will be said when its turn comes
+        return _NETWORK
 
 
 def in_runs(
@@ -168,6 +159,11 @@ def answer_run(
     return [rows[file] for file in files]
 
 
+def _decode(reader: IsolatedReader, data: bytes) -> Picture:
+    """Decode DICOM in a worker process: its decoders let no other thread run."""
+    return reader.read(data) if is_dicom(data) else read_picture(data)
+
+
 def _read(path: Path) -> bytes:
     """Read a file, but never one that is larger than what is answered."""
     size = path.stat().st_size
@@ -193,45 +189,3 @@ def overlay_place(folder: Path, name: Path) -> Path:
     digest = hashlib.sha256(whole).hexdigest()[:16]
     kept = whole[: _LONGEST_NAME - len(f"-{digest}.png")].decode(errors="ignore")
     return folder / name.with_name(f"{kept}-{digest}.png")
-
-
-def printable(path: str | Path) -> str:
-    """Return a path as text that any file can hold.
-
-    Bytes that are no UTF-8, which a file system allows in names, become escapes.
-    """
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def answered_row(path: str, prediction: Prediction) -> Row:
-    """Return the row of a file that has an answer."""
-    return Row(
-        path=printable(path),
-        status="ok",
-        label=prediction.label,
-        p_pneumonia=f"{prediction.p_pneumonia:.4f}",
-        certain=str(prediction.certain).lower(),
-        reason=" ".join(prediction.warnings),
-        zone=prediction.zone,
-    )
-
-
-def refused_row(path: str, error: ImageError) -> Row:
-    """Return the row of a file that gets no answer."""
-    status = "refused" if error.offers else "error"
-    return Row(printable(path), status, reason=error.reason)
-
-
-def write_rows(rows: Iterable[Row], file: TextIO) -> tuple[int, int]:
-    """Write rows as CSV, each as soon as it is known.
-
-    Returns:
-        How many rows were written, and how many of them hold no answer.
-    """
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Row))
-    count = errors = 0
-    for row in rows:
-        writer.writerow(astuple(row))
-        count, errors = count + 1, errors + (row.status != "ok")
-    return count, errors

@@ -5,7 +5,6 @@ package, Ray (requirements-cluster.txt) and the archive under the same path. The
 that answers a file reads it, so only names are sent.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -13,8 +12,9 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from .batch import answer_run, in_runs, printable, write_rows
+from .batch import answer_run, in_runs
 from .classifier import load_classifier
+from .rows import answered, printable, write_rows
 
 FILES_A_SHARD = 256
 """Files in one shard: some ten seconds of work, which a lost worker loses at most."""
@@ -55,7 +55,7 @@ def answer_archive(
 
     Args:
         files: from `find_files`.
-        shards: folder for CSV files, as `batch.Row`, that all machines see;
+        shards: folder for CSV files, as `rows.Row`, that all machines see;
             files that have a row there already are skipped.
         address: of the cluster; None: $RAY_ADDRESS, or this machine's cores.
         bundle: as in `load_classifier`.
@@ -70,7 +70,7 @@ def answer_archive(
 
     shards = Path(shards).resolve()
     shards.mkdir(parents=True, exist_ok=True)
-    done = done_paths(shards)
+    done = set().union(*map(answered, shards.glob("*.csv")))
     left = [
         (str(path.absolute()), str(name))
         for path, name in files
@@ -97,12 +97,3 @@ def answer_archive(
         if ours:
             ray.shutdown()
     return sum(c["count"] for c in counts), sum(c["errors"] for c in counts)
-
-
-def done_paths(shards: Path) -> set[str]:
-    """Return the files that have a row in some shard."""
-    done = set()
-    for shard in shards.glob("*.csv"):
-        with shard.open(newline="", encoding="utf-8") as file:
-            done |= {row["path"] for row in csv.DictReader(file)}
-    return done

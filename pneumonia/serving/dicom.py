@@ -31,7 +31,13 @@ from pydicom.uid import (
 )
 
 from . import dicom_attributes as attributes
-from . import dicom_bits, dicom_colour, dicom_grayscale, dicom_modality
+from . import (
+    dicom_bits,
+    dicom_colour,
+    dicom_grayscale,
+    dicom_jpeg2000,
+    dicom_modality,
+)
 from .picture import ImageError, check_size
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -74,13 +80,14 @@ _ATTRIBUTES = [
     "FloatPixelData",
     "DoubleFloatPixelData",
 ]
+_JPEG2000 = (JPEG2000, JPEG2000Lossless)
 _PLUGINS = {  # who decodes what; "" where nothing is compressed
     **dict.fromkeys(
         (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian), ""
     ),
     RLELossless: "pydicom",
     **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow"),
-    **dict.fromkeys((JPEG2000, JPEG2000Lossless), "pillow"),
+    **dict.fromkeys(_JPEG2000, "pillow"),
     **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "gdcm"),
     **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "gdcm"),
 }
@@ -96,11 +103,15 @@ for _turn_off in (gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff, gdcm.Trace.DebugOf
 _one_at_a_time = threading.Lock()  # `warnings.catch_warnings` is not made for threads
 
 
-def decode(data: bytes, risky: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
+def decode(
+    data: bytes, side: int, risky: bool = False
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Decode the first frame of a DICOM file as it is meant to be seen.
 
     Args:
         data: the file's content; the preamble may be missing.
+        side: how long the longer side has to be at least; a picture may come out
+            smaller than it is stored where that is quicker.
         risky: let GDCM decode, which a damaged file can bring to end the process.
 
     Returns:
@@ -127,7 +138,7 @@ def decode(data: bytes, risky: bool = False) -> tuple[np.ndarray, tuple[str, ...
         width, height = (attributes.whole(dataset, n) for n in ("Columns", "Rows"))
         check_size(width, height)
         plugin = _plugin(dataset, risky)
-        raw = _decoded(dataset, plugin)
+        raw = _decoded(dataset, plugin, kind, side)
         packed = plugin not in ("", "pydicom")
         if kind not in _GREY:  # RGB: pydicom converts YBR, of 8 bits alone
             bits = dicom_bits.bits_of(dataset, raw, packed)
@@ -207,7 +218,7 @@ def _plugin(dataset: pydicom.Dataset, risky: bool) -> str:
     return plugin
 
 
-def _decoded(dataset: pydicom.Dataset, plugin: str) -> np.ndarray:
+def _decoded(dataset: pydicom.Dataset, plugin: str, kind: str, side: int) -> np.ndarray:
     """Return the first frame's numbers, (H, W) or (H, W, 3), as their decoder says."""
     whole = {
         name: attributes.whole(dataset, name)
@@ -223,11 +234,19 @@ def _decoded(dataset: pydicom.Dataset, plugin: str) -> np.ndarray:
     whole["NumberOfFrames"] = max(whole["NumberOfFrames"] or 1, 1)
     for name, value in whole.items():
         attributes.put(dataset, name, value)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if kind in _GREY and syntax in _JPEG2000:
+        scaled = dicom_jpeg2000.coarse(dataset, side)
+        if scaled is not None:
+            return scaled
     try:
         # no bits are cut off before it is known which ones count
-        return pixel_array(
+        raw = pixel_array(
             dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False
         )
     except attributes.PARSE_ERRORS:
-        pass  # what it says may quote the file
-    raise _damaged()
+        raw = None  # what it says may quote the file
+    if raw is None:
+        raise _damaged()
+    lossy = syntax == JPEG2000 and raw.dtype.kind == "u"
+    return dicom_jpeg2000.within(raw, whole["BitsStored"]) if lossy else raw

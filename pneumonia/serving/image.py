@@ -105,11 +105,11 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
     """
     check_bytes(data)
     try:
-        if _is_dicom(data):
-            grey, chroma, warnings = _read_dicom(data)
+        side = SHARP_SIDE if sharp else DISPLAY_SIDE
+        if is_dicom(data):
+            grey, chroma, warnings = _read_dicom(data, side)
         else:
             grey, chroma, warnings = _read_by_pillow(data, sharp)
-        side = SHARP_SIDE if sharp else DISPLAY_SIDE
         grey.thumbnail((side, side), Image.Resampling.BOX)
         pixels = np.asarray(grey)
     except MemoryError as error:
@@ -181,10 +181,10 @@ def allow_risky_decoders() -> None:
 def is_picture(head: bytes) -> bool:
     """Tell by a file's first 132 bytes whether it is of a format that is read here."""
     known = (Image.OPEN[name][1] for name in FORMATS)
-    return _is_dicom(head) or any(accepts(head) is True for accepts in known)
+    return is_dicom(head) or any(accepts(head) is True for accepts in known)
 
 
-def _is_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes) -> bool:
     """Recognise DICOM by its mark, or by a plausible first element without preamble."""
     if data[128:132] == b"DICM":
         return True
@@ -195,10 +195,10 @@ def _is_dicom(data: bytes) -> bool:
     return known and data[:2] == b"\0\x08"
 
 
-def _read_dicom(data: bytes) -> tuple[Image.Image, float, tuple[str, ...]]:
+def _read_dicom(data: bytes, side: int) -> tuple[Image.Image, float, tuple[str, ...]]:
     from . import dicom  # half a second that other formats need not wait for
 
-    pixels, warnings = dicom.decode(data, _risky_decoders)
+    pixels, warnings = dicom.decode(data, side, _risky_decoders)
     picture = Image.fromarray(pixels)
     return picture.convert("L"), _spread_of_colour(picture), warnings
 
