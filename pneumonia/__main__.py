@@ -129,7 +129,7 @@ def _card(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from .export import export
 
-    classifier = export.export(args.run_folder, args.out, args.data)
+    classifier = export.export(args.run_folder, args.out, args.data, args.operations)
     fidelity = classifier.facts["int8_against_keras"]
     print(
         f"bundle written to {args.out}: threshold {classifier.threshold:.3f}, "

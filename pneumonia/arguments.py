@@ -181,6 +181,14 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
     sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
     sub.add_argument("--data", type=Path, help="data set, where it has moved")
+    sub.add_argument(
+        "--operations",
+        type=float,
+        default=0.7,
+        metavar="S",
+        help="share of the convolutions' operations that the graph keeps "
+        "(default: %(default)s; 1: all channels)",
+    )
 
     sub = command("predict", "answer image files and folders, one CSV row each")
     sub.add_argument("paths", type=Path, nargs="+", metavar="PATH")

@@ -1,4 +1,4 @@
-"""The int8 graph: what is changed before it costs little and changes less."""
+"""The graph that serves: what is left out and rounded costs little, changes less."""
 
 import numpy as np
 import onnx
@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pneumonia.contract import BUNDLE
-from pneumonia.export import int8
+from pneumonia.export import inner, int8, slim
 
 SIZE = 16
 
@@ -78,10 +78,10 @@ def test_equalising_changes_nothing_but_the_spread_of_peaks(toy, images):
 
 def test_rounding_makes_good_for_its_errors(toy, images):
     plain, careful = copy(toy), copy(toy)
-    for node in int8._convolutions(plain)[1:]:
-        kernel, bias = int8._weights(plain, node)
+    for node in inner.convolutions(plain)[1:]:
+        kernel, bias = inner.weights(plain, node)
         step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / int8.LEVELS
-        int8._set_weights(plain, node, np.rint(kernel / step) * step, bias)
+        inner.set_weights(plain, node, np.rint(kernel / step) * step, bias)
     int8.round_weights(careful, images[:32])
     fresh = images[32:]
     assert error(toy, careful, fresh) < 0.5 * error(toy, plain, fresh)
@@ -96,13 +96,62 @@ def test_tool_keeps_the_weights_that_were_rounded_and_the_first_layer(toy, image
         for c in written.graph.initializer
     }
     assert "block1_conv1.kernel" in constants
-    for node in int8._convolutions(rounded)[1:]:
+    for node in inner.convolutions(rounded)[1:]:
         levels, scale = (
             constants[f"{node.input[1]}_{part}"] for part in ("quantized", "scale")
         )
         assert np.abs(levels).max() == int8.LEVELS
         kept = levels * scale[:, None, None, None]
-        np.testing.assert_allclose(kept, int8._weights(rounded, node)[0], rtol=1e-4)
+        np.testing.assert_allclose(kept, inner.weights(rounded, node)[0], rtol=1e-4)
+
+
+def foretold(toy):
+    """Make the last eight channels of each layer sums of two others each."""
+    for node in inner.convolutions(toy):
+        kernel, bias = inner.weights(toy, node)
+        kernel, bias = np.abs(kernel), np.abs(bias)
+        kernel[16:] = kernel[:8] + 2 * kernel[8:16]
+        bias[16:] = bias[:8] + 2 * bias[8:16]
+        inner.set_weights(toy, node, kernel, bias)
+    return toy
+
+
+def test_channels_that_others_foretell_go_for_nothing(toy, images, monkeypatch):
+    monkeypatch.setattr(slim, "CHUNK", 8)
+    whole = foretold(toy)
+    small = slim.slim(whole, images[:32], 0.5)
+    kept = slim.channels(small)
+    assert all(width % 8 == 0 for width in kept.values())
+    assert kept["block2_conv1"] == 24  # what others read
+    assert slim.count_operations(small) <= 0.5 * slim.count_operations(whole)
+    assert error(whole, small, images[32:]) < 0.005
+    assert slim.slim(whole, images, 1) is whole
+
+
+def test_weights_that_are_fitted_anew_make_good_for_lost_channels(
+    toy, images, monkeypatch
+):
+    monkeypatch.setattr(slim, "CHUNK", 4)
+    fitted = slim.slim(toy, images[:32], 0.7)
+    monkeypatch.setattr(slim, "_fit", lambda kernel, fewer, bias, *_: (fewer, bias))
+    cut = slim.slim(toy, images[:32], 0.7)
+    assert slim.channels(cut) == slim.channels(fitted)
+    assert error(toy, fitted, images[32:]) < 0.6 * error(toy, cut, images[32:])
+
+
+def test_what_lost_channels_cost_is_what_least_squares_say():
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(4000, 20)) @ rng.normal(size=(20, 32))
+    values = np.maximum(hidden, 0).astype(np.float32)
+    matrix = rng.normal(size=(50, 32))
+    order, costs = slim._one_by_one(matrix.T @ matrix, values)
+    centred = values - values.mean(axis=0)
+    sums = centred @ matrix.T
+    for gone in (1, 8, 20):
+        left = centred[:, order[gone:]]
+        missed = sums - left @ np.linalg.lstsq(left, sums, rcond=None)[0]
+        share = np.square(missed).sum() / np.square(sums).sum()
+        assert costs[gone - 1] == pytest.approx(share, rel=0.1)
 
 
 def test_int8_graph_follows_the_float_graph(toy, images):

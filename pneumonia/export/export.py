@@ -20,6 +20,7 @@ from ..network.graph import build_graph, run_graph, shift_logits
 from ..serving.classifier import Classifier, in_batches, load_classifier, softmax
 from ..serving.prediction import predict
 from ..serving.selfcheck import phantoms
+from . import slim
 from .int8 import quantise
 
 CALIBRATION_IMAGES = 128
@@ -47,7 +48,10 @@ class ExportError(RuntimeError):
 
 
 def export(
-    run: str | Path, out: str | Path, source: str | Path | None = None
+    run: str | Path,
+    out: str | Path,
+    source: str | Path | None = None,
+    operations: float = slim.OPERATIONS,
 ) -> Classifier:
     """Write a run's finder and its best network as a bundle.
 
@@ -55,6 +59,7 @@ def export(
         run: folder that `train.train` wrote.
         out: the bundle's folder.
         source: the run's data set, where it does not lie any more where it lay.
+        operations: share of the convolutions' operations that `slim` leaves, in (0, 1].
 
     Returns:
         The bundle, loaded and checked.
@@ -76,7 +81,9 @@ def export(
     training, validation = folder.split(folder.load(source or record["source"]))
     framed = Framed.by(found_by, validation.images)
 
-    small = quantise(build_graph(network, found_by), calibration_images(training))
+    calibration, whole = calibration_images(training), build_graph(network, found_by)
+    fewer = slim.slim(whole, calibration, operations)
+    small = quantise(fewer, calibration)
     chosen, shift = _choose(small, validation, framed.boxes)
     shift_logits(small, shift)
     network.classifier.get_layer("logits").bias.assign_add(shift)
@@ -102,6 +109,12 @@ def export(
         "keras_weights": _file(out / vgg19.KERAS_WEIGHTS),
         "finder": _file(out / finder.WEIGHTS) | {"parameters": found_by.count_params()},
         "network": record["network"],
+        "operations": {
+            "asked": operations,
+            "whole": slim.count_operations(whole),
+            "left": slim.count_operations(fewer),
+            "channels": slim.channels(fewer),
+        },
         "int8_against_keras": fidelity,
         "learned_from": describe(Framed.by(found_by, training.images)),
         "training": {

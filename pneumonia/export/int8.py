@@ -17,14 +17,12 @@ pixels of 224.
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
-from numpy.lib.stride_tricks import sliding_window_view
-from onnx import numpy_helper
+
+from .inner import convolutions, run_inner, set_weights, surroundings, weights
 
 LEVELS = 64
 """Largest rounded weight. With seven of eight bits two byte products always fit in 16
@@ -40,8 +38,6 @@ EVENNESS = 0.75
 
 _WEAKEST = 0.1  # of the strongest peak; below, a channel may be dead by chance
 _DAMPING = 0.01  # of the inputs' mean square: weights are not bent to these images
-_POSITIONS = 64  # of each calibration image, whose surroundings a layer is fitted on
-_BATCH = 8
 _COLUMNS = 128  # rounded before their errors are handed on to all the others
 
 
@@ -90,17 +86,17 @@ def equalise(
 
     Only part of the way: the next layer's weights have few levels, too.
     """
-    nodes = _convolutions(model)
+    nodes = convolutions(model)
     peaks = _channel_peaks(model, calibration)
     before = np.float32(1)
     for node, peak in zip(nodes, peaks, strict=True):
-        kernel, bias = _weights(model, node)
+        kernel, bias = weights(model, node)
         if node is nodes[-1]:  # the head and the heat map read it
             peak = np.ones_like(peak)
         even = peak.max() / np.maximum(peak, _WEAKEST * peak.max())
         factor = even**evenness
         kernel = kernel * factor[:, None, None, None] / before
-        _set_weights(model, node, kernel, bias * factor)
+        set_weights(model, node, kernel, bias * factor)
         before = factor[:, None, None]
 
 
@@ -110,13 +106,13 @@ def round_weights(
     float_layers: tuple[str, ...] = FLOAT_LAYERS,
 ) -> None:
     """Round the weights of the convolutions that become int8, in place."""
-    for node in _convolutions(model):
+    for node in convolutions(model):
         if node.name.removesuffix(".sum") in float_layers:
             continue
-        kernel, bias = _weights(model, node)
-        inputs = _surroundings(model, node, calibration)
+        kernel, bias = weights(model, node)
+        inputs = surroundings(model, node, calibration)
         rounded = _round_matrix(kernel.reshape(len(kernel), -1), inputs)
-        _set_weights(model, node, rounded.reshape(kernel.shape), bias)
+        set_weights(model, node, rounded.reshape(kernel.shape), bias)
 
 
 def _round_matrix(matrix: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -154,76 +150,14 @@ def _round_matrix(matrix: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     return rounded
 
 
-def _surroundings(
-    model: onnx.ModelProto, node: onnx.NodeProto, images: np.ndarray
-) -> np.ndarray:
-    """Return what a 3 x 3 convolution reads at some places of each image.
-
-    Returns:
-        float32 (samples, channels * 9), in the order of its kernel.
-    """
-    rng, parts = np.random.default_rng(0), []
-    for (batch,) in _run(model, [node.input[0]], images):
-        padded = np.pad(batch, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        windows = sliding_window_view(padded, (3, 3), axis=(2, 3))  # (n, c, h, w, 3, 3)
-        side = batch.shape[-1]
-        for window in windows:
-            places = rng.permutation(side * side)[:_POSITIONS]
-            chosen = window[:, places // side, places % side]  # (c, places, 3, 3)
-            parts.append(chosen.swapaxes(0, 1).reshape(len(places), -1))
-    return np.concatenate(parts)
-
-
 def _channel_peaks(model: onnx.ModelProto, images: np.ndarray) -> list[np.ndarray]:
     """Return the largest activation of each channel, (channels,) a convolution."""
-    after = [node.name.removesuffix(".sum") for node in _convolutions(model)]
+    after = [node.name.removesuffix(".sum") for node in convolutions(model)]
     peaks = [
         [values.max(axis=(0, 2, 3)) for values in outputs]
-        for outputs in _run(model, after, images)
+        for outputs in run_inner(model, after, images)
     ]
     return [np.max(layer, axis=0) for layer in zip(*peaks, strict=True)]
-
-
-def _run(
-    model: onnx.ModelProto, names: list[str], images: np.ndarray
-) -> Iterator[list[np.ndarray]]:
-    """Yield inner values of a graph, by name, for one batch of images after another."""
-    made = [node.output[0] for node in model.graph.node]
-    part = onnx.ModelProto()
-    part.CopyFrom(model)
-    del part.graph.node[max(map(made.index, names)) + 1 :]
-    del part.graph.output[:]
-    part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # not a warning for each weight that is left over
-    session = onnxruntime.InferenceSession(
-        part.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    for start in range(0, len(images), _BATCH):
-        yield session.run(names, {"image": images[start : start + _BATCH]})
-
-
-def _convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Return those of VGG19, in their order; their names begin with a block's."""
-    return [
-        node
-        for node in model.graph.node
-        if node.op_type == "Conv" and node.name.startswith("block")
-    ]
-
-
-def _weights(model: onnx.ModelProto, node: onnx.NodeProto) -> list[np.ndarray]:
-    constants = {c.name: c for c in model.graph.initializer}
-    return [numpy_helper.to_array(constants[name]) for name in node.input[1:]]
-
-
-def _set_weights(
-    model: onnx.ModelProto, node: onnx.NodeProto, kernel: np.ndarray, bias: np.ndarray
-) -> None:
-    constants = {c.name: c for c in model.graph.initializer}
-    for name, values in zip(node.input[1:], (kernel, bias), strict=True):
-        values = values.astype(np.float32)
-        constants[name].CopyFrom(numpy_helper.from_array(values, name))
 
 
 def _write_int8(
