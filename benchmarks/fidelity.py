@@ -1,61 +1,49 @@
-"""What int8 changes in the answers, and which of its steps prevents how much.
+"""What fewer channels and int8 change in the answers, and what they save.
 
-    python benchmarks/fidelity.py DIR
+    python benchmarks/fidelity.py DIR [--operations 0.9 0.7 0.5 0.35]
 
-DIR is a data-set folder as for `python -m pneumonia train`. Takes the Keras weights of
-the shipped bundle through each way of becoming int8 and compares with float32 on the
-held-out patients. Ten minutes.
+DIR is a data-set folder as for `python -m pneumonia train`. Takes channels away from
+the Keras network of the shipped bundle, and compares the graphs with the whole one on
+the held-out patients, as they are and under stress. Half an hour.
 """
 
 import argparse
+import itertools
 import time
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from measure import machine, spread, table, take_turns
-from sklearn.metrics import roc_auc_score
 
 from pneumonia.contract import BUNDLE
-from pneumonia.data import folder
-from pneumonia.evaluation.evaluate import run_all
-from pneumonia.export.export import calibration_images
-from pneumonia.export.int8 import EVENNESS, FLOAT_LAYERS, quantise
+from pneumonia.data import folder, stress
+from pneumonia.evaluation.metrics import measure
+from pneumonia.export import slim
+from pneumonia.export.export import SLIM_IMAGES, STRESS_COPIES, calibration_images
+from pneumonia.export.int8 import quantise
 from pneumonia.network import finder, vgg19
+from pneumonia.network.finder import Framed
 from pneumonia.network.graph import build_graph, run_graph
-from pneumonia.serving.classifier import Outputs, load_classifier
-
-PLAIN = {"float_layers": (), "evenness": 0, "careful": False}
-WAYS = {
-    "int8 as ONNX Runtime's tool makes it": PLAIN,
-    "+ first layer float": PLAIN | {"float_layers": FLOAT_LAYERS},
-    "+ channels evened out": {"careful": False},
-    "+ weights rounded with care": {},
-    "the same, channels evened out more": {"evenness": (1 + EVENNESS) / 2},
-}
+from pneumonia.serving.classifier import Outputs, load_classifier, softmax
 
 
-def compare(expected: Outputs, found: Outputs, labels: np.ndarray) -> list[str]:
-    """Return the cells of a row: what differs between two graphs' outputs."""
-    score, other_score = (x.logits[:, 1] - x.logits[:, 0] for x in (expected, found))
-    rows, shown = np.arange(len(labels)), (score >= 0).astype(int)
-    pairs = zip(expected.maps[rows, shown], found.maps[rows, shown], strict=True)
-    alike = [
-        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs if a.any() and b.any()
-    ]
-    finer = [
-        np.corrcoef(a.ravel(), b.ravel())[0, 1]
-        for a, b in zip(expected.evidence, found.evidence, strict=True)
-    ]
-    aurocs = [roc_auc_score(labels, x) for x in (score, other_score)]
+def correlate(maps: np.ndarray, others: np.ndarray) -> float:
+    """Return the mean correlation of pairs of maps that are not flat."""
+    pairs = zip(maps, others, strict=True)
+    return np.mean(
+        [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs if a.any()]
+    )
+
+
+def compare(expected: Outputs, found: Outputs) -> list[str]:
+    """Return cells: how far two graphs' outputs agree."""
+    score, other = (x.logits[:, 1] - x.logits[:, 0] for x in (expected, found))
+    rows, shown = np.arange(len(score)), (score >= 0).astype(int)
     return [
-        f"{np.mean((score >= 0) == (other_score >= 0)):.2%}",
-        f"{aurocs[1] - aurocs[0]:+.5f}",
-        f"{np.abs(score - other_score).mean():.4f}",
-        f"{np.mean(alike):.4f}",
-        f"{np.quantile(alike, 0.01):.3f}",
-        f"{np.median(alike):.4f}",
-        f"{np.mean(finer):.4f}",
+        f"{np.mean((score >= 0) == (other >= 0)):.1%}",
+        f"{correlate(expected.evidence, found.evidence):.3f}",
+        f"{correlate(expected.maps[rows, shown], found.maps[rows, shown]):.3f}",
     ]
 
 
@@ -63,40 +51,72 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, metavar="DIR")
+    shares = [0.9, 0.7, 0.5, 0.35]
+    parser.add_argument("--operations", type=float, nargs="+", default=shares)
     args = parser.parse_args()
     print(f"{machine()}\n")
     training, validation = folder.split(folder.load(args.source, progress=False))
     calibration = calibration_images(training)
-    inputs, labels = validation.inputs(), validation.labels
-    full = build_graph(vgg19.load(), finder.load(BUNDLE))
-    expected = run_graph(full, inputs)
-    rows, graphs = [], {"float32": full}
-    for name, options in WAYS.items():
+    several = calibration_images(training, SLIM_IMAGES)
+    found_by, shipped = finder.load(BUNDLE), load_classifier(threads=1)
+    boxes = Framed.by(found_by, validation.images).boxes
+    options = {"seed": 1, "boxes": boxes}
+    images, labels = validation.images, validation.labels
+    copies = stress.mixed_copies(images, labels, STRESS_COPIES, **options)
+    views = [folder.as_input(view) for view in itertools.chain([images], copies)]
+    whole = build_graph(vgg19.load(), found_by)
+    full = slim.count_operations(whole)
+
+    def answer(graph) -> Outputs:
+        parts = [run_graph(graph, view) for view in views]
+        return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def quality(found: Outputs) -> list[str]:
+        p, clean = softmax(found.logits, shipped.temperature)[:, 1], len(labels)
+        under = [np.tile(part, STRESS_COPIES) for part in (labels, validation.groups)]
+        parts = [
+            measure(labels, p[:clean], validation.groups, 0.5, rounds=10),
+            measure(under[0], p[clean:], under[1], 0.5, rounds=10),
+        ]
+        names = ["auroc"], ["auroc", "sensitivity", "specificity", "ece"]
+        return [
+            f"{part[name]['value']:.3f}"
+            for part, some in zip(parts, names, strict=True)
+            for name in some
+        ]
+
+    expected = answer(whole)
+    rows, small = [["float32, whole", "1.00", *quality(expected), "", "", "", ""]], {}
+    for share in args.operations:
         begun = time.perf_counter()
-        graphs[name] = quantise(full, calibration, **options)
+        graph = slim.slim(whole, several, share)
         seconds = time.perf_counter() - begun
-        found = run_graph(graphs[name], inputs)
-        rows.append([name, *compare(expected, found, labels), f"{seconds:.0f}"])
-    found = run_all(load_classifier(), validation.images, progress=False)
-    rows.append(["what ships", *compare(expected, found, labels), ""])
-    head = ["way", "labels agree", "AUROC", "mean change of the logits' difference"]
-    head += ["map correlation, mean", "1 % below", "median", "HiResCAM's, mean"]
-    head += ["seconds to make"]
-    print(table(head, rows))
-    sessions = {
-        name: onnxruntime.InferenceSession(graph.SerializeToString())
-        for name, graph in graphs.items()
-    }
-    runs = {
-        name: lambda number, session=session: session.run(
-            None, {"image": inputs[number : number + 1]}
+        left = slim.count_operations(graph) / full
+        found = answer(graph)
+        agreed = compare(expected, found)
+        cells = [f"{left:.2f}", *quality(found), *agreed, f"{seconds:.0f}"]
+        rows.append([f"float32, {share}", *cells])
+        small[f"{share}"] = quantise(graph, calibration, careful=False)
+    ships = shipped.facts["operations"]
+    parts = [shipped.run(some) for view in views for some in np.array_split(view, 200)]
+    found = Outputs(*map(np.concatenate, zip(*parts, strict=True)))
+    cells = [f"{ships['left'] / full:.2f}", *quality(found), *compare(expected, found)]
+    rows.append(["what ships, int8", *cells, ""])
+    head = ["graph", "operations", "AUROC", "AUROC under stress", "sensitivity"]
+    head += ["specificity", "ECE", "labels agree", "HiResCAM's maps", "Grad-CAM's"]
+    print(table([*head, "seconds to make"], rows))
+
+    small = {"1": quantise(whole, calibration, careful=False)} | small
+    runs = {}
+    for name, graph in small.items():
+        session = onnxruntime.InferenceSession(graph.SerializeToString())
+        runs[name] = lambda number, session=session: session.run(
+            None, {"image": views[0][number : number + 1]}
         )
-        for name, session in sessions.items()
-    }
     seconds, _ = take_turns(runs, 40)
-    print("\nOne image in one run:\n")
+    print("\nOne image in one run, int8, all cores:\n")
     cells = [[name, *spread(values, 1000)] for name, values in seconds.items()]
-    print(table(["graph", "ms, median", "10-90 %"], cells))
+    print(table(["operations asked for", "ms, median", "10-90 %"], cells))
 
 
 if __name__ == "__main__":

@@ -94,6 +94,20 @@ def test_another_image_lends_its_grey_values_rank_by_rank():
     raise AssertionError("no two images were ever exchanged")
 
 
+def test_the_other_class_lends_its_grey_values_and_its_detail():
+    levels = np.repeat([0.2, 0.8], 4)  # sorted by class, as a batch is
+    noise = np.random.default_rng(0).normal(0, 0.02, (8, 64, 64, 1))
+    images = (levels[:, None, None, None] + noise).astype(np.float32)
+    rng = np.random.default_rng(0)
+    changed = tones.lend_tone(images, rng, 1.0, tones.other_class)
+    np.testing.assert_allclose(changed.mean(axis=(1, 2, 3)), levels[::-1], atol=0.01)
+    images[4:] = 0.8 + 5 * (images[4:] - 0.8)  # and coarser grain
+    changed = tones.lend_spectrum(images, rng, 1.0, tones.other_class)
+    grain, before = (x.std(axis=(1, 2, 3)) for x in (changed, images))
+    assert (grain[:4] > 1.2 * before[:4]).all()
+    assert (grain[4:] < 0.8 * before[4:]).all()
+
+
 def test_another_image_lends_its_border_and_nothing_else():
     images = np.stack([np.full((128, 128, 1), grey, np.float32) for grey in (0.2, 0.8)])
     seen = set()

@@ -192,7 +192,11 @@ def maps(names: list[str]) -> Cells:
 def fidelity(names: list[str]) -> Cells:
     found = BUNDLED["int8_against_keras"]
     change = found["largest_probability_change"]
+    operations = BUNDLED["operations"]
     texts = {
+        "operations of the convolutions that are left": percent(
+            operations["left"] / operations["whole"]
+        ),
         "labels that agree": percent(found["label_agreement"]),
         "largest change of a probability": f"{change:.3f}",
         "correlation of Grad-CAM's maps, mean": f"{found['mean_map_correlation']:.3f}",
@@ -285,8 +289,9 @@ def test_maps_that_show_the_evidence_are_told_from_others():
             assert said in RESULTS
 
 
-def test_the_first_training_is_told_with_its_augmentation():
-    assert f"--set augmentation={augment.FIRST}" in TRAINING
+def test_earlier_trainings_are_told_with_their_augmentation():
+    assert f"--set augmentation={augment.FIRST}\n" in TRAINING
+    assert f"--set 'augmentation={augment.SECOND}'\n" in TRAINING
     assert BUNDLED["training"]["settings"]["augmentation"] == augment.DEFAULT
 
 

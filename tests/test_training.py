@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -24,7 +25,7 @@ from pneumonia.data.phantom import draw
 from pneumonia.export import export, int8
 from pneumonia.network import finder, heatmaps, layers, vgg19
 from pneumonia.network.finder import Framed
-from pneumonia.training import augment, callbacks
+from pneumonia.training import augment, callbacks, weights
 from pneumonia.training.plan import Plan
 from pneumonia.training.recipe import RECIPES, RecipeError
 from pneumonia.training.sampling import Batches
@@ -91,6 +92,7 @@ def bundle(run, tmp_path_factory):
         patch.setattr(export, "LEAST_AGREEMENT", 0)  # two epochs teach next to nothing
         patch.setattr(int8, "round_weights", lambda *_: None)  # takes minutes
         patch.setattr(export, "CALIBRATION_IMAGES", 16)
+        patch.setattr(export, "SLIM_IMAGES", 32)
         main(["export", str(run), "--out", str(out)])
     return out
 
@@ -276,6 +278,9 @@ def test_epochs_are_balanced_and_differ(framed):
     batches = Batches(part, labels, RECIPES["default"], seed=1)
     first = batches.order
     assert abs(labels[first].mean() - 0.5) < 0.01
+    for start in range(0, len(first), batches.recipe.batch_size):
+        of_batch = labels[first[start : start + batches.recipe.batch_size]]
+        assert (np.diff(of_batch) >= 0).all()  # both ends lend to each other
     batches.on_epoch_end()
     assert (batches.order != first).any()
     resumed = Batches(part, labels, RECIPES["default"], seed=1)
@@ -402,6 +407,22 @@ def test_record_of_a_plan_names_no_place_of_this_machine():
     other = Plan("/here/data", "/here/run", backbone_weights="/here/vgg19.h5")
     assert "--backbone-weights WEIGHTS --seed" in other.record["repeat"]
     assert other.record["backbone_weights"] == "vgg19.h5"
+
+
+def test_earlier_commands_say_what_their_recipe_says_otherwise_by_now(tmp_path):
+    settings = asdict(RECIPES["default"]) | {"augmentation": "tone+turn far"}
+    settings |= {"hidden_units": [64, 32], "average": None, "balanced": False}
+    asked = "python -m pneumonia train DIR --out RUN --recipe default --epochs 3"
+    record = {"repeat": asked, "recipe": "default", "settings": settings}
+    record |= {"backbone_weights": "imagenet", "network": {}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    found = weights.before(Plan("data", "out", start=tmp_path))["before"]
+    assert found.startswith(asked.replace("RUN", "START"))
+    words = shlex.split(found.removeprefix("python -m pneumonia "))
+    plan = vars(build(defaultdict(lambda: "it runs")).parse_args(words))
+    del plan["run"]
+    again = json.loads(json.dumps(asdict(choose(Plan(**plan)))))
+    assert again == settings | {"epochs": 3}
 
 
 def test_command_line_is_built_without_a_training_framework():

@@ -24,6 +24,7 @@ from . import slim
 from .int8 import quantise
 
 CALIBRATION_IMAGES = 128
+SLIM_IMAGES = 512
 STRESS_COPIES = 3
 LEAST_AGREEMENT = 0.99
 PRIVATE = {"source", "extra_source", "command"}
@@ -81,9 +82,10 @@ def export(
     training, validation = folder.split(folder.load(source or record["source"]))
     framed = Framed.by(found_by, validation.images)
 
-    calibration, whole = calibration_images(training), build_graph(network, found_by)
-    fewer = slim.slim(whole, calibration, operations)
-    small = quantise(fewer, calibration)
+    whole = build_graph(network, found_by)
+    several = calibration_images(training, SLIM_IMAGES)
+    fewer = slim.slim(whole, several, operations)
+    small = quantise(fewer, calibration_images(training))
     chosen, shift = _choose(small, validation, framed.boxes)
     shift_logits(small, shift)
     network.classifier.get_layer("logits").bias.assign_add(shift)
@@ -218,14 +220,20 @@ def _file(path: Path) -> dict:
     return {"file": path.name, "bytes": len(content), "sha256": digest}
 
 
-def calibration_images(training: folder.Dataset) -> np.ndarray:
-    """Return what int8 is calibrated on: training images, both classes equally.
+def calibration_images(
+    training: folder.Dataset, count: int | None = None
+) -> np.ndarray:
+    """Return what a graph is fitted on: training images, both classes equally.
+
+    Args:
+        training: to choose from.
+        count: how many; None: CALIBRATION_IMAGES.
 
     Returns:
-        float32 (CALIBRATION_IMAGES, 224, 224, 1) in [0, 1], always the same.
+        float32 (count, 224, 224, 1) in [0, 1], always the same.
     """
     rng = np.random.default_rng(0)
-    each = CALIBRATION_IMAGES // len(LABELS)
+    each = (count or CALIBRATION_IMAGES) // len(LABELS)
     chosen = [
         rng.permutation(np.flatnonzero(training.labels == label))[:each]
         for label in range(len(LABELS))

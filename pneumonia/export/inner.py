@@ -57,6 +57,24 @@ def run_inner(
         yield session.run(names, {"image": images[start : start + _BATCH]})
 
 
+def sums(
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], images: np.ndarray
+) -> list[np.ndarray]:
+    """Return what convolutions give, before their ReLU, at some places of each image.
+
+    Returns:
+        float32 (samples, channels) for each, at the places of `surroundings`.
+    """
+    rngs = [np.random.default_rng(0) for _ in nodes]
+    parts = [[] for _ in nodes]
+    for outputs in run_inner(model, [node.output[0] for node in nodes], images):
+        for values, rng, found in zip(outputs, rngs, parts, strict=True):
+            for one in values:
+                rows, columns = _places(rng, one.shape[-1])
+                found.append(one[:, rows, columns].T)
+    return [np.concatenate(found) for found in parts]
+
+
 def surroundings(
     model: onnx.ModelProto, node: onnx.NodeProto, images: np.ndarray
 ) -> np.ndarray:
@@ -69,9 +87,14 @@ def surroundings(
     for (batch,) in run_inner(model, [node.input[0]], images):
         padded = np.pad(batch, ((0, 0), (0, 0), (1, 1), (1, 1)))
         windows = sliding_window_view(padded, (3, 3), axis=(2, 3))  # (n, c, h, w, 3, 3)
-        side = batch.shape[-1]
         for window in windows:
-            places = rng.permutation(side * side)[:_POSITIONS]
-            chosen = window[:, places // side, places % side]  # (c, places, 3, 3)
-            parts.append(chosen.swapaxes(0, 1).reshape(len(places), -1))
+            rows, columns = _places(rng, batch.shape[-1])
+            chosen = window[:, rows, columns]  # (c, places, 3, 3)
+            parts.append(chosen.swapaxes(0, 1).reshape(len(rows), -1))
     return np.concatenate(parts)
+
+
+def _places(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw some of a map's places: rows and columns."""
+    places = rng.permutation(side * side)[:_POSITIONS]
+    return places // side, places % side

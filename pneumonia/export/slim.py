@@ -17,7 +17,7 @@ The feature map keeps its channels: the head, the heat maps and the gate read it
 import numpy as np
 import onnx
 
-from .inner import convolutions, run_inner, set_weights, surroundings, weights
+from .inner import convolutions, set_weights, sums, surroundings, weights
 
 CHUNK = 16
 """Widths are multiples of it, as processors like them."""
@@ -43,13 +43,14 @@ def slim(
     """
     if operations >= 1:
         return model
-    orders, costs = zip(*_removals(model, images), strict=True)
+    before = sums(model, convolutions(model), images)
+    orders, costs = zip(*_removals(model, before), strict=True)
     kept = _widths(model, costs, operations)
     chosen = [
         np.sort(order[len(order) - width :])
         for order, width in zip(orders, kept, strict=True)
     ]
-    return _refitted(model, images, chosen)
+    return _refitted(model, images, chosen, before)
 
 
 def count_operations(model: onnx.ModelProto, side: int = 128) -> int:
@@ -74,40 +75,26 @@ def _sides(model: onnx.ModelProto, side: int = 128) -> list[int]:
 
 
 def _removals(
-    model: onnx.ModelProto, images: np.ndarray
+    model: onnx.ModelProto, before: list[np.ndarray]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return for each convolution in which order its channels go, and what that costs.
+
+    Args:
+        model: the whole graph.
+        before: of it, as from `sums`.
 
     Returns:
         int (channels,), the first to go first, and float (channels,): which share of
         the next layer's sums is lost with the first, the first two, ... of them. The
         last convolution keeps all: nothing goes.
     """
-    nodes = convolutions(model)
-    found = []
-    values = _at_places(model, nodes[:-1], images)
-    for following, of_one in zip(nodes[1:], values, strict=True):
+    nodes, found = convolutions(model), []
+    for following, summed in zip(nodes[1:], before, strict=False):
         kernel, _ = weights(model, following)
         flat = kernel.swapaxes(0, 1).reshape(kernel.shape[1], -1).astype(np.float64)
-        found.append(_one_by_one(flat @ flat.T, of_one))
-    last = len(weights(model, nodes[-1])[1])
+        found.append(_one_by_one(flat @ flat.T, np.maximum(summed, 0)))
+    last = before[-1].shape[1]
     return [*found, (np.arange(last), np.full(last, np.inf))]
-
-
-def _at_places(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], images: np.ndarray
-) -> list[np.ndarray]:
-    """Return what layers give at 64 places of each image, float32 (n, channels)."""
-    names = [node.name.removesuffix(".sum") for node in nodes]
-    parts = []
-    for outputs in run_inner(model, names, images):
-        steps = [values.shape[-1] // 8 for values in outputs]
-        some = [
-            values[:, :, step // 2 :: step, step // 2 :: step]
-            for values, step in zip(outputs, steps, strict=True)
-        ]
-        parts.append([v.transpose(0, 2, 3, 1).reshape(-1, v.shape[1]) for v in some])
-    return [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
 
 
 def _one_by_one(
@@ -169,49 +156,46 @@ def _widths(
 
 
 def _refitted(
-    model: onnx.ModelProto, images: np.ndarray, chosen: list[np.ndarray]
+    model: onnx.ModelProto,
+    images: np.ndarray,
+    chosen: list[np.ndarray],
+    before: list[np.ndarray],
 ) -> onnx.ModelProto:
     """Cut layers to the chosen channels, and fit their weights from front to back."""
     small = onnx.ModelProto()
     small.CopyFrom(model)
-    before, changed = None, False
-    for node, after in zip(convolutions(model), chosen, strict=True):
+    inputs, changed = slice(None), False
+    for node, kept, summed in zip(convolutions(model), chosen, before, strict=True):
         kernel, bias = weights(model, node)
-        kernel, bias = kernel[after], bias[after]
-        fewer = kernel if before is None else kernel[:, before]
+        fewer, left = kernel[kept][:, inputs], bias[kept]
         if changed:
-            read = [surroundings(each, node, images) for each in (model, small)]
-            fewer, bias = _fit(kernel, fewer, bias, *read)
-        set_weights(small, node, fewer, bias)
-        before, changed = after, changed or len(after) < len(weights(model, node)[1])
+            read = surroundings(small, node, images)
+            fewer, left = _fit(fewer, left, read, summed[:, kept])
+        set_weights(small, node, fewer, left)
+        inputs, changed = kept, changed or len(kept) < len(bias)
     return small
 
 
 def _fit(
-    kernel: np.ndarray,
-    fewer: np.ndarray,
-    bias: np.ndarray,
-    whole: np.ndarray,
-    left: np.ndarray,
+    kernel: np.ndarray, bias: np.ndarray, inputs: np.ndarray, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a layer's weights to what is left of its input, by ridge regression.
+    """Change a layer's weights until its sums are about as wanted: ridge regression.
 
     Args:
-        kernel: float32 (out, in, 3, 3).
-        fewer: the same for the inputs that are left, where the fit starts.
+        kernel: float32 (out, in, 3, 3), where the fit starts.
         bias: float32 (out,).
-        whole: float32 (samples, in * 9), the input as it was.
-        left: float32 (samples, fewer in * 9), the input as it is now.
+        inputs: float32 (samples, in * 9), what it reads.
+        wanted: float32 (samples, out).
 
     Returns:
         Kernel and bias.
     """
-    start = fewer.reshape(len(fewer), -1)
-    missing = whole @ kernel.reshape(len(kernel), -1).T - left @ start.T
-    shift, centre = missing.mean(axis=0), left.mean(axis=0)
-    left = left - centre
-    likeness = (left.T @ left / len(left)).astype(np.float64)
+    start = kernel.reshape(len(kernel), -1)
+    missing = wanted - bias - inputs @ start.T
+    shift, centre = missing.mean(axis=0), inputs.mean(axis=0)
+    inputs = inputs - centre
+    likeness = (inputs.T @ inputs / len(inputs)).astype(np.float64)
     likeness[np.diag_indices(len(likeness))] += _RIDGE * likeness.diagonal().mean()
-    along = (left.T @ (missing - shift) / len(left)).astype(np.float64)
+    along = (inputs.T @ (missing - shift) / len(inputs)).astype(np.float64)
     change = np.linalg.solve(likeness, along).T.astype(np.float32)  # (out, k)
-    return (start + change).reshape(fewer.shape), bias + shift - change @ centre
+    return (start + change).reshape(kernel.shape), bias + shift - change @ centre

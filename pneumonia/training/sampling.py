@@ -59,7 +59,6 @@ class Batches(keras.utils.PyDataset):
         size = self.recipe.batch_size
         rng = np.random.default_rng((self.seed, self.epoch, step))
         chosen = self.order[step * size : (step + 1) * size]
-        chosen = chosen[np.argsort(self.labels[chosen], kind="stable")]  # see `tones`
         images = self.change(self._framed(chosen, rng), rng)
         return images.astype(np.float32), one_hot(self.labels[chosen])
 
@@ -92,7 +91,10 @@ class Batches(keras.utils.PyDataset):
             *self._choose(np.arange(self.own), count - extra, rng),
             *self._choose(np.arange(self.own, len(self.labels)), extra, rng),
         ]
-        self.order = rng.permutation(np.concatenate(drawn))[:count]
+        order = rng.permutation(np.concatenate(drawn))[:count]
+        # by class within each batch, for `tones.other_class`
+        batch = np.arange(len(order)) // self.recipe.batch_size
+        self.order = order[np.lexsort((self.labels[order], batch))]
 
     def _choose(self, pool: np.ndarray, count: int, rng) -> list[np.ndarray]:
         """Choose `count` of `pool`, or a few more; balanced if the recipe says so."""

@@ -3,13 +3,14 @@
 import json
 import shlex
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from ..network import finder, vgg19
 from .plan import Plan
-from .recipe import Recipe
+from .recipe import Recipe, find
 from .runs import RunError
 from .sampling import Batches
 
@@ -74,11 +75,26 @@ def before(plan: Plan) -> dict:
         return {}
     facts = _record(Path(plan.start))
     earlier = facts.get("before", "").replace("START", "EARLIER")
-    commands = facts["repeat"].replace("START", "EARLIER")
+    commands = _by_now(facts).replace("START", "EARLIER")
     return {
         "before": f"{earlier}\n{commands}".strip().replace("--out RUN", "--out START"),
         "backbone_weights": facts["backbone_weights"],
     }
+
+
+def _by_now(facts: dict) -> str:
+    """Return a run's command, and in it what its recipe says otherwise by now."""
+    command = facts["repeat"]
+    if "\n" in command:  # of several runs, whose settings differ
+        return command
+    today = json.loads(json.dumps(asdict(find(facts["recipe"]))))
+    for name, value in facts["settings"].items():
+        known = f"{name}=" in command or f"--{name} " in command
+        if not known and today.get(name, value) != value:
+            parts = value if isinstance(value, list) else [value]
+            text = ",".join("none" if p is None else str(p).lower() for p in parts)
+            command += f" --set {shlex.quote(f'{name}={text}')}"
+    return command
 
 
 def average(runs: list[str | Path], out: str | Path) -> Path:
