@@ -225,7 +225,7 @@ FIGURES: dict[str, Callable[[list[str]], Cells]] = {
     ),
     "what, n, share": gated,
     "method, answer, maps, own, another image's, elsewhere, own over elsewhere": maps,
-    "int8 against Keras, value": fidelity,
+    "what serves against Keras, value": fidelity,
 }
 """What fills the tables of README and results, by their headers."""
 

@@ -3,7 +3,8 @@
 A codec that crashes, loops or eats memory ends its worker and nothing else. Both apps
 read every upload in a worker. `predict` by itself decodes in its own process, for it is
 given files that its caller trusts. DICOM in lossless JPEG and JPEG-LS always goes to a
-worker, because its decoder was seen to abort on damaged files.
+worker, because its decoder was seen to abort on damaged files. `answer_files` sends all
+DICOM to workers, because decoders hold Python's lock.
 
 This is the side of the server; `worker` is the other one. They speak over two pipes: a
 length, whether to be sharp, and the file in; two lengths, a JSON header and pixels out.
