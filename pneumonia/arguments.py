@@ -184,7 +184,7 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--operations",
         type=float,
-        default=0.7,
+        default=0.5,
         metavar="S",
         help="share of the convolutions' operations that the graph keeps "
         "(default: %(default)s; 1: all channels)",

@@ -22,7 +22,7 @@ from .inner import convolutions, set_weights, sums, surroundings, weights
 CHUNK = 16
 """Widths are multiples of it, as processors like them."""
 
-OPERATIONS = 0.7
+OPERATIONS = 0.5
 """Share of the convolutions' operations that the graph that serves keeps."""
 
 _RIDGE = 0.01  # of the inputs' mean square: weights are not bent to these images
