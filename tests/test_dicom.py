@@ -156,6 +156,15 @@ def test_other_jpeg_2000_is_decoded_in_full(attributes):
     assert dicom_jpeg2000.coarse(dataset, 3000) is None
 
 
+def test_jpeg_2000_that_claims_to_be_huge_is_refused():
+    data = bytearray(make(large(), JPEG2000Lossless))
+    at = data.index(b"\xff\x4f\xff\x51") + 8
+    data[at : at + 8] = (60_000).to_bytes(4) * 2  # width and height
+    with pytest.raises(ImageError) as caught:
+        read_picture(bytes(data))
+    assert caught.value.reason == "damaged"
+
+
 def test_jpeg_2000_of_thirteen_bits_keeps_its_numbers():
     dataset = dicom._parsed((SHIPPED / "J2K_pixelrep_mismatch.dcm").read_bytes())
     dataset.PixelRepresentation = 0

@@ -102,8 +102,8 @@ def answer_files(
     workers = os.cpu_count() or 1
     begun = deque()
     with (
-        ThreadPoolExecutor(workers) as pool,
         closing(IsolatedReader(workers)) as reader,
+        ThreadPoolExecutor(workers) as pool,
     ):
         options["read"] = partial(_decode, reader)
         for some in in_runs(files):

@@ -28,8 +28,8 @@ def coarse(dataset: pydicom.Dataset, side: int) -> np.ndarray | None:
 
     Returns:
         uint8 or uint16 (h, w), numbers as they stand in the file; None where the file
-        has to be decoded in full: its pixels are few, signed, or more or fewer bits
-        than it says, or some of them are padding, which must not blur into others.
+        has to be decoded in full: its pixels are few, signed, or of fewer bits than
+        it says, or some of them are padding, which must not blur into others.
     """
     width, height = (attributes.whole(dataset, n) for n in ("Columns", "Rows"))
     halvings = _halvings(width, height, side)
@@ -52,7 +52,10 @@ def coarse(dataset: pydicom.Dataset, side: int) -> np.ndarray | None:
                 return None
             picture.reduce = halvings
             scaled = np.asarray(picture)
-    except attributes.PARSE_ERRORS:  # decoded in full, it says what is wrong
+    except (
+        *attributes.PARSE_ERRORS,
+        Image.DecompressionBombError,
+    ):  # decoded in full, it says what is wrong
         return None
     # Pillow fills up the high bits
     numbers = scaled >> (8 * scaled.itemsize - said["precision"])
