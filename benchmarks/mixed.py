@@ -1,16 +1,14 @@
 """An archive of mixed files: images a second by kind, time foretold, stop and resume.
 
-    python benchmarks/mixed.py DIR [--images 10000] [--ray]
+    python benchmarks/mixed.py DIR [--images 10000]
 
 DIR holds X-rays in original size. Files of each kind are made of twelve of them, as
 large as a hospital's, and linked over and over. Measures `predict FOLDER` on each kind,
 and on all of them mixed; compares the time that its bar foretells with what it took;
-kills it half way, goes on with `--resume` (with `--ray` on two workers of Ray), and
-counts the rows.
+kills it half way, goes on with `--resume`, and counts the rows.
 """
 
 import argparse
-import contextlib
 import csv
 import io
 import os
@@ -129,13 +127,10 @@ def answer(words: list[str], kill_at: int = 100) -> tuple[float, list, list[floa
     return time.perf_counter() - begun, steps, held
 
 
-def count_rows(tables: list[Path]) -> Counter:
+def count_rows(rows: Path) -> Counter:
     """Count the rows of each file."""
-    found = Counter()
-    for rows in tables:
-        with rows.open(newline="", encoding="utf-8") as file:
-            found.update(row["path"] for row in csv.DictReader(file))
-    return found
+    with rows.open(newline="", encoding="utf-8") as file:
+        return Counter(row["path"] for row in csv.DictReader(file))
 
 
 def main() -> None:
@@ -144,7 +139,6 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="DIR")
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--each", type=int, default=120)
-    parser.add_argument("--ray", action="store_true")
     args = parser.parse_args()
     print(f"{machine()}\n")
     sources = sorted(path for path in args.source.rglob("*") if path.is_file())
@@ -179,31 +173,14 @@ def main() -> None:
 
         rows.unlink()
         answer(command(mixed, rows), kill_at=50)
-        kept = sum(count_rows([rows]).values())
+        kept = sum(count_rows(rows).values())
         answer(command(mixed, rows, "--resume"))
-        tables = [rows]
-        print(f"\nKilled after {kept} rows, then resumed: {told(tables, args.images)}")
-        if args.ray:
-            shards = place / "shards"
-            words = [*command(mixed, rows)[:-2], "--engine", "ray"]
-            words += ["--shards", str(shards)]
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                subprocess.run(
-                    words, cwd=ROOT, timeout=seconds / 2, capture_output=True
-                )
-            kept = sum(count_rows([*shards.glob("*.csv")]).values())
-            begun = time.perf_counter()
-            subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
-            rate = (args.images - kept) / (time.perf_counter() - begun)
-            said = told([*shards.glob("*.csv")], args.images)
-            print(f"Ray, killed after {kept} rows: {said} {rate:.1f} images/s.")
-
-
-def told(tables: list[Path], images: int) -> str:
-    """Say which rows are lost or stand twice."""
-    found = count_rows(tables)
-    twice = sum(times > 1 for times in found.values())
-    return f"{len(found)} of {images} files have a row, {twice} of them two."
+        found = count_rows(rows)
+        twice = sum(times > 1 for times in found.values())
+        print(
+            f"\nKilled after {kept} rows, then resumed: {len(found)} of {args.images} "
+            f"files have a row, {twice} of them two."
+        )
 
 
 if __name__ == "__main__":

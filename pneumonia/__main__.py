@@ -129,7 +129,9 @@ def _card(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from .export import export
 
-    classifier = export.export(args.run_folder, args.out, args.data, args.operations)
+    options = _options(args)
+    places = [options.pop(name) for name in ("run_folder", "out", "data")]
+    classifier = export.export(*places, **options)
     fidelity = classifier.facts["int8_against_keras"]
     print(
         f"bundle written to {args.out}: threshold {classifier.threshold:.3f}, "

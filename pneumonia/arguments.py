@@ -184,10 +184,10 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub.add_argument(
         "--operations",
         type=float,
-        default=0.5,
+        default=argparse.SUPPRESS,  # that of `export` holds
         metavar="S",
         help="share of the convolutions' operations that the graph keeps "
-        "(default: %(default)s; 1: all channels)",
+        "(default: half; 1: all channels)",
     )
 
     sub = command("predict", "answer image files and folders, one CSV row each")

@@ -17,6 +17,7 @@ The feature map keeps its channels: the head, the heat maps and the gate read it
 import numpy as np
 import onnx
 
+from ..contract import IMAGE_SIZE
 from .inner import convolutions, set_weights, sums, surroundings, weights
 
 CHUNK = 16
@@ -53,9 +54,9 @@ def slim(
     return _refitted(model, images, chosen, before)
 
 
-def count_operations(model: onnx.ModelProto, side: int = 128) -> int:
+def count_operations(model: onnx.ModelProto) -> int:
     """Count the multiplications and additions of the convolutions for one image."""
-    sides = _sides(model, side)
+    sides = _sides(model)
     kernels = [weights(model, node)[0] for node in convolutions(model)]
     return sum(2 * k.size * s * s for k, s in zip(kernels, sides, strict=True))
 
@@ -68,10 +69,10 @@ def channels(model: onnx.ModelProto) -> dict[str, int]:
     return {name: len(bias) for name, (_, bias) in found.items()}
 
 
-def _sides(model: onnx.ModelProto, side: int = 128) -> list[int]:
+def _sides(model: onnx.ModelProto) -> list[int]:
     """Return the side of each convolution's output; each block halves it."""
     blocks = [int(node.name[len("block")]) for node in convolutions(model)]
-    return [side >> (block - 1) for block in blocks]
+    return [IMAGE_SIZE >> (block - 1) for block in blocks]
 
 
 def _removals(

@@ -1,8 +1,7 @@
 """JPEG 2000 in DICOM files, decoded no finer than it is looked at.
 
-A codestream keeps a picture at several scales, each half as wide as the next. Decoding
-up to half the width takes a fifth of the time, and the rest is what a smaller picture
-would average away.
+A codestream keeps a picture at several scales, each half as wide as the next. The
+finest takes most of the time, and is what a smaller picture would average away.
 """
 
 import io
