@@ -1,14 +1,16 @@
 """An archive of mixed files: images a second by kind, time foretold, stop and resume.
 
-    python benchmarks/mixed.py DIR [--images 10000]
+    python benchmarks/mixed.py DIR [--images 10000] [--ray]
 
 DIR holds X-rays in original size. Files of each kind are made of twelve of them, as
-large as a hospital's, and linked over and over. Measures `predict FOLDER` on each kind,
-and on all of them mixed; compares the time that its bar foretells with what it took;
-kills it half way, goes on with `--resume`, and counts the rows.
+large as a hospital's, and linked over and over. Measures `predict FOLDER` on each kind.
+Then it answers all of them mixed: kills that half way, goes on with `--resume`,
+compares the time that the bar foretold with what it took, and counts the rows. With
+`--ray` it does the same once more on two workers of Ray.
 """
 
 import argparse
+import contextlib
 import csv
 import io
 import os
@@ -29,7 +31,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-SIZE = 3000, 2500
+SIZE = 2500, 2048
 PACKED = {
     "DICOM, JPEG 2000": gdcm.TransferSyntax.JPEG2000Lossless,
     "DICOM, lossless JPEG": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
@@ -127,10 +129,13 @@ def answer(words: list[str], kill_at: int = 100) -> tuple[float, list, list[floa
     return time.perf_counter() - begun, steps, held
 
 
-def count_rows(rows: Path) -> Counter:
+def count_rows(tables: list[Path]) -> Counter:
     """Count the rows of each file."""
-    with rows.open(newline="", encoding="utf-8") as file:
-        return Counter(row["path"] for row in csv.DictReader(file))
+    found = Counter()
+    for rows in tables:
+        with rows.open(newline="", encoding="utf-8") as file:
+            found.update(row["path"] for row in csv.DictReader(file))
+    return found
 
 
 def main() -> None:
@@ -139,6 +144,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, metavar="DIR")
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--each", type=int, default=120)
+    parser.add_argument("--ray", action="store_true")
     args = parser.parse_args()
     print(f"{machine()}\n")
     sources = sorted(path for path in args.source.rglob("*") if path.is_file())
@@ -161,26 +167,44 @@ def main() -> None:
         for number, file in enumerate(islice(cycle(every), args.images)):
             (mixed / f"{number:06}{file.suffix}").symlink_to(file.resolve())
         rows = place / "mixed.csv"
-        seconds, steps, held = answer(command(mixed, rows))
+        first, steps, held = answer(command(mixed, rows), kill_at=50)
+        kept = sum(count_rows([rows]).values())
+        rest, later, held_later = answer(command(mixed, rows, "--resume"))
+        seconds, held = first + rest, held + held_later
         print(f"\n{args.images} mixed files: {args.images / seconds:.1f} images/s.")
-        for at in (10, 25, 50, 75):
-            passed, _, left = next(s for s in steps if s[1] >= at)
-            true = seconds - passed
-            print(f"At {at} % the bar foretold {left} s; it took {true:.0f} s.")
+        print(f"Killed after {kept} rows, then resumed: {told([rows], args.images)}")
+        for whose, some, end in (("the bar", steps, seconds), ("then", later, rest)):
+            for at in (10, 25):
+                start = some[0][1]
+                passed, _, left = next(
+                    s for s in some if s[1] >= start + at * (100 - start) / 100
+                )
+                took = f"it took {end - passed:.0f} s"
+                print(f"After {at} % {whose} foretold {left} s; {took}.")
         quarter = len(held) // 4
         parts = [max(held[i * quarter : (i + 1) * quarter]) for i in range(4)]
         print("Most memory in each quarter, MiB:", *(f"{part:.0f}" for part in parts))
+        if args.ray:
+            shards = place / "shards"
+            words = [*command(mixed, rows)[:-2], "--engine", "ray"]
+            words += ["--shards", str(shards)]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(
+                    words, cwd=ROOT, timeout=seconds / 2, capture_output=True
+                )
+            kept = sum(count_rows([*shards.glob("*.csv")]).values())
+            begun = time.perf_counter()
+            subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+            rate = (args.images - kept) / (time.perf_counter() - begun)
+            said = told([*shards.glob("*.csv")], args.images)
+            print(f"Ray, killed after {kept} rows: {said} {rate:.1f} images/s.")
 
-        rows.unlink()
-        answer(command(mixed, rows), kill_at=50)
-        kept = sum(count_rows(rows).values())
-        answer(command(mixed, rows, "--resume"))
-        found = count_rows(rows)
-        twice = sum(times > 1 for times in found.values())
-        print(
-            f"\nKilled after {kept} rows, then resumed: {len(found)} of {args.images} "
-            f"files have a row, {twice} of them two."
-        )
+
+def told(tables: list[Path], images: int) -> str:
+    """Say which rows are lost or stand twice."""
+    found = count_rows(tables)
+    twice = sum(times > 1 for times in found.values())
+    return f"{len(found)} of {images} files have a row, {twice} of them two."
 
 
 if __name__ == "__main__":

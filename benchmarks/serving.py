@@ -25,6 +25,7 @@ import matplotlib as mpl
 import numpy as np
 import onnx
 import onnxruntime
+import peers
 import tensorflow as tf
 from matplotlib import pyplot as plt
 from measure import machine, read_folder, spread, table, take_turns
@@ -44,62 +45,11 @@ ANSWER = "**`predict`: answer, map and overlay**"
 USUAL = "Keras `predict`, gradient tape, matplotlib"
 
 
-def usual_way(network: networks.Network) -> Callable[[bytes], bytes]:
-    """Return the way of most tutorials, on the same network."""
-    model = network.classifier
-    hot = mpl.colormaps["jet"]
-
-    def answer(data: bytes) -> bytes:
-        xray = Image.open(io.BytesIO(data)).convert("L")
-        image = np.asarray(xray.resize((128, 128)), np.float32)[None, ..., None] / 255
-        label = int(model.predict(image, verbose=0).argmax())
-        with tf.GradientTape() as tape:
-            feature_map = network.features(image)
-            tape.watch(feature_map)
-            score = network.head(feature_map)[:, label]
-        gradient = tape.gradient(score, feature_map)
-        weights = tf.reduce_mean(gradient, axis=(0, 1, 2))
-        heatmap = tf.nn.relu(tf.reduce_sum(feature_map[0] * weights, axis=-1)).numpy()
-        heatmap /= heatmap.max() or 1
-        colours = Image.fromarray((hot(heatmap)[..., :3] * 255).astype(np.uint8))
-        colours = np.asarray(colours.resize(xray.size))
-        figure = plt.figure(figsize=(6, 6))
-        plt.imshow((0.4 * colours + 0.6 * np.asarray(xray)[..., None]) / 255)
-        plt.axis("off")
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
-        plt.close(figure)
-        return file.getvalue()
-
-    return answer
-
-
-def float_session(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """Return what runs the same graph in float32."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
 def find_lungs() -> onnxruntime.InferenceSession:
     """Return what runs the graph that ships up to the lungs and their box."""
     whole = onnx.load(BUNDLE / "classifier.onnx")
     part = onnx.utils.Extractor(whole).extract_model(["image"], ["lungs", "box"])
-    return float_session(part)
-
-
-def openvino_run() -> Callable | None:
-    """Return a run of the int8 graph by OpenVINO, where it is installed."""
-    try:
-        import openvino
-    except ModuleNotFoundError:
-        return None
-    core = openvino.Core()
-    model = core.read_model(BUNDLE / "classifier.onnx")
-    compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-    return lambda image: compiled({"image": image})
+    return peers.float_session(part)
 
 
 def work(model: onnx.ModelProto) -> float:
@@ -218,12 +168,14 @@ def main() -> None:
     network = networks.load()
     keras.config.set_floatx("float32")
     graph = build_graph(network, finder.load(BUNDLE))
-    usual, float32 = usual_way(network), float_session(graph)
+    usual, float32 = peers.usual_way(network), peers.float_session(graph)
     bare = tf.function(network.classifier, jit_compile=False)
     inputs = [to_input(read_picture(data).pixels) for data in files]
     places = framing.WHOLE[None]
     tensors = [tf.constant(framing.crop(image, places)) for image in inputs]
-    lungs, vino, peak = find_lungs(), openvino_run(), peak_int8()
+    vino, xrv = peers.openvino_run(), peers.torchxrayvision_way()
+    lungs, peak = find_lungs(), peak_int8()
+    zeroed = peers.zero_point_session()
 
     def of(items: list, call: Callable) -> Callable[[int], object]:
         return lambda number: call(items[number % len(items)])
@@ -236,10 +188,15 @@ def main() -> None:
             inputs, lambda image: float32.run(None, {"image": image})
         ),
         "bare ONNX Runtime int8": of(inputs, classifier.run),
-        "of that, finding the lungs": of(
+        "the same, a zero point of the weights not 0": of(
+            inputs, lambda image: zeroed.run(None, {"image": image})
+        ),
+        "of the int8 run, finding the lungs": of(
             inputs, lambda image: lungs.run(None, {"image": image})
         ),
     }
+    if xrv:
+        ways["torchxrayvision, DenseNet-121 at 224, answer alone"] = of(files, xrv)
     if vino:
         ways["bare OpenVINO int8"] = of(inputs, vino)
     seconds, busy = take_turns(ways, args.rounds)

@@ -208,9 +208,9 @@ REPORT_ANSWERS = "What it answers"
 REPORT_CHECKSUM = "Weights (SHA-256)"
 REPORT_DATE = "Answered"
 REPORT_CAVEATS = (
-    "Known limits: the network fails on adults and on tightly cropped pictures. It "
-    "knows no disease but pneumonia. Its figures come from the hospital that it "
-    "learned from; elsewhere expect worse."
+    "Known limits: the network fails on adults, and errs more often on pictures of "
+    "few pixels and on poor JPEG files. It knows no disease but pneumonia. Its figures "
+    "come from the hospital that it learned from; elsewhere expect worse."
 )
 
 TOO_OFTEN = "Too many requests; wait."

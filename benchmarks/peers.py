@@ -1,0 +1,108 @@
+"""What serving is compared with: other ways to answer, and other runs of the graph."""
+
+import io
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+from matplotlib import pyplot as plt
+from onnx import numpy_helper
+from PIL import Image
+
+from pneumonia.contract import BUNDLE
+from pneumonia.network import vgg19 as networks
+
+
+def usual_way(network: networks.Network) -> Callable[[bytes], bytes]:
+    """Return the way of most tutorials, on the same network."""
+    model = network.classifier
+    hot = mpl.colormaps["jet"]
+
+    def answer(data: bytes) -> bytes:
+        xray = Image.open(io.BytesIO(data)).convert("L")
+        image = np.asarray(xray.resize((128, 128)), np.float32)[None, ..., None] / 255
+        label = int(model.predict(image, verbose=0).argmax())
+        with tf.GradientTape() as tape:
+            feature_map = network.features(image)
+            tape.watch(feature_map)
+            score = network.head(feature_map)[:, label]
+        gradient = tape.gradient(score, feature_map)
+        weights = tf.reduce_mean(gradient, axis=(0, 1, 2))
+        heatmap = tf.nn.relu(tf.reduce_sum(feature_map[0] * weights, axis=-1)).numpy()
+        heatmap /= heatmap.max() or 1
+        colours = Image.fromarray((hot(heatmap)[..., :3] * 255).astype(np.uint8))
+        colours = np.asarray(colours.resize(xray.size))
+        figure = plt.figure(figsize=(6, 6))
+        plt.imshow((0.4 * colours + 0.6 * np.asarray(xray)[..., None]) / 255)
+        plt.axis("off")
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        plt.close(figure)
+        return file.getvalue()
+
+    return answer
+
+
+def float_session(graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """Return what runs the same graph in float32."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def torchxrayvision_way() -> Callable[[bytes], object] | None:
+    """Return the way of torchxrayvision's own example, where it is installed.
+
+    A DenseNet-121 at 224 x 224, on PyTorch. Its weights are random, which takes as
+    long. It draws no map.
+    """
+    try:
+        import torch
+        import torchxrayvision as xrv
+    except ModuleNotFoundError:
+        return None
+    model = xrv.models.DenseNet(num_classes=18).eval()
+    crop, resize = xrv.datasets.XRayCenterCrop(), xrv.datasets.XRayResizer(224)
+
+    def answer(data: bytes) -> object:
+        grey = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+        image = resize(crop(xrv.datasets.normalize(grey, 255)[None]))
+        with torch.no_grad():
+            return model(torch.from_numpy(image)[None])
+
+    return answer
+
+
+def openvino_run() -> Callable | None:
+    """Return a run of the int8 graph by OpenVINO, where it is installed."""
+    try:
+        import openvino
+    except ModuleNotFoundError:
+        return None
+    core = openvino.Core()
+    model = core.read_model(BUNDLE / "classifier.onnx")
+    compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    return lambda image: compiled({"image": image})
+
+
+def zero_point_session() -> onnxruntime.InferenceSession:
+    """Return what runs the graph that ships with a zero point of 1 in each layer.
+
+    It is that of one channel's weights, and these are moved by as much, so the answers
+    stay the same. ONNX Runtime then leaves its own int8 convolutions for a matrix
+    product, which AMX computes.
+    """
+    model = onnx.load(BUNDLE / "classifier.onnx")
+    constants = {c.name: c for c in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and ".kernel" in node.name:
+            for name, most in ((node.input[0], 127), (node.input[2], 1)):
+                values = numpy_helper.to_array(constants[name]).copy()
+                values[0] = np.minimum(values[0].astype(int) + 1, most)
+                constants[name].CopyFrom(numpy_helper.from_array(values, name))
+    return float_session(model)
