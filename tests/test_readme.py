@@ -315,7 +315,7 @@ def prose(page: str) -> str:
     return re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
 
 
-LINKED = [*PAGES, "SECURITY.md", "benchmarks/README.md"]
+LINKED = [*PAGES, "SECURITY.md", "benchmarks/README.md", "benchmarks/tables.md"]
 
 
 @pytest.mark.parametrize("name", LINKED)
