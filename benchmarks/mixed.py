@@ -174,8 +174,8 @@ def main() -> None:
         print(f"\n{args.images} mixed files: {args.images / seconds:.1f} images/s.")
         print(f"Killed after {kept} rows, then resumed: {told([rows], args.images)}")
         for whose, some, end in (("the bar", steps, seconds), ("then", later, rest)):
+            start = some[0][1]
             for at in (10, 25):
-                start = some[0][1]
                 passed, _, left = next(
                     s for s in some if s[1] >= start + at * (100 - start) / 100
                 )

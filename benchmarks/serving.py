@@ -46,11 +46,11 @@ PEER = "torchxrayvision, DenseNet-121 at 224, answer alone"
 USUAL = "Keras `predict`, gradient tape, matplotlib"
 
 
-def find_lungs() -> onnxruntime.InferenceSession:
-    """Return what runs the graph that ships up to the lungs and their box."""
+def find_lungs() -> Callable[[np.ndarray], object]:
+    """Return a run of the graph that ships, up to the lungs and their box."""
     whole = onnx.load(BUNDLE / "classifier.onnx")
     part = onnx.utils.Extractor(whole).extract_model(["image"], ["lungs", "box"])
-    return peers.float_session(part)
+    return peers.onnx_run(part)
 
 
 def work(model: onnx.ModelProto) -> float:
@@ -169,14 +169,14 @@ def main() -> None:
     network = networks.load()
     keras.config.set_floatx("float32")
     graph = build_graph(network, finder.load(BUNDLE))
-    usual, float32 = peers.usual_way(network), peers.float_session(graph)
+    usual, float32 = peers.usual_way(network), peers.onnx_run(graph)
     bare = tf.function(network.classifier, jit_compile=False)
     inputs = [to_input(read_picture(data).pixels) for data in files]
     places = framing.WHOLE[None]
     tensors = [tf.constant(framing.crop(image, places)) for image in inputs]
     vino, xrv = peers.openvino_run(), peers.torchxrayvision_way()
     lungs, peak = find_lungs(), peak_int8()
-    zeroed = peers.zero_point_session()
+    zeroed = peers.zero_point_run()
 
     def of(items: list, call: Callable) -> Callable[[int], object]:
         return lambda number: call(items[number % len(items)])
@@ -185,16 +185,10 @@ def main() -> None:
         USUAL: of(files, usual),
         ANSWER: of(files, lambda data: predict(classifier, data, anyway=True)),
         "bare TensorFlow float32 (compiled), forward": of(tensors, bare),
-        "bare ONNX Runtime float32": of(
-            inputs, lambda image: float32.run(None, {"image": image})
-        ),
+        "bare ONNX Runtime float32": of(inputs, float32),
         "bare ONNX Runtime int8": of(inputs, classifier.run),
-        "the same, a zero point of the weights not 0": of(
-            inputs, lambda image: zeroed.run(None, {"image": image})
-        ),
-        "of the int8 run, finding the lungs": of(
-            inputs, lambda image: lungs.run(None, {"image": image})
-        ),
+        "the same, a zero point of the weights not 0": of(inputs, zeroed),
+        "of the int8 run, finding the lungs": of(inputs, lungs),
     }
     if xrv:
         ways[PEER] = of(files, xrv)
@@ -206,19 +200,19 @@ def main() -> None:
     best = np.median(take_turns({"": peak}, 50)[0][""])
     floor = giga / (operations / best)
     medians = {name: np.median(values) for name, values in seconds.items()}
+
+    def cores(name: str) -> list[str]:
+        if name == PEER:  # its cores are those of another process
+            return ["", ""]
+        own, ours = np.median(busy[name]), np.median(busy[ANSWER])
+        return [f"{1000 * own:.1f}", f"{own / ours:.2f}"]
+
     rows = [
         [
             name,
             *spread(values, 1000),
             f"{medians[name] / medians[ANSWER]:.2f}",
-            *(
-                ["", ""]  # in another process
-                if name == PEER
-                else [
-                    f"{1000 * np.median(busy[name]):.1f}",
-                    f"{np.median(busy[name]) / np.median(busy[ANSWER]):.2f}",
-                ]
-            ),
+            *cores(name),
         ]
         for name, values in seconds.items()
     ]
