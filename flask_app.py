@@ -139,8 +139,10 @@ def create_app(
     def api_predict() -> Response:
         with_overlay = _asked("overlay")
         method = _chosen("method", METHODS)
-        prediction = ask(draw=with_overlay, method=method)
-        return jsonify(api.answered(classifier, prediction, g.request_id))
+        prediction = ask(method=method)
+        return jsonify(
+            api.answered(classifier, prediction, g.request_id, overlay=with_overlay)
+        )
 
     document = api.document(version("pneumonia"))
 

@@ -39,7 +39,7 @@ def test_those_that_ship_are_in_the_table_and_small():
 def test_the_demo_offers_a_wrong_and_an_uncertain_one(classifier):
     kinds = []
     for one in examples():
-        answer = predict(classifier, one.path.read_bytes(), draw=False)
+        answer = predict(classifier, one.path.read_bytes())
         right = "right" if answer.label == one.truth else "wrong"
         kinds.append(f"{right if answer.certain else 'uncertain'} {one.truth}")
     offered = sorted(kinds[:6])

@@ -54,14 +54,14 @@ def test_a_batch_answers_each_as_if_it_were_alone(classifier):
 
 
 def test_a_batch_takes_the_arguments_of_predict(classifier, phantom_bytes):
-    asked = {"anyway": True, "invert": True, "draw": False, "method": "HiResCAM"}
+    asked = {"anyway": True, "invert": True, "method": "HiResCAM"}
     *_, answer = predict_batch(classifier, [BAD, in_colours(), phantom_bytes], **asked)
     alone = predict(classifier, phantom_bytes, **asked)
     assert answer.probabilities == alone.probabilities
     assert (answer.pixels == alone.pixels).all()
     assert answer.warnings == alone.warnings
     assert (answer.heatmap == alone.heatmap).all()
-    assert not answer.overlay.size
+    assert (answer.overlay == alone.overlay).all()
 
 
 def test_a_batch_without_a_picture_is_no_run(classifier):

@@ -23,13 +23,19 @@ _TEXTS = {"type": "array", "items": _TEXT}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def answered(classifier: Classifier, prediction: Prediction, request_id: str) -> dict:
-    """Return what the API answers; `overlay` is among it where one was drawn.
+def answered(
+    classifier: Classifier,
+    prediction: Prediction,
+    request_id: str,
+    overlay: bool = False,
+) -> dict:
+    """Return what the API answers.
 
     Args:
         classifier: what answered.
         prediction: the answer.
         request_id: of the request, for the log.
+        overlay: add it as a PNG.
     """
     found = {
         "label": prediction.label,
@@ -49,7 +55,7 @@ def answered(classifier: Classifier, prediction: Prediction, request_id: str) ->
         "notice": NOTICE,
         "request_id": request_id,
     }
-    if prediction.overlay.size:
+    if overlay:
         png = encode_png(prediction.overlay)
         found["overlay"] = answer.data_uri("image/png", png)
     return found

@@ -19,8 +19,6 @@ from pneumonia import (
     Prediction,
     Row,
     answered_row,
-    draw_overlay,
-    enlarge,
     explain,
     percent,
     predict,
@@ -148,9 +146,7 @@ def answer_one(
         anyway: as in `predict`.
     """
     try:
-        prediction = predict(
-            classifier, content(), anyway=anyway, draw=False, read=read
-        )
+        prediction = predict(classifier, content(), anyway=anyway, read=read)
     except ImageError as error:
         card = answer.render_refusal(error, offer=False)
         return Answered(refused_row(name, error), message=str(error), card=card)
@@ -170,10 +166,7 @@ def _reduced(prediction: Prediction) -> Prediction:
     """Return the same answer with a smaller picture: many are sent at once."""
     picture = Image.fromarray(prediction.pixels)
     picture.thumbnail((_SIDE, _SIDE))
-    pixels = np.asarray(picture)
-    heatmap = enlarge(prediction.heatmap, pixels.shape, prediction.box)
-    overlay = draw_overlay(pixels, heatmap, lungs=prediction.lungs)
-    return replace(prediction, pixels=pixels, heatmap=heatmap, overlay=overlay)
+    return replace(prediction, pixels=np.asarray(picture))
 
 
 def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str:

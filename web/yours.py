@@ -78,7 +78,7 @@ def ask(
         data = content()
         if name.lower().endswith(".csv"):
             return Case(name, table=data.decode("utf-8-sig", "replace"))
-        found = predict(classifier, data, anyway=anyway, draw=False, read=read)
+        found = predict(classifier, data, anyway=anyway, read=read)
     except ImageError as error:
         return Case(name, reason=error.reason)
     top, bottom, left, right = map(float, found.box)

@@ -145,14 +145,13 @@ def answer_run(
             rows[path, name] = refused_row(str(path), error)
         except OSError:
             rows[path, name] = Row(printable(path), "error", reason="unreadable")
-    draw = overlays is not None
-    found = predict_batch(classifier, list(images.values()), draw=draw, **options)
+    found = predict_batch(classifier, list(images.values()), **options)
     for (path, name), answer in zip(images, found, strict=True):
         if isinstance(answer, ImageError):
             rows[path, name] = refused_row(str(path), answer)
             continue
         rows[path, name] = answered_row(str(path), answer)
-        if draw:
+        if overlays is not None:
             place = overlay_place(Path(overlays), name)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(encode_png(answer.overlay))

@@ -2,7 +2,7 @@
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from isal import isal_zlib
@@ -33,7 +33,8 @@ LINE = 126, 214, 255
 """Colour of the line around the lungs, which no colour map holds; answer.css, too."""
 
 _THIN = 400  # of these lines would fill a picture
-_ROWS = 24  # of a band
+_ROWS = 96  # of a band
+_FEW = 24  # rows of a product
 _LEAST = 1e-12  # that anything is divided by
 
 STRENGTH = 0.6
@@ -66,22 +67,45 @@ def enlarge(
         float32 (H, W) in [0, 1], zero outside of the box. Its sides are rounded to
         whole pixels.
     """
-    down, right = (
-        _bicubic(*sides, *_ends(sides[0], *ends))
-        for *sides, ends in zip(shape, heatmap.shape, (box[:2], box[2:]), strict=True)
-    )
-    wide = np.einsum("jk,wk->jw", heatmap, right)
-    fine = np.empty(shape, np.float32)
-    for part, weights in zip(_bands(fine), _bands(down), strict=True):
-        np.matmul(weights, wide, out=part)
-        np.clip(part, 0, 1, out=part)
+    fine = np.zeros(shape, np.float32)
+    for rows, columns, band in _bands(heatmap, shape, box):
+        fine[rows, columns] = band
     return fine
 
 
-def _ends(pixels: int, first: float, last: float) -> tuple[int, int]:
-    """Return the first pixel between two ends, and the one behind the last."""
+def _bands(
+    heatmap: np.ndarray, shape: tuple[int, int], box: Sequence[float] | np.ndarray
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Enlarge a heat map in bands of rows that fit a core's cache.
+
+    Yields:
+        The rows and the box's columns, and what lies there; the next overwrites it.
+    """
+    tops = range(0, shape[0], _ROWS)
+    bands = [slice(top, min(top + _ROWS, shape[0])) for top in tops]
+    if heatmap.shape == shape:
+        yield from ((rows, slice(None), heatmap[rows]) for rows in bands)
+        return
+    inside, columns = _ends(shape[0], *box[:2]), _ends(shape[1], *box[2:])
+    down = np.zeros((shape[0], len(heatmap)), np.float32)
+    down[inside] = _bicubic(inside.stop - inside.start, len(heatmap))
+    right = _bicubic(columns.stop - columns.start, heatmap.shape[1])
+    wide = heatmap @ right.T
+    band = np.empty((_ROWS, len(right)), np.float32)
+    for rows in bands:
+        part = band[: rows.stop - rows.start]
+        # BLAS multiplies so few rows without waking its threads. They would go on
+        # spinning, and take a core from the next run of the network.
+        for few in range(0, len(part), _FEW):
+            some = slice(few, few + _FEW)
+            np.matmul(down[rows][some], wide, out=part[some])
+        yield rows, columns, np.clip(part, 0, 1, out=part)
+
+
+def _ends(pixels: int, first: float, last: float) -> slice:
+    """Return the pixels between two ends, one at least."""
     first = min(round(pixels * float(first)), pixels - 1)
-    return first, max(round(pixels * float(last)), first + 1)
+    return slice(first, max(round(pixels * float(last)), first + 1))
 
 
 def by_method(maps: np.ndarray, evidence: np.ndarray) -> dict[str, np.ndarray]:
@@ -113,24 +137,11 @@ def split_evidence(evidence: np.ndarray) -> np.ndarray:
     return np.maximum(signed, 0) / np.maximum(peak, np.float32(_LEAST))
 
 
-def _bands(array: np.ndarray) -> list[np.ndarray]:
-    """Cut into bands of rows that fit a core's cache.
-
-    BLAS multiplies so small a band without waking its threads. They would go on
-    spinning, and take a core from the next run of the network.
-    """
-    return [array[top : top + _ROWS] for top in range(0, len(array), _ROWS)]
-
-
 @functools.lru_cache(maxsize=16)
-def _bicubic(fine: int, coarse: int, first: int, last: int) -> np.ndarray:
-    """Return what each coarse sample adds to each fine one, float32 (fine, coarse).
-
-    The coarse ones divide what is between `first` and `last`; elsewhere is nothing.
-    """
+def _bicubic(fine: int, coarse: int) -> np.ndarray:
+    """Return what each coarse sample adds to each fine one, float32 (fine, coarse)."""
     each = Image.fromarray(np.eye(coarse, dtype=np.float32))
-    inside = each.resize((coarse, last - first), Image.Resampling.BICUBIC)
-    return np.pad(np.asarray(inside), ((first, fine - last), (0, 0)))
+    return np.asarray(each.resize((coarse, fine), Image.Resampling.BICUBIC))
 
 
 def draw_overlay(
@@ -139,16 +150,18 @@ def draw_overlay(
     strength: float = STRENGTH,
     colours: str = "inferno",
     lungs: np.ndarray | None = None,
+    box: Sequence[float] | np.ndarray = WHOLE,
 ) -> np.ndarray:
     """Lay a heat map over an X-ray; where it is zero, the X-ray shows untouched.
 
     Args:
         pixels: uint8 (H, W) in [0, 255].
-        heatmap: float32 (H, W) in [0, 1].
+        heatmap: float32 (h, w) in [0, 1], laid onto the picture as by `enlarge`.
         strength: opacity of the colour where the map is 1, in [0, 1].
         colours: one of `COLOUR_MAPS`.
         lungs: float32 (h, w) in [0, 1] over the whole picture, probability of lung;
             given, a thin line is drawn around them.
+        box: what the heat map is of, as in `enlarge`.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -159,16 +172,19 @@ def draw_overlay(
     (height, width), mixed = pixels.shape, _mixed(strength, colours)
     overlay = np.empty(3 * pixels.size + 1, np.uint8)
     words = np.ndarray(pixels.shape, np.uint32, overlay, strides=(3 * width, 3))
-    bands = zip(_bands(pixels), _bands(heatmap), _bands(words), strict=True)
-    for grey, heat, part in bands:
-        place = (heat * np.float32(255) + np.float32(0.5)).astype(np.uint16)
-        place <<= 8
-        place |= grey
-        part[:] = mixed.take(place, mode="clip")
+    for rows, columns, heat in _bands(heatmap, pixels.shape, box):
+        place = pixels[rows].astype(np.uint16)
+        heat = (heat * np.float32(255) + np.float32(0.5)).astype(np.uint16)
+        place[:, columns] |= heat << 8
+        words[rows] = mixed.take(place, mode="clip")
     overlay = overlay[:-1].reshape(height, width, 3)
     if lungs is not None:
         _draw_line(overlay, outline(lungs))
     return overlay
+
+
+_CORNERS = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])  # of a square, around it
+_NEXT = np.array([1, 2, 3, 0])  # the corner behind each
 
 
 def outline(lungs: np.ndarray) -> np.ndarray:
@@ -184,21 +200,20 @@ def outline(lungs: np.ndarray) -> np.ndarray:
         float (k, 2, 2), straight pieces in no order: from and to, each down and right
         as fractions of the sides.
     """
-    above = np.pad(lungs, 1) - LUNG
-    corners = np.stack([above[:-1, :-1], above[:-1, 1:], above[1:, 1:], above[1:, :-1]])
-    crossed = (corners >= 0) != (np.roll(corners, -1, axis=0) >= 0)
-    squares = np.nonzero(crossed.any(axis=0))
-    crossed, start = crossed[:, *squares], corners[:, *squares]  # (4 sides, squares)
-    drop = start - np.roll(start, -1, axis=0)
-    along = np.where(crossed, start / np.where(crossed, drop, 1), 0)
-    place = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])  # of the corners
-    way = np.roll(place, -1, axis=0) - place
-    points = place[:, None] + along[..., None] * way[:, None] + np.stack(squares, -1)
+    height, width = lungs.shape
+    above = np.full((height + 2, width + 2), -LUNG)
+    above[1:-1, 1:-1] += lungs
+    inside = above >= 0
+    across, down = inside[:, 1:] != inside[:, :-1], inside[1:] != inside[:-1]
+    squares = np.argwhere(across[1:] | across[:-1] | down[:, 1:] | down[:, :-1])
+    corners = squares[:, None] + _CORNERS  # (squares, 4 corners, 2)
+    start = above[corners[..., 0], corners[..., 1]]
+    end = start[:, _NEXT]
+    crossed = (start >= 0) != (end >= 0)
+    along = start[crossed] / (start - end)[crossed]
+    ways = (corners[:, _NEXT] - corners)[crossed]
     # two sides of a square are crossed, or all four: then two lines pass through it
-    first = np.argsort(~crossed, axis=0, kind="stable")[..., None]
-    points = np.take_along_axis(points, first, axis=0)
-    twice = crossed.all(axis=0)
-    pieces = np.concatenate([points[:2], points[2:, twice]], axis=1).swapaxes(0, 1)
+    pieces = (corners[crossed] + along[:, None] * ways).reshape(-1, 2, 2)
     return np.clip((pieces - 0.5) / lungs.shape, 0, 1)
 
 
@@ -211,11 +226,12 @@ def _draw_line(overlay: np.ndarray, pieces: np.ndarray) -> None:
     thick = max(1, round(min(height, width) / _THIN))
     longest = np.abs(np.diff(pieces, axis=1)).max()
     steps = np.linspace(0, 1, int(longest / thick) + 2)[:, None, None]
-    points = pieces[:, 0] + steps * (pieces[:, 1] - pieces[:, 0])
-    for shift in np.ndindex(thick, thick):
-        rows, columns = np.rint(points + shift).astype(int).reshape(-1, 2).T
-        rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
-        overlay[rows, columns] = LINE
+    points = np.rint(pieces[:, 0] + steps * (pieces[:, 1] - pieces[:, 0])).astype(int)
+    flat = overlay.reshape(-1, 3)
+    for down, right in np.ndindex(thick, thick):
+        rows = np.minimum(points[..., 0] + down, height - 1)
+        columns = np.minimum(points[..., 1] + right, width - 1)
+        flat[rows * width + columns] = LINE
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -23,11 +24,9 @@ class Prediction:
         label: one of LABELS, by the calibrated threshold and not by the larger bar.
         probabilities: calibrated, in LABELS order, each in [0, 1], sum 1.
         certain: False inside the published uncertain band.
-        heatmap: float32 (H, W) in [0, 1], evidence for the label by the method that was
-            asked for; zero outside of the box.
-        overlay: uint8 (H, W, 3) RGB, the heat map on the X-ray, and a thin line around
-            the lungs.
         pixels: uint8 (H, W), the X-ray as it was looked at, upright, perhaps inverted.
+        coarse: float32 (8, 8) in [0, 1], evidence for the label by the method that was
+            asked for. Its cells divide the box.
         maps: float32 (2, 8, 8) in [0, 1], evidence for each of LABELS (Grad-CAM). Its
             cells divide the box; `enlarge` lays one onto the picture.
         evidence: float32 (8, 8), what each cell adds to the calibrated log-odds of
@@ -51,9 +50,8 @@ class Prediction:
     label: str
     probabilities: dict[str, float]
     certain: bool
-    heatmap: np.ndarray
-    overlay: np.ndarray
     pixels: np.ndarray
+    coarse: np.ndarray
     maps: np.ndarray
     evidence: np.ndarray
     lungs: np.ndarray
@@ -71,6 +69,19 @@ class Prediction:
         """The probability of pneumonia, in [0, 1]."""
         return self.probabilities["Pneumonia"]
 
+    @cached_property
+    def heatmap(self) -> np.ndarray:
+        """The coarse map on the picture, float32 (H, W) in [0, 1], 0 outside the box.
+
+        Drawn when it is first asked for, like `overlay`.
+        """
+        return enlarge(self.coarse, self.pixels.shape, self.box)
+
+    @cached_property
+    def overlay(self) -> np.ndarray:
+        """The heat map on the X-ray, a thin line around the lungs, uint8 (H, W, 3)."""
+        return draw_overlay(self.pixels, self.coarse, lungs=self.lungs, box=self.box)
+
 
 def predict(
     classifier: Classifier,
@@ -79,7 +90,6 @@ def predict(
     anyway: bool = False,
     invert: bool = False,
     upright: bool = False,
-    draw: bool = True,
     method: str = METHODS[0],
     read: Callable[[bytes], Picture] = read_anywhere,
 ) -> Prediction:
@@ -91,20 +101,19 @@ def predict(
         anyway: answer what the gate refuses, with the reason among the warnings.
         invert: exchange black and white first.
         upright: turn it first, if it lies on its side or stands on its head.
-        draw: False leaves the overlay empty and the heat map at 8 x 8.
         method: one of METHODS, of the heat map that is drawn.
         read: what decodes it.
 
     Returns:
-        Label, probabilities, heat map and overlay, all from one run of the network.
+        Label, probabilities and heat map, all from one run of the network.
 
     Raises:
         ImageError: the bytes are no picture that can be answered; says why, and in
             `offers` with which arguments it would be answered all the same.
         ValueError: no method has that name.
     """
-    asked = {"anyway": anyway, "invert": invert, "upright": upright, "draw": draw}
-    (found,) = predict_batch(classifier, [image], method=method, read=read, **asked)
+    asked = {"anyway": anyway, "invert": invert, "upright": upright, "read": read}
+    (found,) = predict_batch(classifier, [image], method=method, **asked)
     try:
         if isinstance(found, ImageError):
             raise found
@@ -120,7 +129,6 @@ def predict_batch(
     anyway: bool = False,
     invert: bool = False,
     upright: bool = False,
-    draw: bool = True,
     method: str = METHODS[0],
     read: Callable[[bytes], Picture] = read_anywhere,
 ) -> list[Prediction | ImageError]:
@@ -132,7 +140,6 @@ def predict_batch(
         anyway: as in `predict`.
         invert: as in `predict`.
         upright: as in `predict`.
-        draw: as in `predict`.
         method: as in `predict`.
         read: as in `predict`.
 
@@ -162,12 +169,14 @@ def predict_batch(
         found[at] = replace(found[at], pixels=pixels)
     inputs = np.concatenate([to_input(found[at].pixels) for at in places])
     outputs = classifier.run(inputs)
-    asked = _Asked(anyway, draw, method)
     for number, at in enumerate(places):
         one = slice(number, number + 1)
         of_one = Outputs(*(output[one] for output in outputs))
         try:
-            answer = _answer(classifier, found[at], inputs[one], of_one, asked)
+            judged = gates.judge(classifier.gate, found[at], inputs[one], of_one)
+            if judged and judged[0] in gates.REFUSALS and not anyway:
+                raise gates.refuse(judged[0])
+            answer = _answer(classifier, found[at].pixels, of_one, method, judged)
             found[at] = replace(answer, inverted=invert, turned=90 * turns[at])
         except ImageError as error:
             found[at] = _without_traceback(error)
@@ -183,46 +192,28 @@ def _without_traceback(error: ImageError) -> ImageError:
     return error
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """How an answer is wanted; the fields are arguments of `predict`."""
-
-    anyway: bool
-    draw: bool
-    method: str
-
-
 def _answer(
     classifier: Classifier,
-    picture: Picture,
-    inputs: np.ndarray,
+    pixels: np.ndarray,
     outputs: Outputs,
-    asked: _Asked,
+    method: str,
+    warnings: tuple[str, ...],
 ) -> Prediction:
-    """Judge and draw one picture that the network has run on; arrays are (1, ...)."""
-    pixels = picture.pixels
-    found = gates.judge(classifier.gate, picture, inputs, outputs)
-    if found and found[0] in gates.REFUSALS and not asked.anyway:
-        raise gates.refuse(found[0])
+    """Put what the network found in one picture into an answer; arrays are (1, ...)."""
     probabilities = classifier.probabilities(outputs.logits)[0]
     label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
     evidence, lungs, box = outputs.evidence[0], outputs.lungs[0], outputs.box[0]
-    heatmap = by_method(outputs.maps, outputs.evidence)[asked.method][0, label]
-    overlay = np.empty((0, 0, 3), np.uint8)
-    if not heatmap.any():
-        found = (*found, "empty_heat_map")
-    if asked.draw:
-        heatmap = enlarge(heatmap, pixels.shape, box)
-        overlay = draw_overlay(pixels, heatmap, lungs=lungs)
+    coarse = by_method(outputs.maps, outputs.evidence)[method][0, label]
+    if not coarse.any():
+        warnings = (*warnings, "empty_heat_map")
     towards = evidence if LABELS[label] == "Pneumonia" else -evidence
     inside, outside = zones.shares(towards, lungs, box)
     return Prediction(
         label=LABELS[label],
         probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
         certain=certain,
-        heatmap=heatmap,
-        overlay=overlay,
         pixels=pixels,
+        coarse=coarse,
         maps=outputs.maps[0],
         evidence=evidence / np.float32(classifier.temperature),
         lungs=lungs,
@@ -231,7 +222,7 @@ def _answer(
         evidence_outside=outside,
         zone=zones.describe(LABELS[label], inside, outside),
         distance=_distance(classifier, outputs),
-        warnings=found,
+        warnings=warnings,
     )
 
 

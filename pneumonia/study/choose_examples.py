@@ -92,7 +92,7 @@ def sort(
     strata: dict[str, list[str]] = {}
     for name, (truth, data) in files.items():
         try:
-            found = predict(classifier, data, draw=False)
+            found = predict(classifier, data)
         except ImageError:
             continue
         right = "right" if found.label == truth else "wrong"
