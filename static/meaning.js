@@ -143,25 +143,27 @@ class NumberMeaning extends HTMLElement {
   }
 
   reliable() {
-    const { words } = this.report, bins = [];
+    const { words } = this.report, bins = [], total = (values) => values.reduce((a, b) => a + b, 0);
+    const [S, W] = [this.sick.length, this.well.length];
+    const even = (share) => share * W / (share * W + (1 - share) * S);  // every second one sick
     for (let bin = 0; bin < BINS; bin += 1) {
       const within = (p) => Math.min(Math.floor(p * BINS), BINS - 1) === bin;
       const [well, sick] = [this.well.filter(within), this.sick.filter(within)];
       const n = well.length + sick.length;
-      if (n) bins.push([[...well, ...sick].reduce((a, b) => a + b) / n, sick.length / n, n]);
+      const stated = (total(sick) / S + total(well) / W) / (sick.length / S + well.length / W);
+      if (n) bins.push([stated, sick.length / n, n]);
     }
     return axes(words.reliability, words.reliability_x, words.reliability_y,
       draw("line", { class: "ideal", x1: across(0), y1: up(0), x2: across(1), y2: up(1) }),
-      ...bins.map(([p, share, n]) => dot("bin", [p, p, p], [share, ...interval(share, n)],
-        3 + 6 * Math.sqrt(n / (this.well.length + this.sick.length)))));
+      ...bins.map(([p, share, n]) => dot("bin", [p, p, p], [share, ...interval(share, n)].map(even),
+        3 + 6 * Math.sqrt(n / (S + W)))));
   }
 
   /** Net benefit by the probability from which one would treat (Vickers and Elkin 2006). */
   benefit(prevalence) {
     const { words } = this.report;
     const odds = (p) => p / (1 - p);
-    // the network states what holds at the share of sick among the held-out X-rays
-    const shift = odds(prevalence) / (this.sick.length / this.well.length);
+    const shift = odds(prevalence);  // the network states what holds if every second one is sick
     const places = { curve: [], all: [], none: [[0, 0], [1, 0]] };
     for (let step = 1; step < 100; step += 1) {
       const treat = step / 100, stated = odds(treat) / shift, x = stated / (1 + stated);

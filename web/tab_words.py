@@ -31,8 +31,9 @@ MEANING = {
     "reliability": "Does 80% mean 80%?",
     "reliability_x": "stated probability",
     "reliability_y": "share that had pneumonia",
-    "reliability_note": "Larger dots stand for more X-rays. On the dashed line, the "
-    "stated probability is right.",
+    "reliability_note": "Both labels weigh alike, as if every second person were sick. "
+    "Larger dots stand for more X-rays. On the dashed line, the stated probability is "
+    "right.",
     "benefit": "Would it help to follow it?",
     "benefit_x": "probability from which one would treat",
     "benefit_y": "net benefit, of what is possible",
@@ -112,7 +113,8 @@ YOURS = {
     "roc": "ROC curve: found (up) by false alarms (across)",
     "roc_note": "Each place on the curve is a threshold. The diagonal would be chance.",
     "reliability": "Share with pneumonia (up) by stated probability (across)",
-    "reliability_note": "On the dashed line, the stated probability is right.",
+    "reliability_note": "Both labels weigh alike, as if every second X-ray showed "
+    "pneumonia. On the dashed line, the stated probability is right.",
     "caveat": "In parentheses: 95 % intervals, as if each X-ray were of another "
     "patient. Such a test says how the network ranks these X-rays. It does not make it "
     "a medical device.",

@@ -63,8 +63,9 @@ ZONES = {
 """The zones of the bar."""
 ZONE_MEASURED = (
     "How far to trust it: X-rays of held-out patients, changed in the ways in which "
-    "hospitals differ, got {n:,} answers in this zone. {share} of these X-rays showed "
-    "pneumonia. The stated probabilities were off by {ece:.1%} on average."
+    "hospitals differ, got {n:,} answers in this zone. If every second X-ray showed "
+    "pneumonia, {share} of those in this zone would. The stated probabilities are for "
+    "that case, and were off by {ece:.1%} on average."
 )
 ZONE_EMPTY = "No X-ray of a held-out patient got an answer in this zone."
 ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."

@@ -245,12 +245,20 @@ def _cross_validate(y: np.ndarray, p: np.ndarray) -> dict:
 
 
 def _reliability(y: np.ndarray, p: np.ndarray) -> list[dict]:
+    """Compare stated probabilities with what is there, both labels weighed alike."""
     place = np.minimum((p * _BINS).astype(int), _BINS - 1)
-    return [
-        {"n": int(there.sum()), "stated": float(p[there].mean())} | _rate(y[there] == 1)
-        for there in (place == number for number in range(_BINS))
-        if there.any()
-    ]
+    odds = (1 - y).sum() / y.sum()  # by which a sick one weighs more
+
+    def even(share: float) -> float:
+        return float(share * odds / (share * odds + 1 - share))
+
+    found = []
+    for there in (place == number for number in np.unique(place)):
+        stated = np.average(p[there], weights=np.where(y[there], odds, 1))
+        rate = _rate(y[there] == 1)
+        rate = {"value": even(rate["value"]), "ci95": list(map(even, rate["ci95"]))}
+        found.append({"n": int(there.sum()), "stated": float(stated)} | rate)
+    return found
 
 
 def render(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ..contract import LABELS
+from .metrics import alike
 
 ERROR = 0.03
 """Share of each label's X-rays that may get a certain wrong answer."""
@@ -17,7 +18,9 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Fit what turns logits into probabilities that are right on average.
 
     Platt scaling (1999) in the terms of Guo et al. (2017): the offset and the
-    temperature with the least negative log-likelihood.
+    temperature with the least negative log-likelihood. Both labels weigh alike. So a
+    probability is that of an X-ray among which every second one shows pneumonia, and
+    from one half on both errors count the same.
 
     Args:
         logits: float (n, 2).
@@ -28,11 +31,12 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         is added to pneumonia's logit less normal's before.
     """
     margins, signs = logits[:, 1] - logits[:, 0], 2 * labels - 1
+    weights = alike(labels, np.ones(len(labels)))
 
     def loss(parameters: np.ndarray) -> float:
         log_temperature, offset = parameters
         odds = signs * (margins + offset) / np.exp(log_temperature)
-        return float(np.logaddexp(0, -odds).mean())
+        return float(weights @ np.logaddexp(0, -odds))
 
     bounds = [(np.log(0.05), np.log(20)), (-20, 20)]
     found = minimize(loss, (0.0, 0.0), method="L-BFGS-B", bounds=bounds)
@@ -44,31 +48,14 @@ def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
 
     Of the range of equally good thresholds, its middle.
     """
-    middles, sensitivity, specificity = _rates(labels, p_pneumonia)
+    candidates = np.unique(p_pneumonia)
+    middles = (candidates[1:] + candidates[:-1]) / 2
+    ill, well = (np.sort(p_pneumonia[labels == label]) for label in (1, 0))
+    sensitivity = 1 - np.searchsorted(ill, middles) / len(ill)
+    specificity = np.searchsorted(well, middles) / len(well)
     youden = sensitivity + specificity
     best = middles[youden >= youden.max() - 1e-9]
     return float((best.min() + best.max()) / 2)
-
-
-def equal_errors(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the threshold at which both labels are answered wrongly equally often.
-
-    Args:
-        labels: int (n,), indices into LABELS.
-        scores: float (n,), higher for pneumonia.
-    """
-    middles, sensitivity, specificity = _rates(labels, scores)
-    return float(middles[np.abs(sensitivity - specificity).argmin()])
-
-
-def _rates(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return all thresholds between scores, and sensitivity and specificity there."""
-    candidates = np.unique(scores)
-    middles = (candidates[1:] + candidates[:-1]) / 2
-    positives, negatives = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
-    sensitivity = 1 - np.searchsorted(positives, middles) / len(positives)
-    specificity = np.searchsorted(negatives, middles) / len(negatives)
-    return middles, sensitivity, specificity
 
 
 def conformal_band(
@@ -120,8 +107,10 @@ def measure_band(
         answer; `error_inside` and `error_outside`, shares of wrong answers;
         `certain_but_wrong`, the share of each label's images that get a certain wrong
         answer, which `conformal_band` bounds; `zones`, below, in and above the band:
-        the images `n` and the share of `pneumonia` among them.
+        the images `n` and the share of `pneumonia` among them, if both labels were as
+        frequent.
     """
+    ill, weights = labels == 1, alike(labels, np.ones(len(labels)))
     low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
     inside = (p_pneumonia >= low) & (p_pneumonia <= high)
@@ -140,11 +129,14 @@ def measure_band(
             for i, name in enumerate(LABELS)
         },
         "zones": {
-            name: {"n": int(there.sum()), "pneumonia": _share(labels[there] == 1)}
+            name: {
+                "n": int(there.sum()),
+                "pneumonia": _share(ill[there], weights[there]),
+            }
             for name, there in zones.items()
         },
     }
 
 
-def _share(wrong: np.ndarray) -> float | None:
-    return float(wrong.mean()) if len(wrong) else None
+def _share(found: np.ndarray, weights: np.ndarray | None = None) -> float | None:
+    return float(np.average(found, weights=weights)) if len(found) else None

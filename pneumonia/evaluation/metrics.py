@@ -70,15 +70,32 @@ def _auprc(labels, p, weights, threshold):
     return _ratio((gained * precision).sum(axis=-1), tp[..., -1])
 
 
+def alike(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Scale weights as if every second image showed pneumonia.
+
+    Args:
+        labels: int (n,), indices into LABELS.
+        weights: float (..., n).
+
+    Returns:
+        float (..., n), of sum one half over each label; nan where one is missing.
+    """
+    parts = np.stack([weights * (labels == label) for label in (0, 1)])
+    return _ratio(parts, 2 * parts.sum(axis=-1, keepdims=True)).sum(axis=0)
+
+
 def _ece(labels, p, weights, threshold):
     """Expected calibration error of p over equal-width bins (Naeini et al. 2015)."""
-    bins = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = (weights * (p - labels)) @ np.eye(CALIBRATION_BINS)[bins]
-    return np.abs(gaps).sum(axis=-1) / weights.sum(axis=-1)
+    gaps = (alike(labels, weights) * (p - labels)) @ np.eye(CALIBRATION_BINS)[_bins(p)]
+    return np.abs(gaps).sum(axis=-1)
 
 
 def _brier(labels, p, weights, threshold):
-    return weights @ (p - labels) ** 2 / weights.sum(axis=-1)
+    return alike(labels, weights) @ (p - labels) ** 2
+
+
+def _bins(p: np.ndarray) -> np.ndarray:
+    return np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
 
 
 METRICS: dict[str, Metric] = {
@@ -90,7 +107,11 @@ METRICS: dict[str, Metric] = {
     "ece": _ece,
     "brier": _brier,
 }
-"""What is measured. Sensitivity and specificity are of pneumonia, at the threshold."""
+"""What is measured. Sensitivity and specificity are of pneumonia, at the threshold.
+
+The calibration error and the Brier score weigh both labels alike, as `calibrate.fit`
+does.
+"""
 
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "ece")
 """Those that tables show."""
@@ -172,17 +193,20 @@ def reliability(labels: np.ndarray, p: np.ndarray) -> list[dict]:
 
     Returns:
         For each bin of equal width that holds images: their number `n`, the mean
-        `predicted` probability of pneumonia and the share `observed` that has it.
+        `predicted` probability of pneumonia and the share `observed` that has it, both
+        labels weighed alike.
     """
-    bins = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    return [
-        {
-            "n": int((bins == bin_).sum()),
-            "predicted": float(p[bins == bin_].mean()),
-            "observed": float(labels[bins == bin_].mean()),
-        }
-        for bin_ in np.unique(bins)
-    ]
+    bins, weights = _bins(p), alike(labels, np.ones(len(labels)))
+    found = []
+    for one in np.unique(bins):
+        here = bins == one
+        predicted, observed = (
+            float(np.average(values[here], weights=weights[here]))
+            for values in (p, labels)
+        )
+        row = {"n": int(here.sum()), "predicted": predicted, "observed": observed}
+        found.append(row)
+    return found
 
 
 def mean_with_interval(

@@ -161,9 +161,6 @@ def _choose(
         for each in (validation.labels, validation.groups)
     )
     temperature, offset = calibrate.fit(logits, labels)
-    # Three of four held-out X-rays show pneumonia. So what is right on average calls
-    # more of the healthy ill than it misses of the sick; this meets them halfway.
-    offset = (offset - calibrate.equal_errors(labels, logits[:, 1] - logits[:, 0])) / 2
     shift = np.array([-offset / 2, offset / 2], np.float32)
     logits, threshold = logits + shift, 0.5
     p = softmax(logits, temperature)[:, 1]
