@@ -2,7 +2,7 @@
 
 Ronneberger, Fischer and Brox, "U-Net", MICCAI 2015, with fewer channels. Its skips are
 summed, not concatenated (Chaurasia and Culurciello, "LinkNet", VCIP 2017), which takes
-half of the arithmetic. Serving does not use it yet; trained weights ship.
+half of the arithmetic. Every graph that `export` writes begins with it.
 """
 
 import hashlib
