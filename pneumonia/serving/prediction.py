@@ -22,7 +22,8 @@ class Prediction:
 
     Attributes:
         label: one of LABELS, by the calibrated threshold and not by the larger bar.
-        probabilities: calibrated, in LABELS order, each in [0, 1], sum 1.
+        probabilities: in LABELS order, each in [0, 1], sum 1; calibrated for X-rays of
+            which every second one shows pneumonia.
         certain: False inside the published uncertain band.
         pixels: uint8 (H, W), the X-ray as it was looked at, upright, perhaps inverted.
         coarse: float32 (8, 8) in [0, 1], evidence for the label by the method that was
