@@ -36,6 +36,7 @@ from pneumonia import (
     ImageError,
     IsolatedReader,
     Prediction,
+    encode_jpeg,
     load_classifier,
     predict,
 )
@@ -120,9 +121,7 @@ def create_app(
         prediction = ask()
         return render_template(
             "result.html",
-            overlay=answer.data_uri(
-                "image/jpeg", answer.encode_jpeg(prediction.overlay)
-            ),
+            overlay=answer.data_uri("image/jpeg", encode_jpeg(prediction.overlay)),
             **answer.context(
                 classifier, prediction, report.links(classifier, prediction)
             ),

@@ -40,7 +40,7 @@ from pneumonia.network.graph import build_graph
 from pneumonia.serving import classifier as serving
 from pneumonia.serving.gate import judge
 from pneumonia.serving.image import read_picture, to_input
-from pneumonia.serving.overlay import draw_overlay, encode_png
+from pneumonia.serving.overlay import draw_overlay, encode_jpeg, encode_png
 
 ANSWER = "**`predict`: answer, map and overlay**"
 PEER = "torchxrayvision, DenseNet-121 at 224, answer alone"
@@ -116,6 +116,7 @@ def profile(classifier: serving.Classifier, files: list[bytes]) -> list[list[str
         laid = partial(draw_overlay, lungs=outputs.lungs[0], box=outputs.box[0])
         overlay = timed("overlay", laid, picture.pixels, outputs.maps[0, 1])
         timed("PNG (where an app sends it)", encode_png, overlay)
+        timed("JPEG (of a folder's overlays)", encode_jpeg, overlay)
     return [[name, *spread(seconds, 1000, 2)] for name, seconds in stages.items()]
 
 

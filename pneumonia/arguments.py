@@ -201,7 +201,7 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
         help="go on with the table in --csv, after the files that have a row",
     )
     sub.add_argument(
-        "--overlays", type=Path, metavar="DIR", help="write overlays as PNG"
+        "--overlays", type=Path, metavar="DIR", help="write overlays as JPEG"
     )
     sub.add_argument(
         "--method",

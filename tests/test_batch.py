@@ -70,7 +70,7 @@ def test_equal_names_of_two_folders_get_overlays_of_their_own(serving, tmp_path)
     found = serving(places, tmp_path / "overlays")
     assert [row.status for row in found] == ["ok"] * 4
     names = sorted(path.name for path in (tmp_path / "overlays").iterdir())
-    assert names == ["x-2.png.png", "x-3.png.png", "x-4.png.png", "x.png.png"]
+    assert names == ["x-2.png.jpg", "x-3.png.jpg", "x-4.png.jpg", "x.png.jpg"]
 
 
 def test_a_file_that_is_too_large_is_not_read(serving, tmp_path, monkeypatch):

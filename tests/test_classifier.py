@@ -16,6 +16,7 @@ from pneumonia import (
     BundleError,
     ImageError,
     Prediction,
+    encode_jpeg,
     encode_png,
     enlarge,
     explain,
@@ -205,7 +206,7 @@ def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys)
     assert label in LABELS
     assert 0 <= float(p) <= 1
     assert certain in ("true", "false")
-    assert (overlays / "deeper" / "good.png.png").read_bytes().startswith(b"\x89PNG")
+    assert (overlays / "deeper" / "good.png.jpg").read_bytes().startswith(b"\xff\xd8")
     assert "3 files, 2 not answered" in capsys.readouterr().err
 
 
@@ -223,8 +224,8 @@ def test_the_method_chooses_the_map_and_not_the_answer(
     (tmp_path / "one.png").write_bytes(phantom_bytes)
     command = ["predict", str(tmp_path / "one.png"), "--csv", str(tmp_path / "rows")]
     main([*command, "--overlays", str(tmp_path), "--method", "HiResCAM"])
-    written = (tmp_path / "one.png.png").read_bytes()
-    assert written == encode_png(other.overlay)
+    written = (tmp_path / "one.png.jpg").read_bytes()
+    assert written == encode_jpeg(other.overlay)
 
 
 def test_command_line_prints_rows_without_a_file(phantom_bytes, tmp_path, capsys):

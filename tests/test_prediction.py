@@ -98,7 +98,7 @@ def test_rows_keep_the_order_of_the_files(classifier, tmp_path):
         "not_image",
     ]
     for (path, name), row in zip(files, rows, strict=True):
-        drawn = tmp_path / "overlays" / f"{name}.png"
+        drawn = tmp_path / "overlays" / f"{name}.jpg"
         if row.status == "ok":
             p = predict(classifier, path.read_bytes()).probabilities["Pneumonia"]
             assert row.p_pneumonia == f"{p:.4f}"

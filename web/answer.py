@@ -6,14 +6,12 @@ Pictures are embedded in it as data URIs, so that no file has to be kept.
 
 import base64
 import functools
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
 import numpy as np
-from PIL import Image
 
 from pneumonia import (
     COLOUR_MAPS,
@@ -24,6 +22,7 @@ from pneumonia import (
     ImageError,
     Prediction,
     by_method,
+    encode_jpeg,
     encode_png,
     enlarge,
     explain,
@@ -34,7 +33,6 @@ from pneumonia import (
 from . import measured, words
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-_QUALITY = 92  # of the plain X-ray, which is there to be looked at
 _MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
 
 
@@ -122,13 +120,6 @@ def render_limit(most: int, say: str, busy: str = "") -> str:
 def data_uri(kind: str, data: bytes) -> str:
     """Return a file as an address that holds it, such as of an `image/png`."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def encode_jpeg(pixels: np.ndarray) -> bytes:
-    """Encode uint8 (H, W) or (H, W, 3) as a JPEG file: small, for looking at."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
-    return file.getvalue()
 
 
 def _done(prediction: Prediction) -> str:

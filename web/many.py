@@ -19,6 +19,7 @@ from pneumonia import (
     Prediction,
     Row,
     answered_row,
+    encode_jpeg,
     explain,
     percent,
     predict,
@@ -156,8 +157,8 @@ def answer_one(
     return Answered(
         answered_row(name, prediction),
         message=" ".join(explain(code) for code in prediction.warnings),
-        thumbnail=answer.encode_jpeg(np.asarray(thumbnail)),
-        overlay=answer.encode_jpeg(small.overlay),
+        thumbnail=encode_jpeg(np.asarray(thumbnail)),
+        overlay=encode_jpeg(small.overlay),
         card=answer.render(classifier, small),
     )
 

@@ -15,7 +15,7 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from pneumonia import METHODS, NOTICE, Classifier, Prediction
+from pneumonia import METHODS, NOTICE, Classifier, Prediction, encode_jpeg
 
 from . import answer, measured, words
 
@@ -66,9 +66,9 @@ def gather(
             words.REPORT_CAVEATS,
         ],
         "pictures": [
-            (answer.encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
+            (encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
-                answer.encode_jpeg(prediction.overlay),
+                encode_jpeg(prediction.overlay),
                 words.VIEWER["map"].format(method=method, label=prediction.label),
             ),
         ],

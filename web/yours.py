@@ -188,12 +188,14 @@ def _unlike(usual: dict[str, list[float]], cases: Sequence[Case]) -> dict[str, d
     }
 
 
-def _rate(right: np.ndarray) -> dict:
-    """Return a share with its 95 % interval (Wilson 1927)."""
+def _rate(right: np.ndarray, odds: float = 1.0) -> dict:
+    """Return a share with its 95 % interval (Wilson 1927); True weighs `odds` times."""
     n, share = len(right), float(right.mean())
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    return {"value": share, "ci95": [float(middle - half), float(middle + half)]}
+    ends = np.array([share, middle - half, middle + half])
+    share, *ends = (ends * odds / (ends * odds + 1 - ends)).tolist()
+    return {"value": share, "ci95": ends}
 
 
 def _enough(share: float) -> int:
@@ -206,8 +208,7 @@ def _auroc(y: np.ndarray, p: np.ndarray) -> float:
     values, places, counts = np.unique(p, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # of equals, their mean
     sick = int(y.sum())
-    above = ranks[y == 1].sum() - sick * (sick + 1) / 2
-    return float(above / (sick * (len(y) - sick)))
+    return float((ranks[y == 1].mean() - (sick + 1) / 2) / (len(y) - sick))
 
 
 def _auroc_with_interval(y: np.ndarray, p: np.ndarray) -> dict:
@@ -218,8 +219,7 @@ def _auroc_with_interval(y: np.ndarray, p: np.ndarray) -> dict:
     for _ in range(_ROUNDS):
         some = np.concatenate([rng.choice(of, len(of)) for of in places])
         drawn.append(_auroc(y[some], p[some]))
-    ends = np.percentile(drawn, [2.5, 97.5])
-    return {"value": _auroc(y, p), "ci95": [float(end) for end in ends]}
+    return {"value": _auroc(y, p), "ci95": np.percentile(drawn, [2.5, 97.5]).tolist()}
 
 
 def _youden(y: np.ndarray, p: np.ndarray) -> float:
@@ -245,20 +245,14 @@ def _cross_validate(y: np.ndarray, p: np.ndarray) -> dict:
 
 
 def _reliability(y: np.ndarray, p: np.ndarray) -> list[dict]:
-    """Compare stated probabilities with what is there, both labels weighed alike."""
     place = np.minimum((p * _BINS).astype(int), _BINS - 1)
-    odds = (1 - y).sum() / y.sum()  # by which a sick one weighs more
-
-    def even(share: float) -> float:
-        return float(share * odds / (share * odds + 1 - share))
-
-    found = []
-    for there in (place == number for number in np.unique(place)):
-        stated = np.average(p[there], weights=np.where(y[there], odds, 1))
-        rate = _rate(y[there] == 1)
-        rate = {"value": even(rate["value"]), "ci95": list(map(even, rate["ci95"]))}
-        found.append({"n": int(there.sum()), "stated": float(stated)} | rate)
-    return found
+    odds = (1 - y).sum() / y.sum()  # so that both labels weigh alike
+    bins = [place == number for number in np.unique(place)]
+    stated = [float(np.average(p[there], weights=odds ** y[there])) for there in bins]
+    return [
+        {"n": int(there.sum()), "stated": mean} | _rate(y[there] == 1, odds)
+        for there, mean in zip(bins, stated, strict=True)
+    ]
 
 
 def render(

@@ -13,7 +13,7 @@ from pathlib import Path
 from .classifier import Classifier
 from .image import is_dicom, read_picture
 from .isolated import IsolatedReader
-from .overlay import encode_png
+from .overlay import encode_jpeg
 from .picture import MAX_BYTES, ImageError, Picture, too_large
 from .prediction import predict_batch
 from .rows import Row, answered_row, printable, refused_row
@@ -93,7 +93,7 @@ def answer_files(
     Args:
         classifier: from `load_classifier`, with one thread.
         files: from `find_files`; only a few are ever in memory.
-        overlays: folder for the overlays, each named like its file with `.png` added.
+        overlays: folder for the overlays, each named like its file with `.jpg` added.
         **options: `anyway` and `method` of `predict_batch`.
 
     Yields:
@@ -154,7 +154,7 @@ def answer_run(
         if overlays is not None:
             place = overlay_place(Path(overlays), name)
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(encode_png(answer.overlay))
+            place.write_bytes(encode_jpeg(answer.overlay))
     return [rows[file] for file in files]
 
 
@@ -179,12 +179,12 @@ def overlay_place(folder: Path, name: Path) -> Path:
         name: of the file, from `find_files`.
 
     Returns:
-        The name with `.png` added. A name that would be too long for a file system ends
+        The name with `.jpg` added. A name that would be too long for a file system ends
         in a hash of the whole instead.
     """
     whole = os.fsencode(name.name)
-    if len(whole) + len(".png") <= _LONGEST_NAME:
-        return folder / name.with_name(f"{name.name}.png")
+    if len(whole) + len(".jpg") <= _LONGEST_NAME:
+        return folder / name.with_name(f"{name.name}.jpg")
     digest = hashlib.sha256(whole).hexdigest()[:16]
-    kept = whole[: _LONGEST_NAME - len(f"-{digest}.png")].decode(errors="ignore")
-    return folder / name.with_name(f"{kept}-{digest}.png")
+    kept = whole[: _LONGEST_NAME - len(f"-{digest}.jpg")].decode(errors="ignore")
+    return folder / name.with_name(f"{kept}-{digest}.jpg")
