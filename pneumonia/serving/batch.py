@@ -13,7 +13,7 @@ from pathlib import Path
 from .classifier import Classifier
 from .image import is_dicom, read_picture
 from .isolated import IsolatedReader
-from .overlay import encode_jpeg
+from .overlay import save_jpeg
 from .picture import MAX_BYTES, ImageError, Picture, too_large
 from .prediction import predict_batch
 from .rows import Row, answered_row, printable, refused_row
@@ -154,7 +154,8 @@ def answer_run(
         if overlays is not None:
             place = overlay_place(Path(overlays), name)
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(encode_jpeg(answer.overlay))
+            with place.open("wb") as file:
+                save_jpeg(answer.overlay, file)
     return [rows[file] for file in files]
 
 

@@ -4,6 +4,7 @@ import functools
 import io
 import struct
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import numpy as np
 from isal import isal_zlib
@@ -260,8 +261,17 @@ def encode_jpeg(pixels: np.ndarray) -> bytes:
         The file's bytes.
     """
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
+    save_jpeg(pixels, file)
     return file.getvalue()
+
+
+def save_jpeg(pixels: np.ndarray, file: BinaryIO) -> None:
+    """Write what `encode_jpeg` returns.
+
+    Into a file on a disk, Pillow writes while other threads run; into memory, it lets
+    them wait.
+    """
+    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
