@@ -4,6 +4,7 @@ import functools
 import io
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -37,6 +38,7 @@ LINE = 126, 214, 255
 _THIN = 400  # of these lines would fill a picture
 _ROWS = 96  # of a band
 _FEW = 24  # rows of a product
+_FINEST = 4096  # places along a side at which a map's weights are known
 _QUALITY = 92  # of a JPEG, on libjpeg's scale
 _LEAST = 1e-12  # that anything is divided by
 
@@ -82,27 +84,38 @@ def _bands(
     """Enlarge a heat map in bands of rows that fit a core's cache.
 
     Yields:
-        The rows and the box's columns, and what lies there; the next overwrites it.
+        Rows; the box's columns, or none outside of it; what lies there, until the next.
     """
-    tops = range(0, shape[0], _ROWS)
-    bands = [slice(top, min(top + _ROWS, shape[0])) for top in tops]
-    if heatmap.shape == shape:
-        yield from ((rows, slice(None), heatmap[rows]) for rows in bands)
-        return
     inside, columns = _ends(shape[0], *box[:2]), _ends(shape[1], *box[2:])
-    down = np.zeros((shape[0], len(heatmap)), np.float32)
-    down[inside] = _bicubic(inside.stop - inside.start, len(heatmap))
-    right = _bicubic(columns.stop - columns.start, heatmap.shape[1])
-    wide = heatmap @ right.T
-    band = np.empty((_ROWS, len(right)), np.float32)
-    for rows in bands:
-        part = band[: rows.stop - rows.start]
-        # BLAS multiplies so few rows without waking its threads. They would go on
-        # spinning, and take a core from the next run of the network.
-        for few in range(0, len(part), _FEW):
-            some = slice(few, few + _FEW)
-            np.matmul(down[rows][some], wide, out=part[some])
-        yield rows, columns, np.clip(part, 0, 1, out=part)
+    if heatmap.shape == shape:
+        inside, columns = slice(0, shape[0]), slice(0, shape[1])
+    else:
+        down = _bicubic(inside.stop - inside.start, len(heatmap))
+        right = _bicubic(columns.stop - columns.start, heatmap.shape[1])
+        wide = heatmap @ right.T
+        band = np.empty((_ROWS, len(right)), np.float32)
+    for start, stop in pairwise((0, inside.start, inside.stop, shape[0])):
+        for top in range(start, stop, _ROWS):
+            rows = slice(top, min(top + _ROWS, stop))
+            if start != inside.start:
+                yield rows, slice(0), np.empty((rows.stop - top, 0), np.float32)
+            elif heatmap.shape == shape:
+                yield rows, columns, heatmap[rows]
+            else:
+                part = band[: rows.stop - top]
+                _multiply(down[top - start :], wide, part)
+                yield rows, columns, np.clip(part, 0, 1, out=part)
+
+
+def _multiply(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    """Multiply matrices, as many rows as `out` has.
+
+    BLAS multiplies a few rows without waking its threads. They would go on spinning,
+    and take a core from the next run of the network.
+    """
+    for top in range(0, len(out), _FEW):
+        some = out[top : top + _FEW]
+        np.matmul(left[top : top + len(some)], right, out=some)
 
 
 def _ends(pixels: int, first: float, last: float) -> slice:
@@ -140,11 +153,16 @@ def split_evidence(evidence: np.ndarray) -> np.ndarray:
     return np.maximum(signed, 0) / np.maximum(peak, np.float32(_LEAST))
 
 
-@functools.lru_cache(maxsize=16)
 def _bicubic(fine: int, coarse: int) -> np.ndarray:
     """Return what each coarse sample adds to each fine one, float32 (fine, coarse)."""
+    return _finest(coarse)[((np.arange(fine) + 0.5) * (_FINEST / fine)).astype(int)]
+
+
+@functools.cache
+def _finest(coarse: int) -> np.ndarray:
+    """Return what each coarse sample adds to each of `_FINEST` places."""
     each = Image.fromarray(np.eye(coarse, dtype=np.float32))
-    return np.asarray(each.resize((coarse, fine), Image.Resampling.BICUBIC))
+    return np.asarray(each.resize((coarse, _FINEST), Image.Resampling.BICUBIC))
 
 
 def draw_overlay(
@@ -230,11 +248,12 @@ def _draw_line(overlay: np.ndarray, pieces: np.ndarray) -> None:
     longest = np.abs(np.diff(pieces, axis=1)).max()
     steps = np.linspace(0, 1, int(longest / thick) + 2)[:, None, None]
     points = np.rint(pieces[:, 0] + steps * (pieces[:, 1] - pieces[:, 0])).astype(int)
-    flat = overlay.reshape(-1, 3)
+    flat = overlay.reshape(-1, 3).view("V3")[:, 0]  # a pixel is copied as one thing
+    line = np.array(LINE, np.uint8).view("V3")[0]
     for down, right in np.ndindex(thick, thick):
         rows = np.minimum(points[..., 0] + down, height - 1)
         columns = np.minimum(points[..., 1] + right, width - 1)
-        flat[rows * width + columns] = LINE
+        flat[rows * width + columns] = line
 
 
 @functools.lru_cache(maxsize=8)
@@ -268,8 +287,7 @@ def encode_jpeg(pixels: np.ndarray) -> bytes:
 def save_jpeg(pixels: np.ndarray, file: BinaryIO) -> None:
     """Write what `encode_jpeg` returns.
 
-    Into a file on a disk, Pillow writes while other threads run; into memory, it lets
-    them wait.
+    If the file lies on a disk, Pillow lets other threads run meanwhile.
     """
     Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
 

@@ -52,6 +52,7 @@ def ablate(
             if not (run / "measured.json").exists():
                 views = views or Views.of(plan)
                 measured = measure_run(run, views, plan.precision)
+                measured["backbone_weights"] = plan.record["backbone_weights"]
                 (run / "measured.json").write_text(json.dumps(measured, indent=2))
     table = Path(table or out / "ablation.json")
     collected = collect(out, table)

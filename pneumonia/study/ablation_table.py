@@ -10,9 +10,10 @@ from ..data import stress
 from .ablation_rows import ALL, BASE, LEFT_OUT, ROWS
 
 WHAT = """\
-Each row is a training of 19,200 images from the same starting weights; `published` and
-the rows from `default` on are longer. Every figure is measured on held-out patients, as
-they are and under every family of stress. The spread is that of seeds."""
+Each row is a training of 19,200 images from the same starting weights, a small part of
+what the network that ships has seen; `published` and the rows from `default` on are
+longer. Every figure is measured on held-out patients, as they are and under every
+family of stress. The spread is that of seeds."""
 
 
 def collect(out: str | Path, table: str | Path) -> dict:
@@ -51,10 +52,12 @@ def _row(name: str, runs: dict[str, dict]) -> dict:
     measured = list(runs.values())
     figures = [key for key, value in measured[0].items() if isinstance(value, float)]
     seeds = sorted(int(seed) for seed in runs)
-    precisions = {one["precision"] for one in measured if "precision" in one}
     words = ["python", "-m", "pneumonia", "ablate", "DIR", "--out", "RUNS"]
     words += ["--adults", "ADULTS"]
-    words += ["--precision", *precisions] if len(precisions) == 1 else []
+    for option in ("precision", "backbone_weights"):
+        said = {one[option] for one in measured if option in one}
+        if len(said) == 1:
+            words += ["--" + option.replace("_", "-"), *said]
     words += ["--rows", name, "--seeds", *map(str, seeds)]
     by_family = {
         f: np.mean([m["families"][f] for m in measured]) for f in stress.FAMILIES
