@@ -31,7 +31,7 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         is added to pneumonia's logit less normal's before.
     """
     margins, signs = logits[:, 1] - logits[:, 0], 2 * labels - 1
-    weights = alike(labels, np.ones(len(labels)))
+    weights = alike(labels)
 
     def loss(parameters: np.ndarray) -> float:
         log_temperature, offset = parameters
@@ -110,7 +110,7 @@ def measure_band(
         the images `n` and the share of `pneumonia` among them, if both labels were as
         frequent.
     """
-    ill, weights = labels == 1, alike(labels, np.ones(len(labels)))
+    ill, weights = labels == 1, alike(labels)
     low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
     inside = (p_pneumonia >= low) & (p_pneumonia <= high)

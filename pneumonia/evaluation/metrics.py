@@ -70,12 +70,12 @@ def _auprc(labels, p, weights, threshold):
     return _ratio((gained * precision).sum(axis=-1), tp[..., -1])
 
 
-def alike(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def alike(labels: np.ndarray, weights: np.ndarray | float = 1.0) -> np.ndarray:
     """Scale weights as if every second image showed pneumonia.
 
     Args:
         labels: int (n,), indices into LABELS.
-        weights: float (..., n).
+        weights: float (..., n), or one of all.
 
     Returns:
         float (..., n), of sum one half over each label; nan where one is missing.
@@ -196,7 +196,7 @@ def reliability(labels: np.ndarray, p: np.ndarray) -> list[dict]:
         `predicted` probability of pneumonia and the share `observed` that has it, both
         labels weighed alike.
     """
-    bins, weights = _bins(p), alike(labels, np.ones(len(labels)))
+    bins, weights = _bins(p), alike(labels)
     found = []
     for one in np.unique(bins):
         here = bins == one

@@ -1,10 +1,9 @@
-"""Heat map to picture: through the box onto the X-ray, with the lungs' outline, PNG."""
+"""Heat map to picture: through the box onto the X-ray, with the lungs' outline."""
 
 import functools
 import io
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -41,6 +40,8 @@ _FEW = 24  # rows of a product
 _FINEST = 4096  # places along a side at which a map's weights are known
 _QUALITY = 92  # of a JPEG, on libjpeg's scale
 _LEAST = 1e-12  # that anything is divided by
+_CORNERS = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])  # of a square, around it
+_NEXT = np.array([1, 2, 3, 0])  # the corner behind each
 
 STRENGTH = 0.6
 """Opacity of the colour where the map is 1, unless somebody asks for another."""
@@ -73,38 +74,36 @@ def enlarge(
         whole pixels.
     """
     fine = np.zeros(shape, np.float32)
-    for rows, columns, band in _bands(heatmap, shape, box):
+    for rows, columns, band in _enlarged(heatmap, shape, box):
         fine[rows, columns] = band
     return fine
 
 
-def _bands(
+def _enlarged(
     heatmap: np.ndarray, shape: tuple[int, int], box: Sequence[float] | np.ndarray
 ) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Enlarge a heat map in bands of rows that fit a core's cache.
+    """Yield what `enlarge` returns from top to bottom, in bands.
 
     Yields:
         Rows; the box's columns, or none outside of it; what lies there, until the next.
     """
     inside, columns = _ends(shape[0], *box[:2]), _ends(shape[1], *box[2:])
-    if heatmap.shape == shape:
-        inside, columns = slice(0, shape[0]), slice(0, shape[1])
-    else:
-        down = _bicubic(inside.stop - inside.start, len(heatmap))
-        right = _bicubic(columns.stop - columns.start, heatmap.shape[1])
-        wide = heatmap @ right.T
-        band = np.empty((_ROWS, len(right)), np.float32)
-    for start, stop in pairwise((0, inside.start, inside.stop, shape[0])):
-        for top in range(start, stop, _ROWS):
-            rows = slice(top, min(top + _ROWS, stop))
-            if start != inside.start:
-                yield rows, slice(0), np.empty((rows.stop - top, 0), np.float32)
-            elif heatmap.shape == shape:
-                yield rows, columns, heatmap[rows]
-            else:
-                part = band[: rows.stop - top]
-                _multiply(down[top - start :], wide, part)
-                yield rows, columns, np.clip(part, 0, 1, out=part)
+    down = _bicubic(inside.stop - inside.start, len(heatmap))
+    right = _bicubic(columns.stop - columns.start, heatmap.shape[1])
+    wide, band = heatmap @ right.T, np.empty((_ROWS, len(right)), np.float32)
+    for rows in _bands(0, inside.start):
+        yield rows, slice(0), band[: rows.stop - rows.start, :0]
+    for rows in _bands(inside.start, inside.stop):
+        part = band[: rows.stop - rows.start]
+        _multiply(down[rows.start - inside.start :], wide, part)
+        yield rows, columns, np.clip(part, 0, 1, out=part)
+    for rows in _bands(inside.stop, shape[0]):
+        yield rows, slice(0), band[: rows.stop - rows.start, :0]
+
+
+def _bands(first: int, last: int) -> list[slice]:
+    """Cut rows into bands that fit a core's cache."""
+    return [slice(top, min(top + _ROWS, last)) for top in range(first, last, _ROWS)]
 
 
 def _multiply(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
@@ -171,18 +170,18 @@ def draw_overlay(
     strength: float = STRENGTH,
     colours: str = "inferno",
     lungs: np.ndarray | None = None,
-    box: Sequence[float] | np.ndarray = WHOLE,
+    box: Sequence[float] | np.ndarray | None = None,
 ) -> np.ndarray:
     """Lay a heat map over an X-ray; where it is zero, the X-ray shows untouched.
 
     Args:
         pixels: uint8 (H, W) in [0, 255].
-        heatmap: float32 (h, w) in [0, 1], laid onto the picture as by `enlarge`.
+        heatmap: float32 (H, W) in [0, 1]; with a box, a coarse one.
         strength: opacity of the colour where the map is 1, in [0, 1].
         colours: one of `COLOUR_MAPS`.
         lungs: float32 (h, w) in [0, 1] over the whole picture, probability of lung;
             given, a thin line is drawn around them.
-        box: what the heat map is of, as in `enlarge`.
+        box: what a coarse heat map is of; it is laid there as by `enlarge`.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -193,7 +192,11 @@ def draw_overlay(
     (height, width), mixed = pixels.shape, _mixed(strength, colours)
     overlay = np.empty(3 * pixels.size + 1, np.uint8)
     words = np.ndarray(pixels.shape, np.uint32, overlay, strides=(3 * width, 3))
-    for rows, columns, heat in _bands(heatmap, pixels.shape, box):
+    if box is None:
+        bands = ((rows, slice(None), heatmap[rows]) for rows in _bands(0, height))
+    else:
+        bands = _enlarged(heatmap, pixels.shape, box)
+    for rows, columns, heat in bands:
         place = pixels[rows].astype(np.uint16)
         heat = (heat * np.float32(255) + np.float32(0.5)).astype(np.uint16)
         place[:, columns] |= heat << 8
@@ -202,10 +205,6 @@ def draw_overlay(
     if lungs is not None:
         _draw_line(overlay, outline(lungs))
     return overlay
-
-
-_CORNERS = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])  # of a square, around it
-_NEXT = np.array([1, 2, 3, 0])  # the corner behind each
 
 
 def outline(lungs: np.ndarray) -> np.ndarray:
@@ -271,7 +270,7 @@ def _mixed(strength: float, colours: str) -> np.ndarray:
 
 
 def encode_jpeg(pixels: np.ndarray) -> bytes:
-    """Encode pixels as a JPEG file, for looking at: a fifth of the size of a PNG.
+    """Encode pixels as a JPEG file, for looking at: much smaller than a PNG.
 
     Args:
         pixels: uint8 (H, W) grey or (H, W, 3) RGB.
