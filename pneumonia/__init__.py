@@ -11,6 +11,7 @@ Research demonstration, not a medical device.
 from .contract import LABELS, METHODS, NOTICE
 from .serving.batch import find_files
 from .serving.classifier import BundleError, Classifier, load_classifier
+from .serving.encode import encode_jpeg, encode_png
 from .serving.examples import Example, examples
 from .serving.gate import SENTENCES
 from .serving.image import READABLE, SUFFIXES
@@ -20,8 +21,6 @@ from .serving.overlay import (
     STRENGTH,
     by_method,
     draw_overlay,
-    encode_jpeg,
-    encode_png,
     enlarge,
     outline,
 )

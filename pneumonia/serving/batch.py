@@ -13,7 +13,6 @@ from pathlib import Path
 from .classifier import Classifier
 from .image import is_dicom, read_picture
 from .isolated import IsolatedReader
-from .overlay import save_jpeg
 from .picture import MAX_BYTES, ImageError, Picture, too_large
 from .prediction import predict_batch
 from .rows import Row, answered_row, printable, refused_row
@@ -155,7 +154,7 @@ def answer_run(
             place = overlay_place(Path(overlays), name)
             place.parent.mkdir(parents=True, exist_ok=True)
             with place.open("wb") as file:
-                save_jpeg(answer.overlay, file)
+                answer.save_overlay(file)
     return [rows[file] for file in files]
 
 

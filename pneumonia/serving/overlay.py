@@ -1,13 +1,9 @@
 """Heat map to picture: through the box onto the X-ray, with the lungs' outline."""
 
 import functools
-import io
-import struct
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
 
 import numpy as np
-from isal import isal_zlib
 from PIL import Image
 
 from ..contract import METHODS
@@ -38,7 +34,6 @@ _THIN = 400  # of these lines would fill a picture
 _ROWS = 96  # of a band
 _FEW = 24  # rows of a product
 _FINEST = 4096  # places along a side at which a map's weights are known
-_QUALITY = 92  # of a JPEG, on libjpeg's scale
 _LEAST = 1e-12  # that anything is divided by
 _CORNERS = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])  # of a square, around it
 _NEXT = np.array([1, 2, 3, 0])  # the corner behind each
@@ -186,25 +181,41 @@ def draw_overlay(
     Returns:
         uint8 (H, W, 3) RGB.
     """
-    # A pixel's colour hangs on two bytes alone, so all colours fit a table. Its entries
-    # have four bytes, which are copied twice as fast as three; written three apart and
+    words = draw_words(pixels, heatmap, strength, colours, lungs, box)
+    # Words are copied twice as fast as three bytes each. Written three bytes apart and
     # in order, each covers the spare byte of the one before.
-    (height, width), mixed = pixels.shape, _mixed(strength, colours)
-    overlay = np.empty(3 * pixels.size + 1, np.uint8)
-    words = np.ndarray(pixels.shape, np.uint32, overlay, strides=(3 * width, 3))
+    (height, width), flat = words.shape, np.empty(3 * words.size + 1, np.uint8)
+    np.ndarray(words.shape, np.uint32, flat, strides=(3 * width, 3))[:] = words
+    return flat[:-1].reshape(height, width, 3)
+
+
+def draw_words(
+    pixels: np.ndarray,
+    heatmap: np.ndarray,
+    strength: float = STRENGTH,
+    colours: str = "inferno",
+    lungs: np.ndarray | None = None,
+    box: Sequence[float] | np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw what `draw_overlay` returns as one word a pixel, for `save_jpeg`.
+
+    Returns:
+        uint32 (H, W), in memory red, green, blue and a spare byte.
+    """
+    mixed = _mixed(strength, colours)  # a pixel's colour hangs on two bytes alone
+    words = np.empty(pixels.shape, np.uint32)
     if box is None:
-        bands = ((rows, slice(None), heatmap[rows]) for rows in _bands(0, height))
+        bands = ((rows, slice(None), heatmap[rows]) for rows in _bands(0, len(pixels)))
     else:
         bands = _enlarged(heatmap, pixels.shape, box)
     for rows, columns, heat in bands:
         place = pixels[rows].astype(np.uint16)
         heat = (heat * np.float32(255) + np.float32(0.5)).astype(np.uint16)
         place[:, columns] |= heat << 8
-        words[rows] = mixed.take(place, mode="clip")
-    overlay = overlay[:-1].reshape(height, width, 3)
+        mixed.take(place, out=words[rows], mode="clip")
     if lungs is not None:
-        _draw_line(overlay, outline(lungs))
-    return overlay
+        _draw_line(words, outline(lungs))
+    return words
 
 
 def outline(lungs: np.ndarray) -> np.ndarray:
@@ -237,22 +248,21 @@ def outline(lungs: np.ndarray) -> np.ndarray:
     return np.clip((pieces - 0.5) / lungs.shape, 0, 1)
 
 
-def _draw_line(overlay: np.ndarray, pieces: np.ndarray) -> None:
-    """Draw what `outline` returns into uint8 (H, W, 3)."""
+def _draw_line(words: np.ndarray, pieces: np.ndarray) -> None:
+    """Draw what `outline` returns into uint32 (H, W)."""
     if not len(pieces):
         return
-    height, width, _ = overlay.shape
+    height, width = words.shape
     pieces = pieces * (height, width)
     thick = max(1, round(min(height, width) / _THIN))
     longest = np.abs(np.diff(pieces, axis=1)).max()
     steps = np.linspace(0, 1, int(longest / thick) + 2)[:, None, None]
     points = np.rint(pieces[:, 0] + steps * (pieces[:, 1] - pieces[:, 0])).astype(int)
-    flat = overlay.reshape(-1, 3).view("V3")[:, 0]  # a pixel is copied as one thing
-    line = np.array(LINE, np.uint8).view("V3")[0]
+    line = np.array([*LINE, 0], np.uint8).view(np.uint32)[0]
     for down, right in np.ndindex(thick, thick):
         rows = np.minimum(points[..., 0] + down, height - 1)
         columns = np.minimum(points[..., 1] + right, width - 1)
-        flat[rows * width + columns] = line
+        words.reshape(-1)[rows * width + columns] = line
 
 
 @functools.lru_cache(maxsize=8)
@@ -267,53 +277,3 @@ def _mixed(strength: float, colours: str) -> np.ndarray:
     mixed = np.zeros((256, 256, 4), np.uint8)
     mixed[..., :3] = np.rint(grey + opacity * (colour - grey))
     return mixed.reshape(-1).view(np.uint32)
-
-
-def encode_jpeg(pixels: np.ndarray) -> bytes:
-    """Encode pixels as a JPEG file, for looking at: much smaller than a PNG.
-
-    Args:
-        pixels: uint8 (H, W) grey or (H, W, 3) RGB.
-
-    Returns:
-        The file's bytes.
-    """
-    file = io.BytesIO()
-    save_jpeg(pixels, file)
-    return file.getvalue()
-
-
-def save_jpeg(pixels: np.ndarray, file: BinaryIO) -> None:
-    """Write what `encode_jpeg` returns.
-
-    If the file lies on a disk, Pillow lets other threads run meanwhile.
-    """
-    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Encode pixels as a PNG file.
-
-    Each row is stored as its difference to the row above, which is quick and packs
-    X-rays well (filter 2 of the PNG specification, W3C 2003).
-
-    Args:
-        pixels: uint8 (H, W) grey or (H, W, 3) RGB.
-
-    Returns:
-        The file's bytes.
-    """
-    height, width = pixels.shape[:2]
-    rows = pixels.reshape(height, -1)
-    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    filtered[:, 0] = 2
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    colours = 2 if pixels.ndim == 3 else 0
-    header = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
-    chunks = {b"IHDR": header, b"IDAT": isal_zlib.compress(filtered, 1), b"IEND": b""}
-    file = [b"\x89PNG\r\n\x1a\n"]
-    for kind, data in chunks.items():
-        checksum = isal_zlib.crc32(data, isal_zlib.crc32(kind))
-        file += [len(data).to_bytes(4), kind, data, checksum.to_bytes(4)]
-    return b"".join(file)

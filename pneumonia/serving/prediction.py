@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import BinaryIO
 
 import numpy as np
 
@@ -10,9 +11,10 @@ from ..contract import LABELS, METHODS
 from . import gate as gates
 from . import zones
 from .classifier import Classifier, Outputs
+from .encode import save_jpeg
 from .image import to_input
 from .isolated import read_anywhere
-from .overlay import by_method, draw_overlay, enlarge
+from .overlay import by_method, draw_overlay, draw_words, enlarge
 from .picture import ImageError, Picture
 
 
@@ -82,6 +84,11 @@ class Prediction:
     def overlay(self) -> np.ndarray:
         """The heat map on the X-ray, a thin line around the lungs, uint8 (H, W, 3)."""
         return draw_overlay(self.pixels, self.coarse, lungs=self.lungs, box=self.box)
+
+    def save_overlay(self, file: BinaryIO) -> None:
+        """Write `overlay` as JPEG, without keeping it: quicker for many."""
+        drawn = draw_words(self.pixels, self.coarse, lungs=self.lungs, box=self.box)
+        save_jpeg(drawn, file)
 
 
 def predict(
