@@ -564,7 +564,8 @@ def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
     record = json.loads((run / "run.json").read_text())
     again = "python -m pneumonia train DIR --out RUN --from-run START"
     for start in ("bundle", "elsewhere"):
-        facts = record | {"started_from": start, "repeat": again}
+        facts = record | {"started_from": start, "repeat": again, "before": "START"}
+        facts["finder_sha256"] = "of the run that went on"
         (other / "run.json").write_text(json.dumps(facts))
         if start == "bundle":
             main(["average", str(bundle), str(other), "--out", str(mean)])
@@ -577,7 +578,10 @@ def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
         before, vgg19.load(mean).classifier.get_weights(), strict=True
     ):
         np.testing.assert_allclose(half, one + 0.5, atol=1e-2)
-    trained = json.loads((mean / "run.json").read_text())["repeat"].splitlines()
+    record = json.loads((mean / "run.json").read_text())
+    assert record["finder_sha256"] == "of the run that went on"
+    assert record["before"] == vgg19.read_facts(bundle)["training"].get("before", "")
+    trained = record["repeat"].splitlines()
     assert "--out bundle" in trained[0]
     assert trained[1] == ("python -m pneumonia train DIR --out other --from-run bundle")
     assert trained[2] == "python -m pneumonia average bundle other --out RUN"

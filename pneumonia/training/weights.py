@@ -106,7 +106,8 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
 
     Args:
         runs: folders of at least two: runs that went on from the same network, a run or
-            a bundle, and that network itself, if wanted.
+            a bundle, and that network itself, if wanted. Their finder is taken; the
+            start may have had another.
         out: folder of the new run, which `export` takes like any other.
 
     Returns:
@@ -126,8 +127,8 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
     starts = {record["started_from"] for record in records}
     after = [i for i, run in enumerate(runs) if run.name not in starts]
     after = after or list(range(len(runs)))  # names alone can mislead
-    alike = [("network", range(len(runs))), ("finder_sha256", range(len(runs)))]
-    for name, those in (*alike, ("started_from", after)):
+    alike = {"network": range(len(runs)), "started_from": after, "finder_sha256": after}
+    for name, those in alike.items():
         if any(records[i][name] != records[those[0]][name] for i in those):
             raise RunError(
                 f"these runs differ in {name}; only weights of one network, trained on "
@@ -143,17 +144,20 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
     mixed.classifier.set_weights([total / len(runs) for total in weights])
     out.mkdir(parents=True, exist_ok=True)
     mixed.classifier.save_weights(out / "best.weights.h5")
-    shutil.copy(runs[0] / finder.WEIGHTS, out)
+    shutil.copy(runs[after[0]] / finder.WEIGHTS, out)
     names = [run.name for run in runs]
     trained = [
         record["repeat"].replace("--out RUN", f"--out {shlex.quote(name)}")
         for record, name in zip(records, names, strict=True)
     ]
+    record = dict(records[after[0]])
     if len(after) < len(runs):  # the others start from the start's own folder
-        start = f"--from-run {shlex.quote(records[after[0]]['started_from'])}"
+        of_start = records[min(set(range(len(runs))) - set(after))]
+        record["before"] = of_start.get("before", "")
+        start = f"--from-run {shlex.quote(record['started_from'])}"
         for i in after:
             trained[i] = trained[i].replace("--from-run START", start)
-    record = records[after[0]] | {
+    record |= {
         "command": _command(map(str, runs), str(out)),
         "repeat": "\n".join([*trained, _command(names, "RUN")]),
         "averaged": names,
