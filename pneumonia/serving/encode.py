@@ -15,7 +15,8 @@ def encode_jpeg(pixels: np.ndarray) -> bytes:
     """Encode pixels as a JPEG file, for looking at: much smaller than a PNG.
 
     Args:
-        pixels: uint8 (H, W) grey or (H, W, 3) RGB; or uint32 (H, W), from `draw_words`.
+        pixels: uint8 (H, W) grey or (H, W, 3) RGB; or uint32 (H, W), as
+            `draw_overlay` gives words.
 
     Returns:
         The file's bytes.

@@ -166,6 +166,7 @@ def draw_overlay(
     colours: str = "inferno",
     lungs: np.ndarray | None = None,
     box: Sequence[float] | np.ndarray | None = None,
+    words: bool = False,
 ) -> np.ndarray:
     """Lay a heat map over an X-ray; where it is zero, the X-ray shows untouched.
 
@@ -177,33 +178,13 @@ def draw_overlay(
         lungs: float32 (h, w) in [0, 1] over the whole picture, probability of lung;
             given, a thin line is drawn around them.
         box: what a coarse heat map is of; it is laid there as by `enlarge`.
+        words: return one word a pixel, as it is drawn, for `save_jpeg`.
 
     Returns:
-        uint8 (H, W, 3) RGB.
-    """
-    words = draw_words(pixels, heatmap, strength, colours, lungs, box)
-    # Words are copied twice as fast as three bytes each. Written three bytes apart and
-    # in order, each covers the spare byte of the one before.
-    (height, width), flat = words.shape, np.empty(3 * words.size + 1, np.uint8)
-    np.ndarray(words.shape, np.uint32, flat, strides=(3 * width, 3))[:] = words
-    return flat[:-1].reshape(height, width, 3)
-
-
-def draw_words(
-    pixels: np.ndarray,
-    heatmap: np.ndarray,
-    strength: float = STRENGTH,
-    colours: str = "inferno",
-    lungs: np.ndarray | None = None,
-    box: Sequence[float] | np.ndarray | None = None,
-) -> np.ndarray:
-    """Draw what `draw_overlay` returns as one word a pixel, for `save_jpeg`.
-
-    Returns:
-        uint32 (H, W), in memory red, green, blue and a spare byte.
+        uint8 (H, W, 3) RGB; or uint32 (H, W), in memory red, green, blue, a spare byte.
     """
     mixed = _mixed(strength, colours)  # a pixel's colour hangs on two bytes alone
-    words = np.empty(pixels.shape, np.uint32)
+    drawn = np.empty(pixels.shape, np.uint32)
     if box is None:
         bands = ((rows, slice(None), heatmap[rows]) for rows in _bands(0, len(pixels)))
     else:
@@ -212,10 +193,16 @@ def draw_words(
         place = pixels[rows].astype(np.uint16)
         heat = (heat * np.float32(255) + np.float32(0.5)).astype(np.uint16)
         place[:, columns] |= heat << 8
-        mixed.take(place, out=words[rows], mode="clip")
+        mixed.take(place, out=drawn[rows], mode="clip")
     if lungs is not None:
-        _draw_line(words, outline(lungs))
-    return words
+        _draw_line(drawn, outline(lungs))
+    if words:
+        return drawn
+    # Words are copied twice as fast as three bytes each. Written three bytes apart and
+    # in order, each covers the spare byte of the one before.
+    (height, width), flat = drawn.shape, np.empty(3 * drawn.size + 1, np.uint8)
+    np.ndarray(drawn.shape, np.uint32, flat, strides=(3 * width, 3))[:] = drawn
+    return flat[:-1].reshape(height, width, 3)
 
 
 def outline(lungs: np.ndarray) -> np.ndarray:
@@ -262,7 +249,7 @@ def _draw_line(words: np.ndarray, pieces: np.ndarray) -> None:
     for down, right in np.ndindex(thick, thick):
         rows = np.minimum(points[..., 0] + down, height - 1)
         columns = np.minimum(points[..., 1] + right, width - 1)
-        words.reshape(-1)[rows * width + columns] = line
+        words[rows, columns] = line
 
 
 @functools.lru_cache(maxsize=8)

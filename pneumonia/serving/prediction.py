@@ -14,7 +14,7 @@ from .classifier import Classifier, Outputs
 from .encode import save_jpeg
 from .image import to_input
 from .isolated import read_anywhere
-from .overlay import by_method, draw_overlay, draw_words, enlarge
+from .overlay import by_method, draw_overlay, enlarge
 from .picture import ImageError, Picture
 
 
@@ -83,12 +83,15 @@ class Prediction:
     @cached_property
     def overlay(self) -> np.ndarray:
         """The heat map on the X-ray, a thin line around the lungs, uint8 (H, W, 3)."""
-        return draw_overlay(self.pixels, self.coarse, lungs=self.lungs, box=self.box)
+        return self._draw()
 
     def save_overlay(self, file: BinaryIO) -> None:
         """Write `overlay` as JPEG, without keeping it: quicker for many."""
-        drawn = draw_words(self.pixels, self.coarse, lungs=self.lungs, box=self.box)
-        save_jpeg(drawn, file)
+        save_jpeg(self._draw(words=True), file)
+
+    def _draw(self, words: bool = False) -> np.ndarray:
+        around = {"lungs": self.lungs, "box": self.box}
+        return draw_overlay(self.pixels, self.coarse, words=words, **around)
 
 
 def predict(

@@ -152,7 +152,7 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
     ]
     record = dict(records[after[0]])
     if len(after) < len(runs):  # the others start from the start's own folder
-        of_start = records[min(set(range(len(runs))) - set(after))]
+        of_start = next(r for i, r in enumerate(records) if i not in after)
         record["before"] = of_start.get("before", "")
         start = f"--from-run {shlex.quote(record['started_from'])}"
         for i in after:
