@@ -83,7 +83,7 @@ def summarise(
         len(asked),
         ", ".join(f"{n} x {said}" for said, n in others.items()) or "none",
         f"{len(good) / seconds:.1f}",
-        *(f"{x:.2f}" for x in np.quantile(good, [0.5, 0.95])),
+        *(f"{x:.2f}" for x in np.quantile(good or [np.nan], [0.5, 0.95])),
         f"{max(held[fifth : 2 * fifth] or held):.0f}, {max(held[-fifth:]):.0f}",
     ]
 

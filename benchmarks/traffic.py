@@ -28,6 +28,7 @@ TIMEOUT = 150
 _COME_AGAIN = (429, 503)
 _FULL = (*_COME_AGAIN, 507)
 _BOUNDARY = "pneumonia-traffic"
+SWITCHES = 3  # of the demo's endpoint: anyway, invert, upright
 
 
 @dataclass(frozen=True)
@@ -222,8 +223,9 @@ class GradioApp(App):
             return lost(status)
         picture = {"path": json.loads(body)[0], "meta": {"_type": "gradio.FileData"}}
         call = "/gradio_api/call/predict"
-        asked = json.dumps({"data": [picture, False, False, METHODS[0]]}).encode()
-        status, body = self.post(call, asked, "application/json")
+        asked = [picture, *[False] * SWITCHES, METHODS[0]]
+        body = json.dumps({"data": asked}).encode()
+        status, body = self.post(call, body, "application/json")
         if status != 200:
             return lost(status)
         status, body = self.get(f"{call}/{json.loads(body)['event_id']}")

@@ -86,11 +86,12 @@ def answer_archive(
         ray.init(address, log_to_driver=False)
     try:
         cores = int(ray.cluster_resources().get("CPU", 1))
+        most = min(cores, len(parts))
         written = ray.data.from_items(parts, override_num_blocks=len(parts)).map(
             _Answerer,
             fn_constructor_args=(bundle, shards, options),
             num_cpus=1,
-            concurrency=(1, min(cores, len(parts))),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
         )
         counts = written.take_all()
     finally:
