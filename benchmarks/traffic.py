@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from pneumonia import MAX_BYTES, METHODS, Classifier, ImageError, predict
+from pneumonia import MAX_BYTES, Classifier, ImageError, predict
 from web.many import MAX_TOTAL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,6 @@ TIMEOUT = 150
 _COME_AGAIN = (429, 503)
 _FULL = (*_COME_AGAIN, 507)
 _BOUNDARY = "pneumonia-traffic"
-SWITCHES = 3  # of the demo's endpoint: anyway, invert, upright
 
 
 @dataclass(frozen=True)
@@ -222,10 +221,9 @@ class GradioApp(App):
         if status != 200:
             return lost(status)
         picture = {"path": json.loads(body)[0], "meta": {"_type": "gradio.FileData"}}
-        call = "/gradio_api/call/predict"
-        asked = [picture, *[False] * SWITCHES, METHODS[0]]
-        body = json.dumps({"data": asked}).encode()
-        status, body = self.post(call, body, "application/json")
+        call = "/gradio_api/call/v2/predict"  # by name, and the rest as by default
+        asked = json.dumps({"path": picture}).encode()
+        status, body = self.post(call, asked, "application/json")
         if status != 200:
             return lost(status)
         status, body = self.get(f"{call}/{json.loads(body)['event_id']}")
