@@ -52,6 +52,20 @@ def test_sharpening_lifts_detail():
         assert np.abs(np.diff(other, axis=1)).sum() > np.abs(np.diff(one, axis=1)).sum()
 
 
+@pytest.mark.parametrize(
+    "change", [tones.equalise, tones.coarsen, tones.sharpen, tones.lend_spectrum]
+)
+def test_some_are_changed_and_the_others_stay_to_the_bit(change):
+    images = np.stack([draw(i, size=128) for i in range(32)])[..., None]
+    images = images / np.float32(255)
+    changed = change(images, np.random.default_rng(3), probability=0.3)
+    kept = (changed == images).all(axis=(1, 2, 3))
+    assert 0.4 < kept.mean() < 0.95
+    none = change(images, np.random.default_rng(3), probability=0.0)
+    assert none is not images
+    assert (none == images).all()
+
+
 def test_bad_storage_costs_detail_and_keeps_the_picture():
     noise = np.random.default_rng(0).normal(0, 0.04, (4, 128, 128, 1))
     images = np.stack([draw(i, size=128) for i in range(4)])[..., None] / 255

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from pneumonia import BundleError, load_classifier, predict, selftest
 from pneumonia.__main__ import main
@@ -269,6 +270,21 @@ def test_workers_make_the_batches_that_training_makes_alone(framed):
         losses.append(done.history["loss"])
     assert losses[0] == losses[1]
     assert losses[0][0] != losses[0][1]
+
+
+def test_batches_leave_the_other_cores_to_the_network(framed):
+    def threads(*_):
+        pools = threadpool_info()
+        return {p["num_threads"] for p in pools if p["user_api"] == "blas"}
+
+    dataset, images = framed
+    batches = Batches(images, dataset.labels, RECIPES["default"])
+    seen = []
+    batches.change = lambda images, rng: (seen.append(threads()), images)[1]
+    with threadpool_limits(2, user_api="blas"):
+        batches[0]
+        assert threads() == {2}  # as before
+    assert seen == [{1}]
 
 
 def test_epochs_are_balanced_and_differ(framed):

@@ -8,6 +8,14 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
+from threadpoolctl import ThreadpoolController
+
+one_blas_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
+"""Decorator: NumPy multiplies matrices in the calling thread alone.
+
+Images are changed beside a network that trains. Their matrices are so small that
+further threads would mostly wait: for one another, and for the cores that train.
+"""
 
 
 class DevicesError(RuntimeError):

@@ -8,6 +8,7 @@ from ..data.folder import as_input
 from ..network import framing
 from ..network.finder import Framed
 from . import augment
+from .devices import one_blas_thread
 from .geometry import jitter
 from .recipe import Recipe
 
@@ -54,6 +55,7 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.order) // self.recipe.batch_size)
 
+    @one_blas_thread
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return float32 (n, 128, 128, 1) in [0, 1] and targets float32 (n, 2)."""
         size = self.recipe.batch_size

@@ -68,16 +68,19 @@ def equalise(
     """
     n, height, width, _ = images.shape
     cells = int(rng.integers(3, 9))  # how many surroundings lie side by side
+    chosen = rng.random(n) < probability
+    share = rng.uniform(0.3, 1.0, (n, 1, 1, 1)).astype(np.float32)[chosen]
+    some = images[chosen]
 
     def around(values):
         return resize(resize(values, cells), height, "bicubic")
 
-    mean = around(images)
-    spread = np.sqrt(np.maximum(around(np.square(images - mean)), 1e-3))
-    local = 0.5 + 0.2 * (images - mean) / spread
-    chosen = rng.random((n, 1, 1, 1)) < probability
-    share = (chosen * rng.uniform(0.3, 1.0, (n, 1, 1, 1))).astype(np.float32)
-    return np.clip((1 - share) * images + share * local, 0, 1)
+    mean = around(some)
+    spread = np.sqrt(np.maximum(around(np.square(some - mean)), 1e-3))
+    local = 0.5 + 0.2 * (some - mean) / spread
+    images = images.copy()
+    images[chosen] = np.clip((1 - share) * some + share * local, 0, 1)
+    return images
 
 
 def shade(
@@ -100,8 +103,10 @@ def coarsen(
     """Take fine detail from some images: down to a share of the side, and back."""
     n, height, width, _ = images.shape
     side = int(rng.integers(int(height * sides[0]), int(height * sides[1])))
-    blurred = resize(resize(images, side), height)
-    return np.where(rng.random((n, 1, 1, 1)) < probability, blurred, images)
+    chosen = rng.random(n) < probability
+    images = images.copy()
+    images[chosen] = resize(resize(images[chosen], side), height)
+    return images
 
 
 def sharpen(
@@ -110,10 +115,13 @@ def sharpen(
     """Lift fine detail in some images by up to two and a half times (unsharp mask)."""
     n, height, width, _ = images.shape
     side = int(rng.integers(height // 6, height * 2 // 3))
-    detail = images - resize(resize(images, side), height, "bicubic")
-    chosen = rng.random((n, 1, 1, 1)) < probability
-    amount = (chosen * rng.uniform(0.3, 2.5, (n, 1, 1, 1))).astype(np.float32)
-    return np.clip(images + amount * detail, 0, 1)
+    chosen = rng.random(n) < probability
+    amount = rng.uniform(0.3, 2.5, (n, 1, 1, 1)).astype(np.float32)[chosen]
+    some = images[chosen]
+    detail = some - resize(resize(some, side), height, "bicubic")
+    images = images.copy()
+    images[chosen] = np.clip(some + amount * detail, 0, 1)
+    return images
 
 
 def speckle(
@@ -162,23 +170,27 @@ def lend_spectrum(
     """
     n, height, width, _ = images.shape
     lent = donors(n, rng)
-    chosen = rng.random(n) < probability
-    share = np.where(chosen, rng.uniform(0.3, 1.0, n), 0.0)
-    spectrum = np.fft.rfft2(images[..., 0])
+    chosen = np.flatnonzero(rng.random(n) < probability)
+    share = rng.uniform(0.3, 1.0, n)[chosen, None]
     radius = np.hypot(
         np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width) * width
     )
     octave = np.log2(np.maximum(radius, 1)) * 3  # a third of an octave is one band
     band = np.rint(octave).astype(int)
     count = np.maximum(np.bincount(band.ravel()), 1)
-    power = np.stack(
-        [np.bincount(band.ravel(), (np.abs(one) ** 2).ravel()) for one in spectrum]
-    )
-    level = np.log(power / count + 1e-6) / 2
-    gain = share[:, None] * (level[lent] - level)
     bands = np.flatnonzero(np.bincount(band.ravel()))
-    factor = np.stack([np.interp(octave, bands, one[bands]) for one in gain])
-    factor[:, 0, 0] = 0
-    lifted = np.fft.irfft2(spectrum * np.exp(factor), s=(height, width))[..., None]
-    changed = np.clip(lifted, 0, 1)
-    return np.where(chosen[:, None, None, None], changed, images).astype(np.float32)
+    used = np.union1d(chosen, lent[chosen])
+    spectra = {i: np.fft.rfft2(images[i, ..., 0]) for i in used}
+    power = {
+        i: np.bincount(band.ravel(), (np.abs(one) ** 2).ravel())
+        for i, one in spectra.items()
+    }
+    level = {i: np.log(one / count + 1e-6) / 2 for i, one in power.items()}
+    images = images.copy()
+    for i, part in zip(chosen, share, strict=True):
+        gain = part * (level[lent[i]] - level[i])
+        factor = np.interp(octave, bands, gain[bands])
+        factor[0, 0] = 0
+        lifted = np.fft.irfft2(spectra[i] * np.exp(factor), s=(height, width))
+        images[i, ..., 0] = np.clip(lifted, 0, 1)
+    return images

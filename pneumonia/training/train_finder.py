@@ -13,6 +13,7 @@ from ..contract import LABELS
 from ..data import folder, lungs
 from ..network import finder
 from . import callbacks, runs
+from .devices import one_blas_thread
 from .lung_views import Pair, augment
 
 AVERAGE = 0.995
@@ -69,6 +70,7 @@ class Pairs(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-self.plan.images_per_epoch // self.BATCH)
 
+    @one_blas_thread
     def __getitem__(self, step: int) -> Pair:
         """Return images and masks, float32 (32, 96, 96, 1) in [0, 1]."""
         rng = np.random.default_rng((self.plan.seed, self.epoch, step))
