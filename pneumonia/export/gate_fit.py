@@ -29,7 +29,7 @@ CHILDREN = 2500
 
 _ADULTS_HELD_OUT = 0.4
 _KINDS_HELD_OUT = 0.3
-_AXES = 48
+_AXES = 24
 _EMBEDDED = 2  # every other child is shown to the whole network, which is slow
 _LET_ADULTS_IN = 0.98  # as chests, so that they are told what is wrong with them
 _LET_WHOLE_IN = 0.99
