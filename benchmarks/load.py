@@ -105,7 +105,7 @@ def main() -> None:
     rows, curve = [], []
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        form = GunicornApp("--rate", "0", folder=place)
+        form = GunicornApp.run("--rate", "0", folder=place)
         stack.callback(form.close)
         for clients in (*STEPS, args.clients):
             few = max(5.0, args.seconds / 8)
@@ -115,7 +115,7 @@ def main() -> None:
             curve.append((clients, float(row[4]), float(row[6])))
         crowd, _ = press(form, files, CROWD, 0)
         form.close()
-        demo = GradioApp("--rate", "0", folder=place)
+        demo = GradioApp.run("--rate", "0", folder=place)
         stack.callback(demo.close)
         asked, held = press(demo, files, args.clients, args.seconds)
     rows.append(summarise("demo's queue", args.clients, asked, held, args.seconds))

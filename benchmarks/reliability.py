@@ -280,7 +280,7 @@ def main() -> None:
     args = parser.parse_args()
     good, bad = pool(args.folder, 100, 200)
     folder = Path(tempfile.mkdtemp())
-    apps = {name: kind("--rate", "0", folder=folder) for name, kind in APPS.items()}
+    apps = {name: kind.run("--rate", "0", folder=folder) for name, kind in APPS.items()}
     kept = [folder, *Path("/dev/shm").glob(f"*-{apps['gradio'].process.pid}-*")]
     tallies = soak(apps, good, bad, args.minutes)
     rows, faults = [], []

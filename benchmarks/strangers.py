@@ -37,7 +37,7 @@ def main() -> None:
     )
     said, slow, answered = Counter(), [], []
     with tempfile.TemporaryDirectory() as folder:
-        app = FlaskApp("--rate", "0", folder=Path(folder))
+        app = FlaskApp.run("--rate", "0", folder=Path(folder))
         first = sum(app.memory())
         most = first
         for path in files:

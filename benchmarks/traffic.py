@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -87,11 +88,11 @@ class NoRetryAfterError(http.client.HTTPException):
 
 
 class App(abc.ABC):
-    """One of the apps, running as a process of its own.
+    """One of the apps, as its clients know it.
 
     Args:
-        *arguments: of its command line.
-        folder: where it works, and keeps temporary files.
+        port: of this machine, at which it answers.
+        process: what runs it, where `run` started it.
     """
 
     start = ()  # what Python is started with, from the project's folder
@@ -99,20 +100,31 @@ class App(abc.ABC):
     upload = ""
     limit = 0  # bytes of an upload
 
-    def __init__(self, *arguments: str, folder: Path):
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [sys.executable, *self.start, "--port", str(self.port), *arguments],
+    def __init__(self, port: int, process: subprocess.Popen | None = None):
+        self.port, self.process = port, process
+
+    @classmethod
+    def run(cls, *arguments: str, folder: Path) -> Self:
+        """Start it as a process of its own, and wait until it answers.
+
+        Args:
+            *arguments: of its command line.
+            folder: where it works, and keeps temporary files.
+        """
+        port = free_port()
+        process = subprocess.Popen(
+            [sys.executable, *cls.start, "--port", str(port), *arguments],
             cwd=folder,
             env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        end = time.monotonic() + 120
-        while not self.ready():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"error: {self.start[-1]} does not start")
+        app, end = cls(port, process), time.monotonic() + 120
+        while not app.ready():
+            if process.poll() is not None or time.monotonic() > end:
+                raise SystemExit(f"error: {cls.start[-1]} does not start")
             time.sleep(0.2)
+        return app
 
     def ready(self) -> bool:
         """Return whether it answers."""

@@ -33,8 +33,8 @@ def test_scripts_start(name, monkeypatch, capsys):
 @pytest.mark.parametrize("what", ["a drawing", "no picture"])
 def test_clients_understand_the_apps(app, what, request, classifier, phantom_bytes):
     traffic = importlib.import_module("traffic")
-    client = object.__new__(traffic.APPS[app])  # without a server of its own
-    client.port = urlsplit(request.getfixturevalue(f"{app}_url")).port
+    port = urlsplit(request.getfixturevalue(f"{app}_url")).port
+    client = traffic.APPS[app](port)
     data = {"a drawing": phantom_bytes, "no picture": b"none"}[what]
     expected = traffic.expected(classifier, read_picture, data)
     assert client.send(data).agrees(expected), client.send(data)
