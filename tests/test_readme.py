@@ -139,17 +139,39 @@ def before_and_after(names: list[str]) -> Cells:
         yield [*cells, *("" if share is None else percent(share) for share in changed)]
 
 
+SHORT = {
+    "whole pictures": "whole",
+    "crops to the lungs": "ours",
+    "and nothing shown outside of the lungs": "blanked",
+    "and no borders of other images": "no border",
+    "and nothing covered": "no masking",
+    "and block 3 trained, too": "frozen2",
+    "the published recipe": "published",
+}
+"""Rows of the ablation, by how the page calls them."""
+
+
 def short(names: list[str]) -> Cells:
-    rows = {row["name"]: row["runs"] for row in ABLATION["rows"]}
-    assert names == ["whole pictures", "crops to the lungs"]
-    for (run,) in (rows[name].values() for name in ("whole", "ours")):
-        framed = run["families"]["framed like the other class"]
+    rows = {row["name"]: [*row["runs"].values()] for row in ABLATION["rows"]}
+    assert names == [*SHORT]
+    assert {*SHORT.values()} == rows.keys()
+    for runs in (rows[SHORT[name]] for name in names):
         figures = (
-            run["clean_auroc"],
-            framed,
-            run["specificities"]["cut all around 12 %"],
+            [run["clean_auroc"] for run in runs],
+            [run["stress_auroc"] for run in runs],
+            [run["families"]["framed like the other class"] for run in runs],
+            [run["specificities"]["cut all around 12 %"] for run in runs],
         )
-        yield [*(f"{figure:.3f}" for figure in figures), percent(run["cut_changed"])]
+        cells = [over_seeds(values, "{:.3f}".format) for values in figures]
+        changed = over_seeds([run["cut_changed"] for run in runs], percent)
+        yield [str(len(runs)), *cells, changed]
+
+
+def over_seeds(values: list[float], text: Callable[[float], str]) -> str:
+    mean = text(sum(values) / len(values))
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({text(min(values)).removesuffix(' %')}-{text(max(values))})"
 
 
 COMPARED = "auroc", "specificity"
@@ -235,10 +257,9 @@ FIGURES: dict[str, Callable[[list[str]], Cells]] = {
     "lungs, AUROC before, AUROC now, specificity before, specificity now, "
     "answers that change, before, answers that change, now": before_and_after,
     "what it sees, AUROC on whole pictures, AUROC on crops": shortcuts,
-    "after 19,200 images, AUROC as they are, AUROC, framed like the other class, "
-    "specificity, cut all around 12 %, most answers about normals that a cut changes": (
-        short
-    ),
+    "what is trained, seeds, AUROC as they are, AUROC under stress, "
+    "AUROC, framed like the other class, specificity, cut all around 12 %, "
+    "most answers about normals that a cut changes": short,
     "change, Normal: answers that change, Pneumonia: answers that change, AUROC": (
         interventions
     ),
