@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import select
+import shutil
 import socket
 import stat
 import subprocess
@@ -538,6 +539,30 @@ def test_what_a_killed_program_left_is_deleted_at_the_next_start(monkeypatch, tm
     assert alive.exists()
     assert other.exists()
     cache.close()
+
+
+def test_a_sweep_goes_on_where_something_is_gone(monkeypatch, tmp_path):
+    monkeypatch.setattr(uploads, "_place", lambda: tmp_path)
+    cache = uploads.Cache(keep_seconds=3600)
+    for name in ("one", "two", "three"):
+        (cache.folder / name / "deep").mkdir(parents=True)
+        (cache.folder / name / "deep" / "file").write_bytes(b"x")
+    listed, scan = [], os.scandir
+
+    def scan_late(path):  # one folder vanishes before it is looked into
+        listed.append(path)
+        if len(listed) == 3:
+            shutil.rmtree(path)
+        return scan(path)
+
+    monkeypatch.setattr(uploads.os, "scandir", scan_late)
+    cache._keep_seconds = -3600
+    cache.sweep()
+    monkeypatch.undo()
+    assert len(listed) > 3
+    assert list(cache.folder.iterdir()) == []
+    cache.close()
+    cache.sweep()  # as one that had begun before
 
 
 def test_uploads_stay_in_memory_where_there_is_room(monkeypatch, tmp_path):

@@ -33,13 +33,14 @@ class Cache:
     def sweep(self) -> None:
         """Delete files that are old enough, and folders that became empty."""
         limit = time.time() - self._keep_seconds
-        for path in sorted(self.folder.rglob("*"), reverse=True):  # leaves first
-            with contextlib.suppress(OSError):  # gone already, or not empty
-                if path.is_dir():
-                    if path.stat().st_mtime < limit:
-                        path.rmdir()
-                elif path.stat().st_ctime < limit:
-                    path.unlink()
+        for place, folders, files in os.walk(self.folder, topdown=False):
+            for path in (Path(place, name) for name in files + folders):
+                with contextlib.suppress(OSError):  # gone already, or not empty
+                    if path.is_dir():
+                        if path.stat().st_mtime < limit:
+                            path.rmdir()
+                    elif path.stat().st_ctime < limit:
+                        path.unlink()
 
     def _sweep_for_ever(self) -> None:
         while not self._closed.wait(self._keep_seconds / 4):
