@@ -224,8 +224,9 @@ def test_int8_graph_follows_the_keras_network(run, bundle, drawings):
 def test_export_refuses_a_graph_that_disagrees(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "LEAST_AGREEMENT", 1.01)
     monkeypatch.setattr(export, "quantise", lambda graph, *_: graph)
+    options = ["--out", str(tmp_path / "bundle"), "--operations", "1"]
     with pytest.raises(SystemExit, match="Nothing was written"):
-        main(["export", str(run), "--out", str(tmp_path / "bundle")])
+        main(["export", str(run), *options])
     assert not (tmp_path / "bundle").exists()
 
 
