@@ -34,13 +34,14 @@ class Cache:
         """Delete files that are old enough, and folders that became empty."""
         limit = time.time() - self._keep_seconds
         for place, folders, files in os.walk(self.folder, topdown=False):
-            for path in (Path(place, name) for name in files + folders):
+            for file in (Path(place, name) for name in files):
+                with contextlib.suppress(OSError):  # gone already
+                    if file.stat().st_ctime < limit:
+                        file.unlink()
+            for folder in (Path(place, name) for name in folders):
                 with contextlib.suppress(OSError):  # gone already, or not empty
-                    if path.is_dir():
-                        if path.stat().st_mtime < limit:
-                            path.rmdir()
-                    elif path.stat().st_ctime < limit:
-                        path.unlink()
+                    if folder.stat().st_mtime < limit:
+                        folder.rmdir()
 
     def _sweep_for_ever(self) -> None:
         while not self._closed.wait(self._keep_seconds / 4):

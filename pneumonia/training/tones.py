@@ -171,24 +171,25 @@ def lend_spectrum(
     n, height, width, _ = images.shape
     lent = donors(n, rng)
     chosen = np.flatnonzero(rng.random(n) < probability)
-    share = rng.uniform(0.3, 1.0, n)[chosen, None]
+    share = rng.uniform(0.3, 1.0, n)[chosen]
     radius = np.hypot(
         np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width) * width
     )
     octave = np.log2(np.maximum(radius, 1)) * 3  # a third of an octave is one band
     band = np.rint(octave).astype(int)
-    count = np.maximum(np.bincount(band.ravel()), 1)
-    bands = np.flatnonzero(np.bincount(band.ravel()))
+    count = np.bincount(band.ravel())
+    bands = np.flatnonzero(count)
+
+    def level(spectrum):
+        power = np.bincount(band.ravel(), (np.abs(spectrum) ** 2).ravel())
+        return np.log(power / np.maximum(count, 1) + 1e-6) / 2
+
     used = np.union1d(chosen, lent[chosen])
     spectra = {i: np.fft.rfft2(images[i, ..., 0]) for i in used}
-    power = {
-        i: np.bincount(band.ravel(), (np.abs(one) ** 2).ravel())
-        for i, one in spectra.items()
-    }
-    level = {i: np.log(one / count + 1e-6) / 2 for i, one in power.items()}
+    levels = {i: level(spectrum) for i, spectrum in spectra.items()}
     images = images.copy()
     for i, part in zip(chosen, share, strict=True):
-        gain = part * (level[lent[i]] - level[i])
+        gain = part * (levels[lent[i]] - levels[i])
         factor = np.interp(octave, bands, gain[bands])
         factor[0, 0] = 0
         lifted = np.fft.irfft2(spectra[i] * np.exp(factor), s=(height, width))
