@@ -160,6 +160,7 @@ def short(names: list[str]) -> Cells:
             [run["clean_auroc"] for run in runs],
             [run["stress_auroc"] for run in runs],
             [run["families"]["framed like the other class"] for run in runs],
+            [run["families"]["other class's tone"] for run in runs],
             [run["specificities"]["cut all around 12 %"] for run in runs],
         )
         cells = [over_seeds(values, "{:.3f}".format) for values in figures]
@@ -258,7 +259,8 @@ FIGURES: dict[str, Callable[[list[str]], Cells]] = {
     "answers that change, before, answers that change, now": before_and_after,
     "what it sees, AUROC on whole pictures, AUROC on crops": shortcuts,
     "what is trained, seeds, AUROC as they are, AUROC under stress, "
-    "AUROC, framed like the other class, specificity, cut all around 12 %, "
+    "AUROC, framed like the other class, AUROC, other class's tone, "
+    "specificity, cut all around 12 %, "
     "most answers about normals that a cut changes": short,
     "change, Normal: answers that change, Pneumonia: answers that change, AUROC": (
         interventions
