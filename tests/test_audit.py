@@ -451,16 +451,14 @@ def shipped(classifier):
     """The Keras network that ships, what it gives for drawings and their features."""
     network = vgg19.load()
     outputs = classifier.run(pictures(12))
-    lungs = outputs.lungs[..., None] if network.blanked else None
-    shown = framing.show(pictures(12), outputs.box, lungs)
+    shown = framing.crop(pictures(12), outputs.box)
     return network, outputs, network.features.predict(shown, verbose=0)
 
 
 def test_what_is_behind_the_crop_answers_as_the_whole_does(classifier, shipped):
     network, outputs, _ = shipped
-    lungs = outputs.lungs[..., None] if network.blanked else None
-    shown = framing.show(pictures(12), outputs.box, lungs)
-    logits = behind_the_crop(classifier, network.blanked)(shown)
+    shown = framing.crop(pictures(12), outputs.box)
+    logits = behind_the_crop(classifier)(shown)
     np.testing.assert_allclose(logits, outputs.logits, atol=0.05)
 
 

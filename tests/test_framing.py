@@ -1,4 +1,4 @@
-"""From the lungs to what the network is shown: crops, hulls, and how they are moved."""
+"""From the lungs to what the network is shown: crops, and how they are moved."""
 
 import numpy as np
 import pytest
@@ -76,30 +76,9 @@ def test_what_is_cropped_to_lies_around_the_box():
     assert places[1, 3] - places[1, 2] == pytest.approx(framing.LEAST_SIDE)
 
 
-def test_hull_holds_the_lungs_and_what_lies_between_them():
-    hull = framing.hull(TWO)
-    assert hull.shape == TWO.shape
-    assert hull.min() >= 0
-    assert hull.max() <= 1
-    assert (hull[:, 30:60, 18:78] > 0.99).all()  # the middle among it
-    for outside in (np.s_[:, :12], np.s_[:, 80:], np.s_[:, :, :7], np.s_[:, :, 90:]):
-        assert not hull[outside].any()
-    assert not framing.hull(0 * TWO).any()
-
-
-def test_blanking_leaves_the_inside_and_one_grey(images):
-    hulls = np.zeros_like(images)
-    hulls[:, 50:100, 40:120] = 1
-    blanked = framing.blank(images, hulls)
-    inside = hulls > 0
-    assert (blanked[inside] == images[inside]).all()
-    for image, before, hull in zip(blanked, images, inside, strict=True):
-        np.testing.assert_allclose(image[~hull], before[hull].mean(), rtol=1e-4)
-
-
 def framed(images: np.ndarray) -> Framed:
     stored = np.rint(images * 255).astype(np.uint8)
-    return Framed(stored, TWO, framing.boxes(TWO))
+    return Framed(stored, framing.boxes(TWO))
 
 
 def test_a_network_of_whole_pictures_is_shown_whole_pictures(images):
@@ -112,15 +91,6 @@ def test_a_network_of_whole_pictures_is_shown_whole_pictures(images):
     places = framing.around(framing.boxes(TWO))
     np.testing.assert_allclose(aligned, framing.crop(images, places), atol=3e-3)
     assert np.abs(aligned - expected).max() > 0.1
-
-
-def test_a_blanked_network_is_shown_nothing_outside_of_the_hull(images):
-    network = vgg19.Network(*[None] * 3, blanked=True)
-    changed = images.copy()
-    changed[:, :24] = changed[:, 200:] = 1  # far from the lungs
-    one, other = (framed(some).shown(network) for some in (images, changed))
-    np.testing.assert_allclose(one, other, atol=1e-6)
-    assert np.ptp(one[:, 60:70, 60:70]) > 0.05
 
 
 def test_boxes_are_moved_a_little_and_some_of_them_far():

@@ -257,7 +257,7 @@ def test_row_is_trained_once_with_each_seed(tmp_path, monkeypatch):
 class ByGrey:
     """A stand-in for a network: the brighter, the more pneumonia."""
 
-    aligned, blanked = False, False
+    aligned = False
 
 
 def test_run_is_measured_on_every_family(drawings, monkeypatch):
@@ -266,7 +266,7 @@ def test_run_is_measured_on_every_family(drawings, monkeypatch):
     kinds = "IM-{}", "person{}_virus_1", "NORMAL2-IM-{}", "person{}_bacteria_1"
     names = [kinds[number % 4].format(number) for number in range(16)]
     dataset = _dataset(images, LABELS, names)
-    framed = Framed(images, np.zeros((16, 96, 96, 1), np.float32), BOXES)
+    framed = Framed(images, BOXES)
     monkeypatch.setattr(
         Framed, "by", lambda finds, images: replace(framed, images=images)
     )

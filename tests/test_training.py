@@ -253,7 +253,7 @@ def test_evaluation_writes_report_and_plots(bundle, drawings, tmp_path, capsys):
 
 def test_workers_make_the_batches_that_training_makes_alone(framed):
     dataset, images = framed
-    settings = {"images_per_epoch": "24", "batch_size": "6", "blank_share": "0.5"}
+    settings = {"images_per_epoch": "24", "batch_size": "6"}
     recipe = adjust(RECIPES["default"], settings)
     losses = []
     for workers in (0, 2):  # over two epochs, whose images differ
@@ -292,7 +292,7 @@ def test_epochs_are_balanced_and_differ(framed):
     dataset, images = framed
     few = np.r_[0:10, 30:60]  # one normal to three pneumonias
     labels = dataset.labels[few]
-    part = Framed(images.images[few], images.lungs[few], images.boxes[few])
+    part = Framed(images.images[few], images.boxes[few])
     batches = Batches(part, labels, RECIPES["default"], seed=1)
     first = batches.order
     assert abs(labels[first].mean() - 0.5) < 0.01
@@ -312,7 +312,7 @@ def test_extra_images_take_their_share(framed):
     dataset, images = framed
     parts = []
     for chosen in (np.arange(0, 60, 2), np.r_[1, 59]):
-        part = Framed(images.images[chosen], images.lungs[chosen], images.boxes[chosen])
+        part = Framed(images.images[chosen], images.boxes[chosen])
         parts.append((part, dataset.labels[chosen]))
     recipe = adjust(RECIPES["default"], {"extra_share": "0.25"})
     batches = Batches(*parts[0], recipe, extra=parts[1])
@@ -329,10 +329,6 @@ def test_batches_show_the_lungs_or_the_whole_picture(framed):
     assert (batches[0][1].argmax(axis=1) == dataset.labels[batches.order[:8]]).all()
     aligned = Batches(images, dataset.labels, adjust(recipe, {"aligned": "true"}))
     assert np.abs(aligned[0][0] - whole).max() > 0.05
-    blanked = adjust(recipe, {"aligned": "true", "blank_share": "0.5"})
-    shown = Batches(images, dataset.labels, blanked)[0][0]
-    changed = np.abs(shown - aligned[0][0]).reshape(8, -1).max(axis=1) > 0.01
-    assert 0 < changed.sum() < 8
 
 
 def test_settings_are_read_as_on_a_command_line():
@@ -342,7 +338,6 @@ def test_settings_are_read_as_on_a_command_line():
             "frozen_blocks": "4",
             "learning_rate": "1e-3",
             "aligned": "false",
-            "blank_share": "0.3",
             "average": "none",
             "hidden_units": "64,32",
             "optimizer": "sgd",
@@ -350,8 +345,6 @@ def test_settings_are_read_as_on_a_command_line():
     )
     assert (changed.frozen_blocks, changed.learning_rate) == (4, 1e-3)
     assert changed.aligned is False
-    assert (changed.blank_share, changed.blanked) == (0.3, False)
-    assert adjust(changed, {"blank_share": "1"}).network["blanked"] is True
     assert changed.average is None
     assert changed.hidden_units == (64, 32)
     assert changed.optimizer == "sgd"
@@ -383,7 +376,7 @@ def test_wrong_settings_are_said(settings, said):
             Path("run"),
             recipe="short",
             epochs=3,
-            settings={"blank_share": "0.1", "hidden_units": "64,32"},
+            settings={"label_smoothing": "0.1", "hidden_units": "64,32"},
             start=Path("before"),
             new_head=True,
             extra=Path("adults"),
@@ -511,7 +504,7 @@ def test_head_starts_anew_behind_trained_convolutions(run, train, tmp_path):
 
 def test_training_goes_on_with_what_its_start_was_shown(run, tmp_path):
     record = json.loads((run / "run.json").read_text())
-    of_start = {"aligned": False, "blanked": True, "hidden_units": [9]}
+    of_start = {"aligned": False, "hidden_units": [9]}
     record["network"] |= of_start | {"standardize": False}
     (tmp_path / "run.json").write_text(json.dumps(record))
 
@@ -520,15 +513,25 @@ def test_training_goes_on_with_what_its_start_was_shown(run, tmp_path):
         return like_its_start(adjust(RECIPES["default"], settings), plan)
 
     kept = chosen()
-    assert (kept.aligned, kept.blanked) == (False, True)
+    assert not kept.aligned
     assert (kept.hidden_units, kept.standardize) == ((9,), False)
     assert kept.augmentation == RECIPES["default"].augmentation
     assert chosen(aligned="true").aligned
-    assert not chosen(blank_share="0").blanked
     assert chosen(hidden_units="4,3").hidden_units == (4, 3)
     assert chosen(new_head=True).hidden_units == RECIPES["default"].hidden_units
     with pytest.raises(vgg19.WeightsError, match="holds no trained network"):
         like_its_start(RECIPES["default"], Plan("", "", start=tmp_path / "none"))
+
+
+@pytest.mark.parametrize("blanked", [False, True])
+def test_networks_of_before_are_read_unless_they_blank(tmp_path, blanked):
+    told = {"network": {"aligned": True, "blanked": blanked}}
+    (tmp_path / "bundle.json").write_text(json.dumps(told))
+    if blanked:
+        with pytest.raises(vgg19.WeightsError, match="blanks pixels"):
+            vgg19.read_facts(tmp_path)
+    else:
+        assert vgg19.read_facts(tmp_path)["network"] == {"aligned": True}
 
 
 def test_group_left_out_is_not_trained_on(drawings, train, tmp_path):

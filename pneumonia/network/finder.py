@@ -106,32 +106,27 @@ class Framed:
 
     Attributes:
         images: uint8 (n, 224, 224, 1).
-        lungs: float32 (n, 96, 96, 1), the probability of lung.
         boxes: float32 (n, 4), as from `framing.boxes`.
     """
 
     images: np.ndarray
-    lungs: np.ndarray
     boxes: np.ndarray
 
     @classmethod
     def by(cls, finder: keras.Model, images: np.ndarray) -> "Framed":
         """Find the lungs of stored images."""
-        lungs = find(finder, images)
-        return cls(images, lungs, framing.boxes(lungs))
+        return cls(images, framing.boxes(find(finder, images)))
 
     def shown(self, how) -> np.ndarray:
         """Return what a network is shown, float32 (n, 128, 128, 1) in [0, 1].
 
         Args:
-            how: says whether it is `aligned` and `blanked`: a `vgg19.Network`, or a
-                recipe.
+            how: says whether it is `aligned`: a `vgg19.Network`, or a recipe.
         """
         places = framing.around(self.boxes)
         if not how.aligned:
             places = np.broadcast_to(framing.WHOLE, places.shape)
-        images = self.images.astype(np.float32) / 255
-        return framing.show(images, places, self.lungs if how.blanked else None)
+        return framing.crop(self.images.astype(np.float32) / 255, places)
 
 
 def dice(true, found):

@@ -15,7 +15,7 @@ from ..contract import LABELS, PICTURE_SIZE
 from ..serving.classifier import Outputs, in_batches
 from . import heatmaps, layers, vgg19
 from .finder import SIDE
-from .graph_finder import add_blank, add_box, add_crop, add_lungs
+from .graph_finder import add_box, add_crop, add_lungs
 from .graph_nodes import HALVE, Graph, add_unit
 
 OPSET = 17
@@ -38,9 +38,7 @@ def build_graph(network: vgg19.Network, finder: keras.Model) -> onnx.ModelProto:
     grey = graph.add("Reshape", ["image", shape], "grey")  # (n, 1, 224, 224)
     lung = add_lungs(graph, grey, finder)  # (n, 1, 96, 96)
     place = add_box(graph, lung, network.aligned)
-    shown = add_crop(graph, grey, place, PICTURE_SIZE)  # (n, 1, 128, 128)
-    if network.blanked:
-        shown = add_blank(graph, shown, place)
+    shown = add_crop(graph, grey, place)  # (n, 1, 128, 128)
     feature_map, side, channels = _add_features(graph, shown, network.features)
     graph.add("ReduceMean", [feature_map], "embedding", axes=[2, 3], keepdims=0)
     _add_head(graph, network.head, feature_map, side, channels)

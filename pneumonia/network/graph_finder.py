@@ -137,84 +137,47 @@ def add_box(graph: Graph, lung: str, aligned: bool) -> str:
     return _clip(graph, x, 1, "place")
 
 
-def add_crop(graph: Graph, x: str, place: str, size: int, name: str = "crop") -> str:
-    """Add the crop of something.
+def add_crop(graph: Graph, grey: str, place: str) -> str:
+    """Add the crop to the lungs.
 
     Args:
         graph: to add to.
-        x: (n, 1, size, size), over the whole picture.
-        place: (n, 2, 2), from `add_box`.
-        size: of `x`.
-        name: of the result, which the names within begin with.
-
-    Returns:
-        `name`, (n, 1, 128, 128).
-    """
-
-    def value(part: str, values) -> str:
-        return graph.constant(f"{name}.{part}", np.asarray(values, np.float32))
-
-    def add(kind: str, inputs: list[str], part: str, **attributes) -> str:
-        return graph.add(kind, inputs, f"{name}.{part}", **attributes)
-
-    last = graph.constant(f"{name}.last", np.array([3]))
-    place = add("Unsqueeze", [place, last], "place")  # (n, 2, 2, 1)
-    start, stop = _ends(graph, place, f"{name}.place")  # (n, 2, 1, 1)
-    step = add("Sub", [stop, start], "step.part")
-    step = add("Mul", [step, value("ratio", size / IMAGE_SIZE)], "step")
-    start = add("Mul", [start, value("size", size)], "start")
-    centres = np.arange(IMAGE_SIZE)[:, None] + 0.5
-    at = add("Mul", [value("centres", centres), step], "at.inside")
-    at = add("Add", [start, at], "at.corner")
-    at = add("Sub", [at, value("half", 0.5)], "at.centre")
-    at = _clip(graph, at, size - 1, f"{name}.at")  # (n, 2, 128, 1)
-    one = value("one", 1)
-    reach = add("Max", [step, one], "reach")
-    away = add("Sub", [at, value("pixels", np.arange(size))], "away.signed")
-    away = add("Div", [add("Abs", [away], "away"), reach], "away.part")
-    near = add("Sub", [one, away], "near.signed")
-    near = add("Max", [near, value("zero", 0)], "near")  # (n, 2, 128, size)
-    sums = add("ReduceSum", [near, last], "sums", keepdims=1)
-    picking = add("Div", [near, sums], "picking")
-    rows, columns = _ends(graph, picking, f"{name}.picking", axis=1)
-    columns = add("Transpose", [columns], "columns", perm=[0, 1, 3, 2])
-    x = add("MatMul", [x, columns], "narrow")
-    return graph.add("MatMul", [rows, x], name)
-
-
-def add_blank(graph: Graph, crop: str, place: str) -> str:
-    """Blank what is outside of the lungs' hull, as `framing.hull` and `blank` do.
-
-    Args:
-        graph: to add to; it holds the box.
-        crop: (n, 1, 128, 128), from `add_crop`.
+        grey: (n, 1, 224, 224), the whole picture.
         place: (n, 2, 2), from `add_box`.
 
     Returns:
         The name of what VGG19 sees, (n, 1, 128, 128).
     """
-    axis, one = graph.constant("hull.axis", np.array(3)), "one"
-    x = graph.add("Relu", ["mass.signed"], "hull.lung")
-    left = graph.add("CumSum", [x, axis], "hull.left")
-    right = graph.add("CumSum", [x, axis], "hull.right", reverse=1)
-    left = graph.add("Min", [left, one], "hull.from_left")
-    right = graph.add("Min", [right, one], "hull.from_right")
-    x = graph.add("Mul", [left, right], "hull.hard")
-    soft = framing.resizing(24, SIDE) @ framing.resizing(SIDE, 24)
-    x = graph.add("MatMul", [x, graph.constant("soft.columns", soft.T)], "soft.narrow")
-    x = graph.add("MatMul", [graph.constant("soft.rows", soft), x], "soft")
-    more = graph.constant("soft.factor", np.float32(1.5))
-    x = graph.add("Min", [graph.add("Mul", [x, more], "hull.more"), one], "hull.whole")
-    hull = add_crop(graph, x, place, SIDE, "hull")
-    axes = graph.constant("hull.axes", np.array([1, 2, 3]))
-    inside = graph.add("Mul", [crop, hull], "inside")
-    grey = graph.add("ReduceSum", [inside, axes], "inside.sum", keepdims=1)
-    share = graph.add("ReduceSum", [hull, axes], "hull.sum", keepdims=1)
-    share = graph.add("Max", [share, one], "hull.share")
-    grey = graph.add("Div", [grey, share], "inside.grey")
-    outside = graph.add("Sub", [one, hull], "outside")
-    outside = graph.add("Mul", [outside, grey], "outside.grey")
-    return graph.add("Add", [inside, outside], "shown")
+
+    def value(part: str, values) -> str:
+        return graph.constant(f"crop.{part}", np.asarray(values, np.float32))
+
+    def add(kind: str, inputs: list[str], part: str, **attributes) -> str:
+        return graph.add(kind, inputs, f"crop.{part}", **attributes)
+
+    last = graph.constant("crop.last", np.array([3]))
+    place = add("Unsqueeze", [place, last], "place")  # (n, 2, 2, 1)
+    start, stop = _ends(graph, place, "crop.place")  # (n, 2, 1, 1)
+    step = add("Sub", [stop, start], "step.part")
+    step = add("Mul", [step, value("ratio", PICTURE_SIZE / IMAGE_SIZE)], "step")
+    start = add("Mul", [start, value("size", PICTURE_SIZE)], "start")
+    centres = np.arange(IMAGE_SIZE)[:, None] + 0.5
+    at = add("Mul", [value("centres", centres), step], "at.inside")
+    at = add("Add", [start, at], "at.corner")
+    at = add("Sub", [at, value("half", 0.5)], "at.centre")
+    at = _clip(graph, at, PICTURE_SIZE - 1, "crop.at")  # (n, 2, 128, 1)
+    one = value("one", 1)
+    reach = add("Max", [step, one], "reach")
+    away = add("Sub", [at, value("pixels", np.arange(PICTURE_SIZE))], "away.signed")
+    away = add("Div", [add("Abs", [away], "away"), reach], "away.part")
+    near = add("Sub", [one, away], "near.signed")
+    near = add("Max", [near, value("zero", 0)], "near")  # (n, 2, 128, 224)
+    sums = add("ReduceSum", [near, last], "sums", keepdims=1)
+    picking = add("Div", [near, sums], "picking")
+    rows, columns = _ends(graph, picking, "crop.picking", axis=1)
+    columns = add("Transpose", [columns], "columns", perm=[0, 1, 3, 2])
+    x = add("MatMul", [grey, columns], "narrow")
+    return graph.add("MatMul", [rows, x], "crop")
 
 
 def _ends(graph: Graph, x: str, name: str, axis: int = 2) -> tuple[str, str]:

@@ -42,14 +42,12 @@ class Network:
         head: (n, 8, 8, 512) -> (n, 2) logits in LABELS order.
         classifier: softmax(head(features(x))), (n, 2) probabilities.
         aligned: whether it is shown crops to the lungs, or whole pictures.
-        blanked: whether what lies outside of the lungs' hull is blanked.
     """
 
     features: keras.Model
     head: keras.Model
     classifier: keras.Model
     aligned: bool = True
-    blanked: bool = False
 
 
 def build(
@@ -57,7 +55,6 @@ def build(
     *,
     standardize: bool = True,
     aligned: bool = True,
-    blanked: bool = False,
     hidden_units: tuple[int, ...] = HIDDEN_UNITS,
     dropout: float = DROPOUT,
 ) -> Network:
@@ -70,7 +67,6 @@ def build(
         standardize: scale each image to the spread that VGG19 was trained on. False
             hands the pixels in [0, 1] on as they are, as the `published` recipe does.
         aligned: as in `Network`; it changes no layer.
-        blanked: likewise.
         hidden_units: width of each fully connected ReLU layer.
         dropout: fraction dropped after each of them, in [0, 1).
 
@@ -112,7 +108,6 @@ def build(
         head=keras.Model(feature_map, logits, name="head"),
         classifier=keras.Model(images, probabilities, name="classifier"),
         aligned=aligned,
-        blanked=blanked,
     )
 
 
@@ -269,6 +264,8 @@ def read_facts(source: str | Path) -> dict:
         facts = json.loads((source / name).read_text(encoding="utf-8"))
         if "network" not in facts:
             raise KeyError("network")
+        if facts["network"].pop("blanked", False):  # versions before December 2026
+            raise ValueError("it blanks pixels, which is done no more")
     return facts
 
 

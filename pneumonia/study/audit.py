@@ -63,11 +63,11 @@ def audit(
     asked = folder.split(dataset)[1] if validation_only else dataset
     answers = map_checks.Answers.to(asked, classifier)
     drawn, lungs = _lungs(answers, masks)
-    shown = _shown(answers, network)
+    shown = framing.crop(asked.inputs(), answers.outputs.box)
     chosen = np.sort(np.random.default_rng(0).permutation(len(shown))[:MAP_IMAGES])
     some, shown = answers.subset(chosen), shown[chosen]
     feature_maps = network.features.predict(shown, verbose=0)
-    ask = behind_the_crop(classifier, network.blanked)
+    ask = behind_the_crop(classifier)
 
     def check(method: str) -> tuple[dict, dict, np.ndarray]:
         found, mean_maps = map_checks.look(answers, method, lungs)
@@ -125,26 +125,18 @@ def _lungs(answers: map_checks.Answers, masks) -> tuple[int, np.ndarray]:
     return int(there.sum()), lungs
 
 
-def _shown(answers: map_checks.Answers, network: vgg19.Network) -> np.ndarray:
-    """Return what a bundle's network was shown, float32 (n, 128, 128, 1) in [0, 1]."""
-    lungs = answers.outputs.lungs[..., None] if network.blanked else None
-    return framing.show(answers.dataset.inputs(), answers.outputs.box, lungs)
-
-
-def behind_the_crop(classifier: Classifier, blanked: bool) -> map_checks.Ask:
+def behind_the_crop(classifier: Classifier) -> map_checks.Ask:
     """Return the part of a bundle's graph that answers what it is shown.
 
     Args:
         classifier: from `load_classifier`.
-        blanked: as in `vgg19.Network`.
     """
     graph = onnx.load(classifier.folder / classifier.facts["weights"]["file"])
-    shown = "shown" if blanked else "crop"
     kind = onnx.helper.make_tensor_value_info(
-        shown, onnx.TensorProto.FLOAT, ["n", 1, IMAGE_SIZE, IMAGE_SIZE]
+        "crop", onnx.TensorProto.FLOAT, ["n", 1, IMAGE_SIZE, IMAGE_SIZE]
     )
     graph.graph.value_info.append(kind)
-    part = onnx.utils.Extractor(graph).extract_model([shown], ["logits"])
+    part = onnx.utils.Extractor(graph).extract_model(["crop"], ["logits"])
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(
@@ -153,7 +145,7 @@ def behind_the_crop(classifier: Classifier, blanked: bool) -> map_checks.Ask:
 
     def ask(images: np.ndarray) -> np.ndarray:
         planes = np.moveaxis(images, -1, 1)  # (n, 1, 128, 128)
-        return in_batches(lambda x: session.run(["logits"], {shown: x}), planes)[0]
+        return in_batches(lambda x: session.run(["logits"], {"crop": x}), planes)[0]
 
     return ask
 

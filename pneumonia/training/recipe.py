@@ -17,8 +17,6 @@ class Recipe:
     Attributes:
         augmentation: families of changes, as in `augment.compose`.
         aligned: show the network crops to the lungs; False: whole pictures.
-        blank_share: share of the images in which training blanks what lies outside of
-            the lungs' hull; 1: the network is shown nothing else in use either.
         standardize: scale each image inside the network (see `vgg19.build`).
         hidden_units: width of each fully connected layer.
         dropout: share dropped after each of them.
@@ -59,7 +57,6 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    blank_share: float = 0.0
     hidden_units: tuple[int, ...] = HIDDEN_UNITS
     dropout: float = DROPOUT
     extra_share: float = 0.15
@@ -96,13 +93,8 @@ class Recipe:
     @property
     def network(self) -> dict:
         """What `vgg19.build` needs to build this recipe's network again."""
-        names = ("aligned", "blanked", "standardize", "hidden_units", "dropout")
+        names = ("aligned", "standardize", "hidden_units", "dropout")
         return {name: getattr(self, name) for name in names}
-
-    @property
-    def blanked(self) -> bool:
-        """Whether the network never sees what lies outside of the lungs' hull."""
-        return self.blank_share >= 1
 
 
 _OURS = Recipe(

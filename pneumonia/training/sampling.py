@@ -47,7 +47,6 @@ class Batches(keras.utils.PyDataset):
         parts = [(images, labels)] if extra is None else [(images, labels), extra]
         self.images = np.concatenate([part.images for part, _ in parts])
         self.boxes = np.concatenate([part.boxes for part, _ in parts])
-        self.lungs = np.concatenate([part.lungs for part, _ in parts])
         self.labels = np.concatenate([of_part for _, of_part in parts])
         self.change = augment.compose(recipe.augmentation)
         self.start(0)
@@ -71,12 +70,7 @@ class Batches(keras.utils.PyDataset):
             places = np.broadcast_to(framing.WHOLE, (len(chosen), 4))
         else:
             places = framing.around(jitter(self.boxes[chosen], rng))
-        crops = framing.crop(images, places)
-        blanked = rng.random(len(chosen)) < self.recipe.blank_share
-        if blanked.any():
-            hulls = framing.crop(framing.hull(self.lungs[chosen]), places)
-            crops[blanked] = framing.blank(crops[blanked], hulls[blanked])
-        return crops
+        return framing.crop(images, places)
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch; Keras calls this after each."""

@@ -29,9 +29,7 @@ def like_its_start(recipe: Recipe, plan: Plan) -> Recipe:
         vgg19.WeightsError: there is no network in `plan.start`.
     """
     kept = {"dropout", *plan.changes, *(["hidden_units"] if plan.new_head else [])}
-    known = dict(vgg19.read_facts(plan.start)["network"])
-    if known.pop("blanked", False):
-        known["blank_share"] = 1.0
+    known = vgg19.read_facts(plan.start)["network"]
     return replace(recipe, **{k: v for k, v in known.items() if k not in kept})
 
 
