@@ -139,6 +139,15 @@ def test_nothing_to_resume_is_said(drawings, tmp_path):
         main(["train", str(drawings), "--out", str(tmp_path / "none"), "--resume"])
 
 
+def test_a_run_of_another_version_is_not_resumed(run, tmp_path):
+    record = json.loads((run / "run.json").read_text())
+    record["settings"]["margin"] = 5
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "last.weights.h5").touch()
+    with pytest.raises(SystemExit, match="another version.*margin.*--from-run"):
+        main(["train", "any", "--out", str(tmp_path), "--resume"])
+
+
 def test_missing_starting_weights_are_said(train, drawings, tmp_path):
     out, quick = tmp_path / "run", ["--set", "stress_views=0", "--backbone-weights"]
     with pytest.raises(SystemExit, match="No weights file at"):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from .plan import Plan
+from .recipe import Recipe
 
 
 class RunError(RuntimeError):
@@ -25,6 +26,21 @@ def check_folder(out: Path, resume: bool) -> None:
         raise RunError(
             f"{out} holds a run already. Go on with --resume, or choose another --out."
         )
+
+
+def recipe_of(record: dict, out: Path) -> Recipe:
+    """Return the recipe of a run to resume.
+
+    Raises:
+        RunError: it was begun by a version whose settings were others.
+    """
+    try:
+        return Recipe(**record["settings"])
+    except TypeError as error:
+        raise RunError(
+            f"{out} was begun by another version of this project ({error}). Resume it "
+            f"with that version, or go on from its best epoch: --from-run {out}"
+        ) from error
 
 
 def read_history(out: str | Path) -> list[dict]:

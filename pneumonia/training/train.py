@@ -54,7 +54,7 @@ def train(plan: Plan) -> Path:
     runs.check_folder(out, plan.resume)
     if plan.resume:
         record = json.loads((out / "run.json").read_text())
-        recipe = Recipe(**record["settings"])
+        recipe = runs.recipe_of(record, out)
         epochs = {k: text for k, text in plan.changes.items() if k == "epochs"}
         recipe = adjust(recipe, epochs)
         plan = plan.resumed(record)
