@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
+from string import Template
 
 import pytest
 from test_house import MAY_IMPORT
@@ -23,7 +24,6 @@ from pneumonia import LABELS, METHODS, ImageError, Prediction, arguments
 from pneumonia.contract import BUNDLE
 from pneumonia.evaluation.calibrate import ERROR
 from pneumonia.serving import dicom, gate
-from pneumonia.training import augment
 from web import api
 
 ROOT = Path(__file__).parent.parent
@@ -142,9 +142,8 @@ def before_and_after(names: list[str]) -> Cells:
 SHORT = {
     "whole pictures": "whole",
     "crops to the lungs": "ours",
-    "and nothing shown outside of the lungs": "blanked",
+    "and corners and borders covered": "masking",
     "and no borders of other images": "no border",
-    "and nothing covered": "no masking",
     "and block 3 trained, too": "frozen2",
     "the published recipe": "published",
 }
@@ -170,9 +169,8 @@ def short(names: list[str]) -> Cells:
 
 def over_seeds(values: list[float], text: Callable[[float], str]) -> str:
     mean = text(sum(values) / len(values))
-    if len(values) == 1:
-        return mean
-    return f"{mean} ({text(min(values)).removesuffix(' %')}-{text(max(values))})"
+    least, most = text(min(values)), text(max(values))
+    return mean if least == most else f"{mean} ({least.removesuffix(' %')}-{most})"
 
 
 COMPARED = "auroc", "specificity"
@@ -331,10 +329,23 @@ def test_maps_that_show_the_evidence_are_told_from_others():
             assert said in RESULTS
 
 
-def test_earlier_trainings_are_told_with_their_augmentation():
-    assert f"--set augmentation={augment.FIRST}\n" in TRAINING
-    assert f"--set 'augmentation={augment.SECOND}'\n" in TRAINING
-    assert BUNDLED["training"]["settings"]["augmentation"] == augment.DEFAULT
+def test_trainings_of_what_ships_are_told_with_their_augmentation():
+    told = {}
+    (block,) = re.findall("^```sh\n(base=.*?)^```", TRAINING, re.DOTALL | re.MULTILINE)
+    for name, value in re.findall(r"^(\w+)=(.*)$", block, re.MULTILINE):
+        told[name] = Template(*shlex.split(value)).substitute(told)
+    commands = Template(block.replace("\\\n", "")).substitute(told)
+    trained = BUNDLED["training"]
+    done = [*augmentations(f"{trained['before']}\n{trained['repeat']}")]
+    assert [*augmentations(commands)] == done
+    assert {*trained["settings"]["augmentation"].split("+")} == done[-1]
+
+
+def augmentations(commands: str) -> Iterator[set[str]]:
+    for command in commands.splitlines():
+        for word in shlex.split(command):
+            if word.startswith("augmentation="):
+                yield {*word.partition("=")[2].split("+")}
 
 
 def test_security_counts_the_attributes_that_are_read():

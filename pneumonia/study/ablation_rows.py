@@ -46,17 +46,15 @@ ROWS = {
     ),
     "whole": _whole(),
     BASE: Row("crops to the lungs, all families of changes, adults too"),
-    "blanked": _but("nothing outside of the lungs' hull is shown", blank_share="1"),
-    "blanked sometimes": _but(
-        "training blanks the outside in 30 % of the images", blank_share="0.3"
-    ),
     "no histogram": _less("histogram", "no grey values of other images"),
     "no border": _less("border", "no borders of other images"),
     "no spectrum": _less(
         "spectrum+sharpen", "no detail of other images, no sharpening"
     ),
     "no tone": _less("tone+equalise", "no gamma, contrast, equalisation"),
-    "no masking": _less("masking", "no covered corners and borders, no cutout"),
+    "masking": _but(
+        "covered corners and borders, and cutout", augmentation=f"{DEFAULT}+masking"
+    ),
     "no resolution": _less("resolution+compress", "no blur, noise, JPEG"),
     "no turn": _less("turn", "no turn, no shear", "+mirror"),
     "no adults": Row("without adults of another hospital", adults=False),

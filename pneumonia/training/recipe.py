@@ -132,7 +132,7 @@ RECIPES = {
         batch_size=32,
         learning_rate=1e-3,
     ),
-    # What ships.
+    # Ours. What ships was trained with `masking`, too.
     "default": _OURS,
     # A row of the ablation: the same, short.
     "short": replace(_OURS, images_per_epoch=2400, epochs=8, average=0.99),
