@@ -74,6 +74,7 @@ def export(
     try:
         record = json.loads((run / "run.json").read_text())
         network, found_by = vgg19.load(run), finder.load(run)
+        record["network"] = vgg19.options_in(record)
     except (OSError, ValueError, vgg19.WeightsError, finder.FinderError) as error:
         raise ExportError(
             f"{run} holds no trained network ({error}). Expected the folder that "

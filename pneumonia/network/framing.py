@@ -3,7 +3,7 @@
 How a picture is framed tells the classes of the training set apart, and no disease. So
 the network is shown the lungs, always equally large, and never learns the frame. The
 crop is a product of two matrices for each picture, the same arithmetic in NumPy and in
-the ONNX graph (`graph._add_crop`).
+the ONNX graph (`graph_finder.add_crop`).
 """
 
 import functools

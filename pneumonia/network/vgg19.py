@@ -262,11 +262,21 @@ def read_facts(source: str | Path) -> dict:
     name = "run.json" if _is_run(source) else "bundle.json"
     with _explained(source):
         facts = json.loads((source / name).read_text(encoding="utf-8"))
-        if "network" not in facts:
-            raise KeyError("network")
-        if facts["network"].pop("blanked", False):  # versions before December 2026
-            raise ValueError("it blanks pixels, which is done no more")
+        facts["network"] = options_in(facts)
     return facts
+
+
+def options_in(facts: dict) -> dict:
+    """Return the options of `build` in what a run or a bundle says.
+
+    Raises:
+        KeyError: it says nothing of a network.
+        ValueError: it blanks pixels, as versions before December 2026 could.
+    """
+    options = dict(facts["network"])
+    if options.pop("blanked", False):
+        raise ValueError("it blanks pixels, which is done no more")
+    return options
 
 
 def _is_run(source: Path) -> bool:

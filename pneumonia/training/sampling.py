@@ -4,8 +4,6 @@ import keras
 import numpy as np
 
 from ..contract import LABELS
-from ..data.folder import as_input
-from ..network import framing
 from ..network.finder import Framed
 from . import augment
 from .devices import one_blas_thread
@@ -65,12 +63,10 @@ class Batches(keras.utils.PyDataset):
 
     def _framed(self, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Crop images to their lungs, about as the finder will."""
-        images = as_input(self.images[chosen])
-        if not self.recipe.aligned:
-            places = np.broadcast_to(framing.WHOLE, (len(chosen), 4))
-        else:
-            places = framing.around(jitter(self.boxes[chosen], rng))
-        return framing.crop(images, places)
+        boxes = self.boxes[chosen]
+        if self.recipe.aligned:
+            boxes = jitter(boxes, rng)
+        return Framed(self.images[chosen], boxes).shown(self.recipe)
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch; Keras calls this after each."""
