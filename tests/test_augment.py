@@ -135,6 +135,20 @@ def test_another_image_lends_its_border_and_nothing_else():
     assert seen == {True, False}
 
 
+def test_the_mask_of_the_lungs_moves_along_and_nothing_else_changes_it():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((4, 64, 64, 1), np.float32)
+    mask[:, 20:40, 10:30] = 1
+    images = np.concatenate([mask, mask], axis=-1)
+    moved = augment.compose("turn far")(images, np.random.default_rng(1))
+    np.testing.assert_array_equal(moved[..., 0], moved[..., 1])
+    assert np.abs(moved - images).max() > 0.9
+    images[..., :1] = rng.random((4, 64, 64, 1))
+    toned = augment.compose("tone+shade+border+compress")(images, rng)
+    np.testing.assert_array_equal(toned[..., 1:], mask)
+    assert np.abs(toned[..., 0] - images[..., 0]).max() > 0.05
+
+
 def test_unknown_families_are_said():
     with pytest.raises(ValueError, match="no augmentation is called snow; expected"):
         augment.compose("tone+snow")

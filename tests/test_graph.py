@@ -40,6 +40,37 @@ def some_network(images, some_finder) -> vgg19.Network:
     return built
 
 
+@pytest.fixture(scope="module")
+def masked_network(images, some_finder, some_network) -> vgg19.Network:
+    built = vgg19.build(masked=True, hidden_units=(32, 16))
+    built.classifier.set_weights(some_network.classifier.get_weights())
+    vgg19.condition(built, Framed.by(some_finder, images).shown(built))
+    return built
+
+
+def test_a_masked_graph_equals_keras_and_is_blind_far_from_the_lungs(
+    images, some_finder, masked_network
+):
+    shown = Framed.by(some_finder, images).shown(masked_network)
+    assert shown.shape == (5, 128, 128, 2)
+    logits, maps, evidence = heatmaps.explain(masked_network, shown)
+    model = graph.build_graph(masked_network, some_finder)
+    found = run(model, images)
+    np.testing.assert_allclose(found.logits, logits, atol=1e-3)
+    np.testing.assert_allclose(found.maps, maps, atol=1e-2)
+    lungs = shown[..., 1].reshape(-1, 8, 16, 8, 16).mean(axis=(2, 4))
+    around = np.pad(lungs, ((0, 0), (1, 1), (1, 1)))
+    near = np.max(
+        [around[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)], axis=0
+    )
+    far = near < 1e-3
+    assert far.any()
+    for drawn in (evidence, found.evidence, found.maps[:, 0], found.maps[:, 1]):
+        assert np.abs(drawn[far]).max() < 0.02 * np.abs(drawn).max()
+    alone = run(model, images[:1])  # to the last bit, however many come in one run
+    assert all((one == many[:1]).all() for one, many in zip(alone, found, strict=True))
+
+
 def test_graph_finds_the_lungs_and_the_box_that_keras_finds(
     images, some_finder, some_network
 ):

@@ -321,6 +321,35 @@ def test_epochs_are_balanced_and_differ(framed):
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
+def test_looks_tell_no_class_where_both_are_shown_alike_in_them(framed):
+    dataset, images = framed
+    pictures = images.images.copy()
+    bright = np.r_[0:20, 30:35]  # 20 of 30 normals, 5 of 30 pneumonias
+    pictures[bright] = pictures[bright] // 3 + 160
+    part = Framed(pictures, images.boxes)
+    recipe = adjust(RECIPES["default"], {"looks": "2"})
+    order = Batches(part, dataset.labels, recipe, seed=1).order
+    in_bright = np.isin(order, bright)
+    for look in (in_bright, ~in_bright):
+        assert dataset.labels[order[look]].mean() == pytest.approx(0.5, abs=0.01)
+    counts = np.bincount(order[dataset.labels[order] == 0])[:20]
+    assert np.ptp(counts) <= 1  # alike within look and class, give or take one
+
+
+def test_a_masked_network_is_shown_the_lungs_beside_the_picture(framed):
+    dataset, images = framed
+    recipe = adjust(
+        RECIPES["published"],
+        {"augmentation": "", "aligned": "true", "masked": "true", "batch_size": "8"},
+    )
+    batches = Batches(images, dataset.labels, recipe, seed=2)
+    shown = batches[0][0]
+    assert shown.shape == (8, 128, 128, 2)
+    plain = adjust(recipe, {"masked": "false"})
+    alone = Batches(images, dataset.labels, plain, seed=2)[0][0]
+    np.testing.assert_array_equal(shown[..., :1], alone)
+
+
 def test_extra_images_take_their_share(framed):
     dataset, images = framed
     parts = []

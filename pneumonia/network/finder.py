@@ -107,26 +107,34 @@ class Framed:
     Attributes:
         images: uint8 (n, 224, 224, 1).
         boxes: float32 (n, 4), as from `framing.boxes`.
+        lungs: float16 (n, 96, 96, 1), the probability of lung; None: nobody asks.
     """
 
     images: np.ndarray
     boxes: np.ndarray
+    lungs: np.ndarray | None = None
 
     @classmethod
     def by(cls, finder: keras.Model, images: np.ndarray) -> "Framed":
         """Find the lungs of stored images."""
-        return cls(images, framing.boxes(find(finder, images)))
+        lungs = find(finder, images)
+        return cls(images, framing.boxes(lungs), lungs.astype(np.float16))
 
     def shown(self, how) -> np.ndarray:
         """Return what a network is shown, float32 (n, 128, 128, 1) in [0, 1].
 
         Args:
-            how: says whether it is `aligned`: a `vgg19.Network`, or a recipe.
+            how: says whether it is `aligned`, and `masked`: a `vgg19.Network`, or a
+                recipe. Masked, the probability of lung is a second channel.
         """
         places = framing.around(self.boxes)
         if not how.aligned:
             places = np.broadcast_to(framing.WHOLE, places.shape)
-        return framing.crop(self.images.astype(np.float32) / 255, places)
+        shown = framing.crop(self.images.astype(np.float32) / 255, places)
+        if not how.masked:
+            return shown
+        lungs = framing.crop(self.lungs.astype(np.float32), places)
+        return np.concatenate([shown, lungs], axis=-1)
 
 
 def dice(true, found):

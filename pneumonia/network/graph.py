@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from ..contract import LABELS, PICTURE_SIZE
+from ..contract import IMAGE_SIZE, LABELS, PICTURE_SIZE
 from ..serving.classifier import Outputs, in_batches
 from . import heatmaps, layers, vgg19
 from .finder import SIDE
@@ -40,6 +40,8 @@ def build_graph(network: vgg19.Network, finder: keras.Model) -> onnx.ModelProto:
     place = add_box(graph, lung, network.aligned)
     shown = add_crop(graph, grey, place)  # (n, 1, 128, 128)
     feature_map, side, channels = _add_features(graph, shown, network.features)
+    if network.masked:
+        feature_map = _add_mask(graph, feature_map, lung, place, side)
     graph.add("ReduceMean", [feature_map], "embedding", axes=[2, 3], keepdims=0)
     _add_head(graph, network.head, feature_map, side, channels)
     for inner, output, rest in ((lung, "lungs", [SIDE, SIDE]), (place, "box", [4])):
@@ -90,6 +92,15 @@ def _add_features(graph: Graph, x: str, features: keras.Model) -> tuple[str, int
             x = graph.add("MaxPool", [x], layer.name, **HALVE)
     _, side, _, channels = features.output_shape
     return x, side, channels
+
+
+def _add_mask(graph: Graph, feature_map: str, lung: str, place: str, side: int) -> str:
+    """Add `layers.WithinLungs`: what is far from the lungs becomes zero."""
+    each = {"each": IMAGE_SIZE // side, "name": "lung_cells"}
+    cells = add_crop(graph, lung, place, SIDE, **each)  # (n, 1, 8, 8)
+    around = {"kernel_shape": [3, 3], "pads": [1] * 4}
+    near = graph.add("MaxPool", [cells], "near_lungs", **around)
+    return graph.add("Mul", [feature_map, near], "within_lungs")
 
 
 def _add_head(

@@ -137,47 +137,61 @@ def add_box(graph: Graph, lung: str, aligned: bool) -> str:
     return _clip(graph, x, 1, "place")
 
 
-def add_crop(graph: Graph, grey: str, place: str) -> str:
+def add_crop(
+    graph: Graph,
+    grey: str,
+    place: str,
+    size: int = PICTURE_SIZE,
+    *,
+    each: int = 1,
+    name: str = "crop",
+) -> str:
     """Add the crop to the lungs.
 
     Args:
         graph: to add to.
-        grey: (n, 1, 224, 224), the whole picture.
+        grey: (n, 1, size, size), of the whole picture.
         place: (n, 2, 2), from `add_box`.
+        size: 224, of a picture; 96, of its lungs.
+        each: side of the squares of the crop that are averaged to one pixel.
+        name: of the crop.
 
     Returns:
-        The name of what VGG19 sees, (n, 1, 128, 128).
+        The name of what VGG19 sees, (n, 1, 128, 128), or of fewer pixels.
     """
 
     def value(part: str, values) -> str:
-        return graph.constant(f"crop.{part}", np.asarray(values, np.float32))
+        return graph.constant(f"{name}.{part}", np.asarray(values, np.float32))
 
     def add(kind: str, inputs: list[str], part: str, **attributes) -> str:
-        return graph.add(kind, inputs, f"crop.{part}", **attributes)
+        return graph.add(kind, inputs, f"{name}.{part}", **attributes)
 
-    last = graph.constant("crop.last", np.array([3]))
+    last = graph.constant(f"{name}.last", np.array([3]))
     place = add("Unsqueeze", [place, last], "place")  # (n, 2, 2, 1)
-    start, stop = _ends(graph, place, "crop.place")  # (n, 2, 1, 1)
+    start, stop = _ends(graph, place, f"{name}.place")  # (n, 2, 1, 1)
     step = add("Sub", [stop, start], "step.part")
-    step = add("Mul", [step, value("ratio", PICTURE_SIZE / IMAGE_SIZE)], "step")
-    start = add("Mul", [start, value("size", PICTURE_SIZE)], "start")
+    step = add("Mul", [step, value("ratio", size / IMAGE_SIZE)], "step")
+    start = add("Mul", [start, value("size", size)], "start")
     centres = np.arange(IMAGE_SIZE)[:, None] + 0.5
     at = add("Mul", [value("centres", centres), step], "at.inside")
     at = add("Add", [start, at], "at.corner")
     at = add("Sub", [at, value("half", 0.5)], "at.centre")
-    at = _clip(graph, at, PICTURE_SIZE - 1, "crop.at")  # (n, 2, 128, 1)
+    at = _clip(graph, at, size - 1, f"{name}.at")  # (n, 2, 128, 1)
     one = value("one", 1)
     reach = add("Max", [step, one], "reach")
-    away = add("Sub", [at, value("pixels", np.arange(PICTURE_SIZE))], "away.signed")
+    away = add("Sub", [at, value("pixels", np.arange(size))], "away.signed")
     away = add("Div", [add("Abs", [away], "away"), reach], "away.part")
     near = add("Sub", [one, away], "near.signed")
     near = add("Max", [near, value("zero", 0)], "near")  # (n, 2, 128, 224)
     sums = add("ReduceSum", [near, last], "sums", keepdims=1)
     picking = add("Div", [near, sums], "picking")
-    rows, columns = _ends(graph, picking, "crop.picking", axis=1)
+    if each > 1:
+        lines = {"kernel_shape": [each, 1], "strides": [each, 1]}
+        picking = add("AveragePool", [picking], "picking.each", **lines)
+    rows, columns = _ends(graph, picking, f"{name}.picking", axis=1)
     columns = add("Transpose", [columns], "columns", perm=[0, 1, 3, 2])
     x = add("MatMul", [grey, columns], "narrow")
-    return graph.add("MatMul", [rows, x], "crop")
+    return graph.add("MatMul", [rows, x], name)
 
 
 def _ends(graph: Graph, x: str, name: str, axis: int = 2) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What the network does to pixels before VGG19 sees them, as Keras layers."""
+"""What the network does to pixels before VGG19 sees them, and to what it found."""
 
 from keras import layers, ops
 
@@ -17,3 +17,27 @@ class Standardize(layers.Layer):
         mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
         spread = ops.std(images, axis=(1, 2, 3), keepdims=True)
         return (images - mean) * (PIXEL_SPREAD / ops.maximum(spread, 1e-3))
+
+
+class Grey(layers.Layer):
+    """Leave the lungs beside a picture away: (n, H, W, 2) -> (n, H, W, 1)."""
+
+    def call(self, images):
+        """Return the first channel."""
+        return images[..., :1]
+
+
+class WithinLungs(layers.Layer):
+    """Multiply a feature map by how much of each cell, or of one beside it, is lung.
+
+    [(n, 8, 8, c), (n, 128, 128, 2)] -> (n, 8, 8, c). The lungs reach a cell further
+    than they were found, so that one which an opacity hides in part is not cut away.
+    """
+
+    def call(self, inputs):
+        """Return the feature map, zero far from the lungs."""
+        feature_map, images = inputs
+        step = images.shape[1] // feature_map.shape[1]
+        lungs = ops.average_pool(images[..., 1:], step)  # (n, 8, 8, 1)
+        near = ops.max_pool(lungs, 3, strides=1, padding="same")
+        return feature_map * ops.cast(near, feature_map.dtype)

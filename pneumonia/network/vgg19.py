@@ -20,7 +20,7 @@ from keras import layers, ops
 
 from ..contract import BUNDLE, IMAGE_SIZE, LABELS
 from ..serving.classifier import in_batches
-from .layers import Standardize
+from .layers import Grey, Standardize, WithinLungs
 
 HIDDEN_UNITS = (256, 128)
 DROPOUT = 0.3
@@ -38,16 +38,19 @@ class Network:
 
     Attributes:
         features: (n, 128, 128, 1) float32 in [0, 1] -> (n, 8, 8, 512), VGG19's
-            block5_conv4 after its ReLU.
+            block5_conv4 after its ReLU. Where it is masked, (n, 128, 128, 2), the
+            probability of lung beside each pixel; what is far from the lungs is zero.
         head: (n, 8, 8, 512) -> (n, 2) logits in LABELS order.
         classifier: softmax(head(features(x))), (n, 2) probabilities.
         aligned: whether it is shown crops to the lungs, or whole pictures.
+        masked: whether it is shown where the lungs are, and looks nowhere else.
     """
 
     features: keras.Model
     head: keras.Model
     classifier: keras.Model
     aligned: bool = True
+    masked: bool = False
 
 
 def build(
@@ -55,6 +58,7 @@ def build(
     *,
     standardize: bool = True,
     aligned: bool = True,
+    masked: bool = False,
     hidden_units: tuple[int, ...] = HIDDEN_UNITS,
     dropout: float = DROPOUT,
 ) -> Network:
@@ -67,6 +71,7 @@ def build(
         standardize: scale each image to the spread that VGG19 was trained on. False
             hands the pixels in [0, 1] on as they are, as the `published` recipe does.
         aligned: as in `Network`; it changes no layer.
+        masked: multiply the feature map by the mask of the lungs (see `WithinLungs`).
         hidden_units: width of each fully connected ReLU layer.
         dropout: fraction dropped after each of them, in [0, 1).
 
@@ -77,13 +82,15 @@ def build(
         WeightsError: the weights can't be downloaded, or the file doesn't fit.
     """
     backbone = _load_backbone(backbone_weights)
-    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")  # (n, 128, 128, 1)
-    x = images
+    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 2 if masked else 1), name="image")
+    x = Grey(dtype="float32", name="grey")(images) if masked else images
     if standardize:
         x = Standardize(dtype="float32", name="standardize")(x)
     x = layers.Concatenate(name="grey_to_rgb")([x, x, x])  # (n, 128, 128, 3)
     for layer in backbone.layers[1:-1]:  # without its input and its last max-pool
         x = layer(x)
+    if masked:
+        x = WithinLungs(name="within_lungs")([x, images])
     feature_map = x  # (n, 8, 8, 512)
 
     x = layers.MaxPooling2D(name="pool")(feature_map)  # (n, 4, 4, 512)
@@ -108,6 +115,7 @@ def build(
         head=keras.Model(feature_map, logits, name="head"),
         classifier=keras.Model(images, probabilities, name="classifier"),
         aligned=aligned,
+        masked=masked,
     )
 
 
@@ -152,7 +160,8 @@ def condition(network: Network, images: np.ndarray) -> None:
 
     Args:
         network: changed in place.
-        images: float32 (n, 128, 128, 1) in [0, 1], about a hundred training images.
+        images: float32 (n, 128, 128, 1), or with lungs 2, in [0, 1], about a hundred
+            training images.
     """
     signal = images
     scale = 1.0  # by how much a layer's input was multiplied on its way here
@@ -173,12 +182,11 @@ def condition(network: Network, images: np.ndarray) -> None:
                 factor = 1 / np.sqrt(np.mean(np.maximum(sums, 0) ** 2))
                 scale *= factor
             layer.set_weights([kernel * factor, bias * factor])
-        signal = follow(layer, signal)
-
-
-def follow(layer: layers.Layer, values):
-    """Call a layer of the flat graph; `grey_to_rgb` takes what comes three times."""
-    return layer([values] * 3 if isinstance(layer, layers.Concatenate) else values)
+        if isinstance(layer, layers.Concatenate):  # one grey picture, three times
+            signal = [signal] * 3
+        elif isinstance(layer, WithinLungs):
+            signal = [signal, images]
+        signal = layer(signal)
 
 
 def run_logits(network: Network, images: np.ndarray) -> np.ndarray:
@@ -186,7 +194,7 @@ def run_logits(network: Network, images: np.ndarray) -> np.ndarray:
 
     Args:
         network: from `build` or `load`.
-        images: float32 (n, 128, 128, 1) in [0, 1].
+        images: float32 (n, 128, 128, 1) in [0, 1]; masked, (n, 128, 128, 2).
 
     Returns:
         logits float32 (n, 2).

@@ -64,6 +64,9 @@ def audit(
     answers = map_checks.Answers.to(asked, classifier)
     drawn, lungs = _lungs(answers, masks)
     shown = framing.crop(asked.inputs(), answers.outputs.box)
+    if network.masked:
+        mask = framing.crop(answers.outputs.lungs[..., None], answers.outputs.box)
+        shown = np.concatenate([shown, mask], axis=-1)
     chosen = np.sort(np.random.default_rng(0).permutation(len(shown))[:MAP_IMAGES])
     some, shown = answers.subset(chosen), shown[chosen]
     feature_maps = network.features.predict(shown, verbose=0)
@@ -132,20 +135,34 @@ def behind_the_crop(classifier: Classifier) -> map_checks.Ask:
         classifier: from `load_classifier`.
     """
     graph = onnx.load(classifier.folder / classifier.facts["weights"]["file"])
-    kind = onnx.helper.make_tensor_value_info(
-        "crop", onnx.TensorProto.FLOAT, ["n", 1, IMAGE_SIZE, IMAGE_SIZE]
-    )
-    graph.graph.value_info.append(kind)
-    part = onnx.utils.Extractor(graph).extract_model(["crop"], ["logits"])
+    masked = classifier.facts["network"].get("masked", False)
+    (evidence,) = (o for o in graph.graph.output if o.name == "evidence")
+    cells = evidence.type.tensor_type.shape.dim[-1].dim_value
+    channels = {"crop": IMAGE_SIZE} | ({"lung_cells": cells} if masked else {})
+    for name, side in channels.items():
+        shape = ["n", 1, side, side]
+        kind = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        graph.graph.value_info.append(kind)
+    part = onnx.utils.Extractor(graph).extract_model(list(channels), ["logits"])
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(
         part.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
 
+    def run(planes: np.ndarray) -> list[np.ndarray]:
+        fed = {}
+        for (name, side), plane in zip(
+            channels.items(), np.split(planes, len(channels), axis=1), strict=True
+        ):
+            each = IMAGE_SIZE // side
+            squares = plane.reshape(-1, 1, side, each, side, each)
+            fed[name] = squares.mean(axis=(3, 5))
+        return session.run(["logits"], fed)
+
     def ask(images: np.ndarray) -> np.ndarray:
-        planes = np.moveaxis(images, -1, 1)  # (n, 1, 128, 128)
-        return in_batches(lambda x: session.run(["logits"], {"crop": x}), planes)[0]
+        planes = np.moveaxis(images, -1, 1)  # (n, 1 or 2, 128, 128)
+        return in_batches(run, planes)[0]
 
     return ask
 

@@ -40,7 +40,7 @@ COVERED = ("own", "another", "elsewhere")
 another image's map, of the same answer; the same outline at a random place."""
 
 Ask = Callable[[np.ndarray], np.ndarray]
-"""What a network is shown, float32 (n, 128, 128, 1) -> logits float32 (n, 2)."""
+"""What a network is shown, as from `Framed.shown` -> logits float32 (n, 2)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +239,8 @@ def cover_hottest(answers: Answers, shown: np.ndarray, ask: Ask, method: str) ->
 
     Args:
         answers: of a bundle.
-        shown: float32 (n, 128, 128, 1) in [0, 1], what its network was shown.
+        shown: float32 (n, 128, 128, 1) in [0, 1], what its network was shown; or with
+            the mask of the lungs as a second channel, which stays as it is.
         ask: that network.
         method: one of METHODS.
 
@@ -251,7 +252,8 @@ def cover_hottest(answers: Answers, shown: np.ndarray, ask: Ask, method: str) ->
     """
     given, maps = answers.given, answers.shown_maps(method)
     groups, classifier = answers.dataset.groups, answers.classifier
-    blurred = gaussian_filter(shown, (0, _BLUR, _BLUR, 0))
+    blurred = shown.copy()
+    blurred[..., :1] = gaussian_filter(shown[..., :1], (0, _BLUR, _BLUR, 0))
     hottest = np.stack([_hottest(heat) for heat in maps])
     has_map = hottest.any(axis=(1, 2))
     of_answer = [has_map & (given == index) for index in range(len(LABELS))]

@@ -161,8 +161,14 @@ DEFAULT = (
 """What the recipe `default` changes. `masking` costs more than it gives."""
 
 
+MOVES = ("published", "mirror", "turn", "turn far", "geometry")
+"""Families that move pixels: the mask of the lungs moves along."""
+
+
 def compose(names: str) -> Augmentation:
     """Return one augmentation out of families.
+
+    It takes the mask of the lungs as a second channel, too.
 
     Args:
         names: keys of `FAMILIES` joined by "+", such as "tone+geometry"; their order
@@ -177,11 +183,15 @@ def compose(names: str) -> Augmentation:
             f"no augmentation is called {', '.join(sorted(unknown))}; "
             f"expected some of {', '.join(FAMILIES)}, joined by +"
         )
-    changes = [change for name, change in FAMILIES.items() if name in wanted]
+    changes = [(name, change) for name, change in FAMILIES.items() if name in wanted]
 
     def all_of_them(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        for change in changes:
-            images = change(images, rng)
+        for name, change in changes:
+            if name in MOVES or images.shape[-1] == 1:
+                images = change(images, rng)
+            else:
+                grey = change(np.ascontiguousarray(images[..., :1]), rng)
+                images = np.concatenate([grey, images[..., 1:]], axis=-1)
         return images
 
     return all_of_them

@@ -17,6 +17,7 @@ class Recipe:
     Attributes:
         augmentation: families of changes, as in `augment.compose`.
         aligned: show the network crops to the lungs; False: whole pictures.
+        masked: show it where the lungs are, so that it looks nowhere else.
         standardize: scale each image inside the network (see `vgg19.build`).
         hidden_units: width of each fully connected layer.
         dropout: share dropped after each of them.
@@ -24,6 +25,8 @@ class Recipe:
         condition: bring activations to unit spread first (see `vgg19.condition`);
             not done where training starts from a trained network.
         balanced: show both classes equally often.
+        looks: into how many looks the training pictures are split, within each of which
+            both classes are shown alike as far as that goes (see `data.looks`).
         extra_share: share of each epoch that comes from the extra data set, if any.
         images_per_epoch: images shown in one epoch; None: all of them once.
         epochs: most epochs that are trained.
@@ -59,6 +62,8 @@ class Recipe:
     learning_rate: float
     hidden_units: tuple[int, ...] = HIDDEN_UNITS
     dropout: float = DROPOUT
+    masked: bool = False
+    looks: int | None = None
     extra_share: float = 0.15
     optimizer: str = "sgd"
     schedule: str = "plateau"
@@ -93,7 +98,7 @@ class Recipe:
     @property
     def network(self) -> dict:
         """What `vgg19.build` needs to build this recipe's network again."""
-        names = ("aligned", "standardize", "hidden_units", "dropout")
+        names = ("aligned", "standardize", "masked", "hidden_units", "dropout")
         return {name: getattr(self, name) for name in names}
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from ..contract import LABELS
+from ..data import looks
 from ..network.finder import Framed
 from . import augment
 from .devices import one_blas_thread
@@ -45,7 +46,14 @@ class Batches(keras.utils.PyDataset):
         parts = [(images, labels)] if extra is None else [(images, labels), extra]
         self.images = np.concatenate([part.images for part, _ in parts])
         self.boxes = np.concatenate([part.boxes for part, _ in parts])
+        self.lungs = None
+        if recipe.masked:
+            self.lungs = np.concatenate([part.lungs for part, _ in parts])
         self.labels = np.concatenate([of_part for _, of_part in parts])
+        self.weights = None
+        if recipe.looks:
+            found = looks.Looks.among(images.images, recipe.looks).of(images.images)
+            self.weights = looks.balance(labels, found)
         self.change = augment.compose(recipe.augmentation)
         self.start(0)
 
@@ -54,7 +62,7 @@ class Batches(keras.utils.PyDataset):
 
     @one_blas_thread
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return float32 (n, 128, 128, 1) in [0, 1] and targets float32 (n, 2)."""
+        """Return what `Framed.shown` gives, changed, and targets float32 (n, 2)."""
         size = self.recipe.batch_size
         rng = np.random.default_rng((self.seed, self.epoch, step))
         chosen = self.order[step * size : (step + 1) * size]
@@ -66,7 +74,8 @@ class Batches(keras.utils.PyDataset):
         boxes = self.boxes[chosen]
         if self.recipe.aligned:
             boxes = jitter(boxes, rng)
-        return Framed(self.images[chosen], boxes).shown(self.recipe)
+        lungs = None if self.lungs is None else self.lungs[chosen]
+        return Framed(self.images[chosen], boxes, lungs).shown(self.recipe)
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch; Keras calls this after each."""
@@ -99,7 +108,12 @@ class Batches(keras.utils.PyDataset):
         return [self._draw(part, share, rng) for part in of_class]
 
     def _draw(self, pool: np.ndarray, count: int, rng) -> np.ndarray:
-        """Draw each equally often, give or take one."""
+        """Draw each equally often, give or take one, or as often as it weighs."""
+        if self.weights is not None and pool[-1] < self.own:
+            pool = rng.permutation(pool)
+            share = np.cumsum(self.weights[pool])
+            at = (rng.random() + np.arange(count)) / count * share[-1]
+            return pool[np.searchsorted(share, at, side="right").clip(0, len(pool) - 1)]
         rounds = [rng.permutation(pool) for _ in range(-(-count // len(pool)))]
         return np.concatenate(rounds)[:count]
 
