@@ -31,6 +31,7 @@ from pneumonia import (
     NOTICE,
     SENTENCES,
     SUFFIXES,
+    TESTED,
     TOO_LARGE,
     Classifier,
     ImageError,
@@ -137,7 +138,7 @@ def create_app(
     @app.post("/api/predict")
     def api_predict() -> Response:
         with_overlay = _asked("overlay")
-        method = _chosen("method", METHODS)
+        method = _chosen("method", (TESTED, *METHODS))
         prediction = ask(method=method)
         return jsonify(
             api.answered(classifier, prediction, g.request_id, overlay=with_overlay)

@@ -8,7 +8,7 @@ Research demonstration, not a medical device.
     prediction = predict(classifier, open("xray.jpeg", "rb").read())
 """
 
-from .contract import LABELS, METHODS, NOTICE
+from .contract import LABELS, METHODS, NOTICE, TESTED
 from .serving.batch import find_files
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.encode import encode_jpeg, encode_png
@@ -27,6 +27,7 @@ from .serving.overlay import (
 from .serving.picture import MAX_BYTES, TOO_LARGE, ImageError
 from .serving.prediction import (
     Prediction,
+    describe_map,
     explain,
     percent,
     predict,
@@ -47,6 +48,7 @@ __all__ = [
     "SENTENCES",
     "STRENGTH",
     "SUFFIXES",
+    "TESTED",
     "TOO_LARGE",
     "ZONES",
     "BundleError",
@@ -58,6 +60,7 @@ __all__ = [
     "Row",
     "answered_row",
     "by_method",
+    "describe_map",
     "draw_overlay",
     "encode_jpeg",
     "encode_png",

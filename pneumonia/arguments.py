@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .contract import BUNDLE, EXAMPLES, METHODS, NOTICE
+from .contract import BUNDLE, EXAMPLES, METHODS, NOTICE, TESTED
 from .training.plan import Plan, flag
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Plan)}
@@ -205,9 +205,9 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--method",
-        choices=METHODS,
-        default=METHODS[0],
-        help="of the heat map in the overlays (default: %(default)s)",
+        choices=(TESTED, *METHODS),
+        default=TESTED,
+        help="of the heat map in the overlays (default: what passed its test)",
     )
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
     sub.add_argument(

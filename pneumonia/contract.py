@@ -6,7 +6,10 @@ LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""
 
 METHODS = ("HiResCAM", "Grad-CAM")
-"""How a heat map is drawn. The first is shown first."""
+"""How a heat map is drawn."""
+
+TESTED = "tested"
+"""In place of a method: the one that passed its test for the label that is answered."""
 
 NOTICE = (
     "Research demonstration, not a medical device. It learned from children of one "

@@ -21,7 +21,8 @@ class XrayViewer extends HTMLElement {
     this.removeAttribute("data-look");
     this.label = this.look.label;
     this.colours = Object.keys(this.look.colours)[0];
-    this.method = Object.keys(this.look.maps)[0];
+    this.method = this.look.first[this.label];
+    this.hidden = !this.look.strength;  // no map passed its test; the page says so
     this.querySelector(":scope > img")?.remove();  // shown where no script runs
     this.prepend(...this.show(), this.controls());
     this.stage.begin();
@@ -66,13 +67,18 @@ class XrayViewer extends HTMLElement {
     const { look } = this, { words } = look;
     const strength = make("input", {
       type: "range", min: 0, max: 100, value: 100 * look.strength,
-      oninput: () => { this.heat.style.opacity = strength.value / 100; },
+      oninput: () => {
+        this.heat.style.opacity = strength.value / 100;
+        if (this.hidden) { this.hidden = false; this.draw(); }
+      },
     });
     this.heat.style.opacity = look.strength;
     const choice = (text, names, chosen, change) => make("label", {}, text,
       make("select", { onchange: (event) => { change(event.target.value); this.draw(); } },
         ...names.map((name) => make("option", { selected: name === chosen }, name))));
     const methods = Object.keys(look.maps);
+    const drawnBy = choice(words.method, methods, this.method,
+      (name) => { this.method = name; });
     this.legend = make("canvas", { width: 128, height: 1, "aria-hidden": "true" });
     this.note = make("p", { class: "hint", role: "status" });
     return make("div", { class: "controls" },
@@ -80,9 +86,12 @@ class XrayViewer extends HTMLElement {
       choice(words.colours, Object.keys(look.colours), this.colours,
         (name) => { this.colours = name; }),
       choice(words.evidence, look.labels, look.label,
-        (name) => { this.label = name; }),
-      ...(methods.length > 1 ? [choice(words.method, methods, this.method,
-        (name) => { this.method = name; })] : []),
+        (name) => {
+          this.label = name;
+          this.method = look.first[name];
+          drawnBy.querySelector("select").value = this.method;
+        }),
+      ...(methods.length > 1 ? [drawnBy] : []),
       make("p", { class: "legend" }, words.little, this.legend, words.much),
       make("button", { type: "button", class: "quiet", onclick: () => this.save() },
         words.save),
@@ -110,6 +119,10 @@ class XrayViewer extends HTMLElement {
     paint(this.legend, (i) => [i / (this.legend.width - 1), 1]);
     const address = maps[this.method][this.label];
     this.note.textContent = address ? "" : this.fill(words.empty);
+    if (!this.hidden) {
+      this.querySelector(".where").textContent = this.look.places[this.method][this.label];
+      this.querySelector(".caption").textContent = this.look.captions[this.method];
+    }
     this.heat.setAttribute("aria-label", this.fill(address ? words.map : words.empty));
     this.heat.dataset.label = "";
     if (!address) {

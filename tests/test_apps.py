@@ -20,7 +20,7 @@ from test_image import BAD, palette_with_alpha, rotated_by_exif
 
 import demo
 import flask_app
-from pneumonia import MAX_BYTES, METHODS, NOTICE, phantoms, predict
+from pneumonia import MAX_BYTES, METHODS, NOTICE, TESTED, phantoms, predict
 from pneumonia.export import not_chests
 from pneumonia.serving.image import read_picture
 from web import door, words
@@ -55,7 +55,7 @@ def upload(web, data: bytes, path="/api/predict", field="image"):
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ("method=LIME", f"`method` takes {' or '.join(METHODS)}."),
+        ("method=LIME", f"`method` takes {' or '.join((TESTED, *METHODS))}."),
         ("overlay=yes", "`overlay` takes 0 or 1."),
     ],
 )
@@ -88,6 +88,7 @@ def test_both_apps_and_the_package_agree(
     assert answer["zone"] == expected.zone
     assert answer["evidence_zones"] == expected.evidence_zones
     assert answer["evidence_outside"] == expected.evidence_outside
+    assert answer["method"] == expected.method == classifier.tested[expected.label]
     assert answer["box"] == pytest.approx(expected.box)
     assert (overlay_of(answer["overlay"]) == expected.overlay).all()
 

@@ -261,11 +261,17 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     drawn = page.locator(f"xray-viewer canvas[data-label={other}]")
     expect(drawn).to_have_attribute("aria-label", re.compile(other))
     first = picture_of(canvas)
-    page.get_by_label("Method").select_option(METHODS[1])
+    tested = classifier.tested[other]
+    (method,) = {*METHODS} - {tested}
+    assert page.get_by_label("Method").input_value() == tested
+    where = page.locator("xray-viewer .where")
+    expect(where).to_contain_text(f"for {other}")
+    page.get_by_label("Method").select_option(method)
     drawn = page.locator(
-        f"xray-viewer canvas[data-method={METHODS[1]}][data-label={other}]"
+        f"xray-viewer canvas[data-method={method}][data-label={other}]"
     )
-    expect(drawn).to_have_attribute("aria-label", re.compile(f"{METHODS[1]}.*{other}"))
+    expect(drawn).to_have_attribute("aria-label", re.compile(f"{method}.*{other}"))
+    expect(page.locator("xray-viewer .caption")).to_contain_text(f"{method}, tested")
     assert has_colour(canvas)
     assert picture_of(canvas) != first
     with page.expect_download() as download:

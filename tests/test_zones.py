@@ -5,13 +5,22 @@ import io
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pneumonia import LABELS, METHODS, ZONES, Classifier, answered_row, predict
+from pneumonia import (
+    LABELS,
+    METHODS,
+    TESTED,
+    ZONES,
+    Classifier,
+    answered_row,
+    predict,
+)
 from pneumonia.serving import zones
 from pneumonia.serving.classifier import Outputs
 from pneumonia.serving.image import read_picture
@@ -77,9 +86,12 @@ def stand_in(evidence: np.ndarray, p_pneumonia: float = 0.9) -> Classifier:
 
 
 def answer(evidence: np.ndarray, p_pneumonia: float = 0.9, **options):
+    return answered(stand_in(evidence, p_pneumonia), **options)
+
+
+def answered(made: Classifier, **options):
     file = io.BytesIO()
     Image.linear_gradient("L").resize((400, 320)).save(file, "PNG")
-    made = stand_in(evidence, p_pneumonia)
     return predict(made, file.getvalue(), read=read_picture, **options)
 
 
@@ -173,6 +185,13 @@ PLACES = {
 }
 
 
+PARTLY = "lies partly outside of what was found as lungs. Within, it"
+PLACES |= {
+    f"{PARTLY} lies mostly in the right lower zone {RIGHT}": [(7, 1), (7, 4)],
+    f"{PARTLY} is spread over both lungs": [(0, 1), (7, 6), (3, 3)],
+}
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("label", LABELS)
 def test_the_sentence_names_the_place_on_both_sides(place, label):
@@ -180,6 +199,48 @@ def test_the_sentence_names_the_place_on_both_sides(place, label):
     found = answer(evidence, 0.9 if label == "Pneumonia" else 0.1)
     assert found.label == label
     assert found.zone == f"The evidence for {label} {place}."
+
+
+def test_each_label_is_shown_the_map_that_passed_its_test(tmp_path):
+    def found(*own_more: float) -> dict:
+        gains = {c: {"ci95": [low, 9]} for c, low in zip("ab", own_more, strict=True)}
+        return {"more_than": gains}
+
+    fine = {"Normal": found(-1, 1), "Pneumonia": found(1, 1)}
+    coarse = {"Normal": found(2, 1), "Pneumonia": found(3, 3)}
+    evidence = at((7, 1)) - at((0, 5))
+    for covered, expected in (
+        (coarse, {"Normal": "Grad-CAM", "Pneumonia": "HiResCAM"}),
+        ({"Normal": found(1, -1)}, {"Normal": None, "Pneumonia": "HiResCAM"}),
+    ):
+        audit = {
+            "bundle_sha256": "",
+            "hottest_covered": covered,
+            "hirescam": {"hottest_covered": fine},
+        }
+        (tmp_path / "audit.json").write_text(json.dumps(audit))
+        for label, p in (("Normal", 0.1), ("Pneumonia", 0.9)):
+            made = replace(stand_in(evidence, p), folder=tmp_path)
+            given = answered(made, method=TESTED)
+            assert given.label == label
+            assert given.method == expected[label]
+            if given.method is None:
+                assert not given.coarse.any()
+                assert given.zone == zones.UNTESTED.format(label=label)
+                assert not given.warnings
+            else:
+                same = answered(made, method=given.method)
+                assert (given.coarse == same.coarse).all()
+                assert given.zone == same.zone
+    other = replace(made, sha256="other")  # measured of other weights
+    assert answered(other, method=TESTED).method == METHODS[0]
+
+
+def test_the_sentence_is_of_the_map_that_is_drawn():
+    fine, coarse = (answer(at((7, 1)), method=method) for method in METHODS)
+    assert "right lower zone" in fine.zone
+    assert "right upper zone" in coarse.zone
+    assert coarse.evidence_zones["right lower"] == 0
 
 
 def test_without_evidence_the_sentence_says_so():

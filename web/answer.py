@@ -22,6 +22,7 @@ from pneumonia import (
     ImageError,
     Prediction,
     by_method,
+    describe_map,
     encode_jpeg,
     encode_png,
     enlarge,
@@ -68,12 +69,13 @@ def context(
         prediction: the answer.
         links: what it offers to save, from `report.links`.
     """
+    captions = measured.captions(classifier)
     return in_words(classifier, prediction) | {
         "words": words,
         "links": links,
-        "method": METHODS[0],
-        "captions": measured.captions(classifier),
-        "look": json.dumps(_look(prediction)),
+        "method": prediction.method,
+        "caption": captions[prediction.method or METHODS[0]],
+        "look": json.dumps(_look(classifier, prediction) | {"captions": captions}),
     }
 
 
@@ -182,8 +184,10 @@ def _note(classifier: Classifier, zone: str) -> str:
     )
 
 
-def _look(prediction: Prediction) -> dict:
+def _look(classifier: Classifier, prediction: Prediction) -> dict:
     """Return what the viewer draws from; the browser colours and blends by itself."""
+    chosen, tested = prediction.method, classifier.tested
+    begin = {prediction.label: chosen or METHODS[0]}
     height, width = prediction.pixels.shape
     scale = min(1.0, _MAP_SIDE / max(height, width))
     shape = max(1, round(height * scale)), max(1, round(width * scale))
@@ -200,10 +204,18 @@ def _look(prediction: Prediction) -> dict:
             }
             for method, (of_labels,) in maps.items()
         },
+        "places": {
+            method: {
+                label: describe_map(label, heat, prediction)
+                for label, heat in zip(LABELS, of_labels, strict=True)
+            }
+            for method, (of_labels,) in maps.items()
+        },
+        "first": {label: tested[label] or METHODS[0] for label in LABELS} | begin,
         "lungs": _path(outline(prediction.lungs)),
         "labels": LABELS,
         "label": prediction.label,
-        "strength": STRENGTH,
+        "strength": STRENGTH if chosen else 0,
         "colours": COLOUR_MAPS,
         "done": _done(prediction),
         "wishes": {"invert": int(prediction.inverted), "turned": prediction.turned},

@@ -9,6 +9,7 @@ from pneumonia import (
     MAX_BYTES,
     METHODS,
     NOTICE,
+    TESTED,
     ZONES,
     Classifier,
     Prediction,
@@ -47,6 +48,7 @@ def answered(
         "turned": prediction.turned,
         "warnings": list(prediction.warnings),
         "explanations": {code: explain(code) for code in prediction.warnings},
+        "method": prediction.method,
         "zone": prediction.zone,
         "evidence_zones": prediction.evidence_zones,
         "evidence_outside": prediction.evidence_outside,
@@ -99,7 +101,10 @@ def _predict() -> dict:
         "invert": ("1: exchange black and white first.", switch),
         "upright": ("1: turn it upright first.", switch),
         "overlay": ("1: send the X-ray with its heat map, as a data URI.", switch),
-        "method": ("How the overlay's heat map is drawn.", METHODS),
+        "method": (
+            "How the overlay's heat map is drawn; `tested`: as passed its test.",
+            (TESTED, *METHODS),
+        ),
     }
     picture = _TEXT | {"contentMediaType": "application/octet-stream"}
     refusals = {
@@ -164,6 +169,7 @@ def _answer() -> dict:
             "turned": {"enum": [0, 90, 180, 270]},
             "warnings": _TEXTS,
             "explanations": {"type": "object", "additionalProperties": _TEXT},
+            "method": {"enum": [*METHODS, None]},
             "zone": _TEXT,
             "evidence_zones": _object(dict.fromkeys(ZONES, _SHARE)),
             "evidence_outside": _SHARE,

@@ -10,7 +10,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pneumonia import METHODS, Classifier, ImageError, Prediction, examples, predict
+from pneumonia import (
+    METHODS,
+    TESTED,
+    Classifier,
+    ImageError,
+    Prediction,
+    examples,
+    predict,
+)
 
 from . import answer, report, words
 
@@ -46,7 +54,7 @@ def routes(
 
     def write(prediction: Prediction, wishes: dict) -> Response:
         write, kind = _REPORTS.get(wishes.get("kind"), _REPORTS["html"])
-        content = report.gather(classifier, prediction, _method(wishes))
+        content = report.gather(classifier, prediction)
         return Response(write(content), media_type=kind)
 
     def predicted(finish: Callable) -> Callable:
@@ -92,7 +100,7 @@ def routes(
 def _method(wishes: dict) -> str:
     """Return how the heat map of a report is drawn."""
     method = wishes.get("method")
-    return method if method in METHODS else METHODS[0]
+    return method if method in METHODS else TESTED
 
 
 def _may_come_in(request: Request) -> bool:

@@ -52,11 +52,11 @@ def both_errors(classifier: Classifier) -> list[tuple[str, str]]:
 
 
 @functools.lru_cache(maxsize=2)  # each answer shows them
-def captions(classifier: Classifier) -> list[str]:
-    """Return what is to be known of the heat maps, the first method's first."""
+def captions(classifier: Classifier) -> dict[str, str]:
+    """Return what is to be known of each method's heat maps."""
     audit = load(classifier, "audit.json") or {}
     tested = {"Grad-CAM": audit, "HiResCAM": audit.get("hirescam") or {}}
-    sentences = []
+    sentences = {}
     for method in METHODS:
         covered = tested[method].get("hottest_covered") or {}
         if all(covered.get(label) for label in LABELS):
@@ -65,7 +65,8 @@ def captions(classifier: Classifier) -> list[str]:
                 / covered[label]["elsewhere"]["value"]
                 for label in LABELS
             }
-            sentences.append(words.MAP_TESTED.format(method=method, **times))
+            said = words.MAP_TESTED.format(method=method, **times)
         else:
-            sentences.append(words.MAP_NOT_TESTED.format(method=method))
-    return [f"{words.MAP_HINT} {sentences[0]}", *sentences[1:]]
+            said = words.MAP_NOT_TESTED.format(method=method)
+        sentences[method] = f"{words.MAP_HINT} {said}"
+    return sentences

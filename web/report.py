@@ -32,15 +32,12 @@ _COLOURS = {"below": "#1d5fa8", "in": "#ccd3dd", "above": "#a8430a"}
 _BAR = 170 * mm, 5 * mm  # width, height
 
 
-def gather(
-    classifier: Classifier, prediction: Prediction, method: str = METHODS[0]
-) -> dict:
+def gather(classifier: Classifier, prediction: Prediction) -> dict:
     """Return what both kinds of report show.
 
     Args:
         classifier: what answered.
         prediction: the answer.
-        method: how its overlay was drawn, one of METHODS.
 
     Returns:
         heading, sentence, warnings, the bar, rows (pairs of texts), notes, and the
@@ -57,19 +54,21 @@ def gather(
         (words.REPORT_CHECKSUM, classifier.sha256),
         (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
     ]
+    method = prediction.method
+    drawn = words.VIEWER["map"].format(method=method, label=prediction.label)
     return {
         **{name: shown[name] for name in _SHOWN},
         "rows": numbers,
         "notes": [
             shown["note"],
-            measured.captions(classifier)[METHODS.index(method)],
+            measured.captions(classifier)[prediction.method or METHODS[0]],
             words.REPORT_CAVEATS,
         ],
         "pictures": [
             (encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
                 encode_jpeg(prediction.overlay),
-                words.VIEWER["map"].format(method=method, label=prediction.label),
+                drawn if method else prediction.zone,
             ),
         ],
     }

@@ -15,6 +15,7 @@ from pneumonia import (
     MAX_BYTES,
     METHODS,
     SUFFIXES,
+    TESTED,
     TOO_LARGE,
     Classifier,
     ImageError,
@@ -64,7 +65,7 @@ def _add_endpoint(classifier: Classifier, read: Callable) -> None:
         anyway: bool = False,
         invert: bool = False,
         upright: bool = False,
-        method: str = METHODS[0],
+        method: str = TESTED,
     ):
         """Answer one chest X-ray.
 
@@ -105,7 +106,7 @@ def _add_endpoint(classifier: Classifier, read: Callable) -> None:
         gr.Checkbox(label=text, visible=False)
         for text in (words.ANYWAY, words.INVERT, words.UPRIGHT)
     ]
-    method = gr.Radio(METHODS, value=METHODS[0], label="Heat map", visible=False)
+    method = gr.Radio([TESTED, *METHODS], value=TESTED, label="Heat map", visible=False)
     gr.Button(visible=False).click(
         predict, [image, *switches, method], outputs, api_name="predict"
     )

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from ..contract import (
     BUNDLE_FORMAT,
     IMAGE_SIZE,
     LABELS,
+    METHODS,
     PICTURE_SIZE,
 )
 from . import gate as gates
@@ -100,12 +102,48 @@ class Classifier:
         """Turn logits (n, 2) into calibrated probabilities of pneumonia, (n,)."""
         return self.probabilities(logits)[:, _PNEUMONIA]
 
+    @cached_property
+    def tested(self) -> dict[str, str | None]:
+        """The method whose maps show the evidence, for each label; None: neither does.
+
+        Measured by `audit` on exactly these weights. Where it was not, the first of
+        METHODS.
+        """
+        try:
+            found = json.loads((self.folder / "audit.json").read_text(encoding="utf-8"))
+            if found["bundle_sha256"] != self.sha256:
+                raise KeyError("other weights")
+            covered = {
+                "Grad-CAM": found["hottest_covered"],
+                "HiResCAM": found["hirescam"]["hottest_covered"],
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            return dict.fromkeys(LABELS, METHODS[0])
+        passed = {
+            label: (m for m in METHODS if shows_evidence(covered[m].get(label)))
+            for label in LABELS
+        }
+        return {label: next(methods, None) for label, methods in passed.items()}
+
     def decide(self, p_pneumonia: float) -> tuple[int, bool]:
         """Return the label's index and whether the answer is certain."""
         low, high = self.uncertain_band
         is_pneumonia = p_pneumonia >= self.threshold
         label = _PNEUMONIA if is_pneumonia else 1 - _PNEUMONIA
         return label, not low <= p_pneumonia <= high
+
+
+def shows_evidence(found: dict | None) -> bool:
+    """Tell whether maps show the evidence in their own image.
+
+    Args:
+        found: what `audit` measured of the maps of one answer, with their hottest
+            places blurred: the answer must lose more than with each control, beyond
+            chance. None: too few to measure.
+    """
+    return bool(found) and all(
+        more["ci95"][0] > 0 for more in found["more_than"].values()
+    )
 
 
 def in_batches(

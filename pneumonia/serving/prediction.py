@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..contract import LABELS, METHODS
+from ..contract import LABELS, METHODS, TESTED
 from . import gate as gates
 from . import zones
 from .classifier import Classifier, Outputs
@@ -28,8 +28,8 @@ class Prediction:
             which every second one shows pneumonia.
         certain: False inside the published uncertain band.
         pixels: uint8 (H, W), the X-ray as it was looked at, upright, perhaps inverted.
-        coarse: float32 (8, 8) in [0, 1], evidence for the label by the method that was
-            asked for. Its cells divide the box.
+        coarse: float32 (8, 8) in [0, 1], evidence for the label by `method`; zeros
+            without one. Its cells divide the box.
         maps: float32 (2, 8, 8) in [0, 1], evidence for each of LABELS (Grad-CAM). Its
             cells divide the box; `enlarge` lays one onto the picture.
         evidence: float32 (8, 8), what each cell adds to the calibrated log-odds of
@@ -37,13 +37,15 @@ class Prediction:
         lungs: float32 (96, 96) in [0, 1], probability of lung over the whole picture.
         box: float32 (4,) in [0, 1], what the network was shown: top, bottom, left and
             right as fractions of the picture's sides.
-        evidence_zones: share of the evidence for the label (HiResCAM) in each zone of
-            the lungs, such as "right lower", in [0, 1]. Sides are the patient's.
+        evidence_zones: share of `coarse` in each zone of the lungs, such as "right
+            lower", in [0, 1]. Sides are the patient's.
         evidence_outside: share of it outside of the lungs. With the zones' the sum is
             1, or 0 where nothing speaks for the label.
         zone: the same as a sentence.
         inverted: whether black and white were exchanged first, as was asked for.
         turned: by how many degrees it was turned to the left first: 0, 90, 180, 270.
+        method: one of METHODS, which drew `coarse`; None where neither passed its test
+            for the label, and none was asked for.
         distance: how far its features lie from those of training images; from 1 on, the
             gate refuses. NaN for a bundle without a gate.
         warnings: codes of what is wrong with the image and does not refuse it;
@@ -64,6 +66,7 @@ class Prediction:
     zone: str
     inverted: bool = False
     turned: int = 0
+    method: str | None = METHODS[0]
     distance: float = np.nan
     warnings: tuple[str, ...] = ()
 
@@ -101,7 +104,7 @@ def predict(
     anyway: bool = False,
     invert: bool = False,
     upright: bool = False,
-    method: str = METHODS[0],
+    method: str = TESTED,
     read: Callable[[bytes], Picture] = read_anywhere,
 ) -> Prediction:
     """Answer one image.
@@ -112,7 +115,8 @@ def predict(
         anyway: answer what the gate refuses, with the reason among the warnings.
         invert: exchange black and white first.
         upright: turn it first, if it lies on its side or stands on its head.
-        method: one of METHODS, of the heat map that is drawn.
+        method: one of METHODS, of the heat map that is drawn; or TESTED, the one that
+            passed its test for the label.
         read: what decodes it.
 
     Returns:
@@ -140,7 +144,7 @@ def predict_batch(
     anyway: bool = False,
     invert: bool = False,
     upright: bool = False,
-    method: str = METHODS[0],
+    method: str = TESTED,
     read: Callable[[bytes], Picture] = read_anywhere,
 ) -> list[Prediction | ImageError]:
     """Answer several images in one run of the network, which is quicker for an archive.
@@ -160,7 +164,7 @@ def predict_batch(
     Raises:
         ValueError: no method has that name.
     """
-    if method not in METHODS:
+    if method not in (TESTED, *METHODS):
         raise ValueError(f"Heat maps are {' or '.join(METHODS)}, not {method}.")
     found = []
     for image in images:
@@ -214,11 +218,17 @@ def _answer(
     probabilities = classifier.probabilities(outputs.logits)[0]
     label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
     evidence, lungs, box = outputs.evidence[0], outputs.lungs[0], outputs.box[0]
-    coarse = by_method(outputs.maps, outputs.evidence)[method][0, label]
-    if not coarse.any():
-        warnings = (*warnings, "empty_heat_map")
-    towards = evidence if LABELS[label] == "Pneumonia" else -evidence
-    inside, outside = zones.shares(towards, lungs, box)
+    chosen = classifier.tested[LABELS[label]] if method == TESTED else method
+    if chosen is None:
+        coarse = np.zeros(evidence.shape, np.float32)
+        inside, outside = zones.shares(coarse, lungs, box)
+        said = zones.UNTESTED.format(label=LABELS[label])
+    else:
+        coarse = by_method(outputs.maps, outputs.evidence)[chosen][0, label]
+        inside, outside = zones.shares(coarse, lungs, box)
+        said = zones.describe(LABELS[label], inside, outside)
+        if not coarse.any():
+            warnings = (*warnings, "empty_heat_map")
     return Prediction(
         label=LABELS[label],
         probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
@@ -231,7 +241,8 @@ def _answer(
         box=box,
         evidence_zones=inside,
         evidence_outside=outside,
-        zone=zones.describe(LABELS[label], inside, outside),
+        zone=said,
+        method=chosen,
         distance=_distance(classifier, outputs),
         warnings=warnings,
     )
@@ -242,6 +253,18 @@ def _distance(classifier: Classifier, outputs: Outputs) -> float:
         return np.nan
     near = classifier.gate.near
     return float(near.distance(outputs.embedding)[0] / near.most)
+
+
+def describe_map(label: str, coarse: np.ndarray, prediction: Prediction) -> str:
+    """Say in one sentence where a map of an answered picture lies.
+
+    Args:
+        label: one of LABELS, which the map is of.
+        coarse: float32 (8, 8) in [0, 1].
+        prediction: the answer, for its lungs and its box.
+    """
+    shares = zones.shares(coarse, prediction.lungs, prediction.box)
+    return zones.describe(label, *shares)
 
 
 def explain(warning: str) -> str:

@@ -35,6 +35,15 @@ MOSTLY = 2 / 3
 outside of the lungs if more than this share does.
 """
 
+PARTLY = 1 / 3
+"""From this share on, evidence lies *partly* outside of the lungs."""
+
+UNTESTED = (
+    "No heat map is drawn: neither method's maps of {label} passed their test, which "
+    "blurs their hottest places."
+)
+"""Said in place of the sentence on a map, where there is none to show."""
+
 _SHALLOW = 0.5  # of the fullest column: two lungs have a gap between them
 _TAIL = 0.01  # of a lung, above and below its thirds: specks are no lung's top
 _SEEN = dict(zip(SIDES, ("left", "right"), strict=True))
@@ -125,7 +134,8 @@ def describe(label: str, inside: dict[str, float], outside: float) -> str:
     """Say in one sentence where the evidence lies: the first of these that holds.
 
     Nowhere; mostly outside of the lungs; mostly in one zone; mostly in one third of
-    both lungs; mostly in one lung; spread over both.
+    both lungs; mostly in one lung; spread over both. The last four say if a third of
+    it or more is outside.
 
     Args:
         label: that the evidence speaks for.
@@ -138,6 +148,8 @@ def describe(label: str, inside: dict[str, float], outside: float) -> str:
     begin = f"The evidence for {label}"
     if outside > MOSTLY:
         return f"{begin} lies mostly outside of what was found as lungs."
+    if outside >= PARTLY:
+        begin += " lies partly outside of what was found as lungs. Within, it"
 
     def held(part: str) -> float:
         return sum(share for zone, share in inside.items() if part in zone.split())

@@ -14,6 +14,7 @@ from .. import contract
 from ..data.reframing import CUTS
 from ..evaluation.calibrate import ERROR
 from ..evaluation.metrics import METRICS, SHOWN
+from ..serving.classifier import shows_evidence
 
 _COMMANDS = {
     "bundle": "export RUN --out BUNDLE",
@@ -123,7 +124,7 @@ def map_verdict(method: str, label: str, found: dict) -> tuple[bool, str]:
         Whether they show where their own image's evidence is, and a sentence.
     """
     beats = {name: of["ci95"][0] > 0 for name, of in found["more_than"].items()}
-    is_faithful = all(beats.values())
+    is_faithful = shows_evidence(found)
     if is_faithful:
         shown = "where the evidence in their own image is"
     elif beats["elsewhere"]:
