@@ -1,9 +1,11 @@
 """The audit on pictures whose shortcuts are known, because they were drawn so."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -12,7 +14,7 @@ from pneumonia.contract import BUNDLE, METHODS
 from pneumonia.data import folder, regions, subgroups
 from pneumonia.data.phantom import draw
 from pneumonia.network import finder, framing, graph, heatmaps, vgg19
-from pneumonia.serving.classifier import Outputs
+from pneumonia.serving.classifier import Outputs, softmax
 from pneumonia.study import interventions, map_checks, shortcuts
 from pneumonia.study.audit import audit, behind_the_crop
 from pneumonia.study.card import map_verdict
@@ -444,6 +446,37 @@ def test_shuffled_head_is_the_same_network_in_logits_and_maps(untrained):
     # of two maxima that are nearly equal, rounding picks one: compare pooled cells
     pooled = [x.reshape(-1, 4, 2, 4, 2).sum((2, 4)) for x in (found[2], evidence)]
     np.testing.assert_allclose(*pooled, atol=1e-4)
+
+
+def test_a_masked_network_is_asked_with_the_lungs_where_they_were(tmp_path):
+    keras.utils.set_random_seed(3)
+    network, finds = vgg19.build(masked=True), finder.load(BUNDLE)
+    images = np.stack([draw(number, size=224) for number in range(3)])[..., None]
+    shown = finder.Framed.by(finds, images).shown(network)
+    vgg19.condition(network, shown)
+    model = graph.build_graph(network, finds)
+    onnx.save(model, tmp_path / "classifier.onnx")
+    facts = {"weights": {"file": "classifier.onnx"}, "network": {"masked": True}}
+    ask = behind_the_crop(SimpleNamespace(folder=tmp_path, facts=facts))
+    outputs = graph.run_graph(model, inputs_of(images))
+    np.testing.assert_allclose(ask(shown), outputs.logits, atol=2e-3)
+    shown[..., 1] = 0  # without lungs nothing reaches the head
+    blind = ask(shown)
+    np.testing.assert_allclose(blind, blind[:1].repeat(3, axis=0), atol=1e-6)
+
+    made = SimpleNamespace(probabilities=lambda logits: softmax(logits))
+    data = folder.Dataset(images, *[np.arange(3)] * 4)
+    answers = Answers(made, data, outputs)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(map_checks, "_given", lambda *_: np.ones(3, int))
+        lungs = finder.Framed.by(finds, images).shown(network)
+        map_checks.cover_hottest(
+            answers, lungs, lambda x: seen.append(x) or outputs.logits, "HiResCAM"
+        )
+    for changed in seen:
+        np.testing.assert_array_equal(changed[..., 1], lungs[..., 1])
+    assert any((changed[..., 0] != lungs[..., 0]).any() for changed in seen)
 
 
 @pytest.fixture(scope="module")

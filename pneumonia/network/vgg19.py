@@ -284,6 +284,7 @@ def options_in(facts: dict) -> dict:
     options = dict(facts["network"])
     if options.pop("blanked", False):
         raise ValueError("it blanks pixels, which is done no more")
+    options.setdefault("masked", False)  # as versions before December 2026 say
     return options
 
 

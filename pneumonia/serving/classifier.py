@@ -120,10 +120,12 @@ class Classifier:
         except (OSError, ValueError, KeyError, TypeError):
             return dict.fromkeys(LABELS, METHODS[0])
         passed = {
-            label: (m for m in METHODS if shows_evidence(covered[m].get(label)))
+            label: [m for m in METHODS if shows_evidence(covered[m].get(label))]
             for label in LABELS
         }
-        return {label: next(methods, None) for label, methods in passed.items()}
+        return {
+            label: methods[0] if methods else None for label, methods in passed.items()
+        }
 
     def decide(self, p_pneumonia: float) -> tuple[int, bool]:
         """Return the label's index and whether the answer is certain."""
