@@ -22,7 +22,7 @@ class XrayViewer extends HTMLElement {
     this.label = this.look.label;
     this.colours = Object.keys(this.look.colours)[0];
     this.method = this.look.first[this.label];
-    this.hidden = !this.look.strength;  // no map passed its test; the page says so
+    this.unasked = !this.look.strength;  // no map passed its test; the page says so
     this.querySelector(":scope > img")?.remove();  // shown where no script runs
     this.prepend(...this.show(), this.controls());
     this.stage.begin();
@@ -69,7 +69,7 @@ class XrayViewer extends HTMLElement {
       type: "range", min: 0, max: 100, value: 100 * look.strength,
       oninput: () => {
         this.heat.style.opacity = strength.value / 100;
-        if (this.hidden) { this.hidden = false; this.draw(); }
+        if (this.unasked) { this.unasked = false; this.draw(); }
       },
     });
     this.heat.style.opacity = look.strength;
@@ -119,7 +119,7 @@ class XrayViewer extends HTMLElement {
     paint(this.legend, (i) => [i / (this.legend.width - 1), 1]);
     const address = maps[this.method][this.label];
     this.note.textContent = address ? "" : this.fill(words.empty);
-    if (!this.hidden) {
+    if (!this.unasked) {
       this.querySelector(".where").textContent = this.look.places[this.method][this.label];
       this.querySelector(".caption").textContent = this.look.captions[this.method];
     }

@@ -204,7 +204,8 @@ def test_the_sentence_names_the_place_on_both_sides(place, label):
 def test_each_label_is_shown_the_map_that_passed_its_test(tmp_path):
     def found(*own_more: float) -> dict:
         gains = {c: {"ci95": [low, 9]} for c, low in zip("ab", own_more, strict=True)}
-        return {"more_than": gains}
+        lost = dict.fromkeys(("own", "elsewhere"), {"value": 1.0})
+        return {"more_than": gains, **lost}
 
     fine = {"Normal": found(-1, 1), "Pneumonia": found(1, 1)}
     coarse = {"Normal": found(2, 1), "Pneumonia": found(3, 3)}
@@ -228,6 +229,7 @@ def test_each_label_is_shown_the_map_that_passed_its_test(tmp_path):
                 assert not given.coarse.any()
                 assert given.zone == zones.UNTESTED.format(label=label)
                 assert not given.warnings
+                assert json.loads(context(made, given)["look"])["strength"] == 0
             else:
                 same = answered(made, method=given.method)
                 assert (given.coarse == same.coarse).all()

@@ -30,6 +30,7 @@ MOST = 12.0
 
 _QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 _BANDS = 4
+_AT_ONCE = 256  # pictures: all of a data set would take gigabytes
 _CORNER = 7  # of which a side holds one corner, and the middle is twice as wide
 
 
@@ -43,6 +44,11 @@ def describe(images: np.ndarray) -> np.ndarray:
         float64 (n, 18): quantiles of grey, the logarithm of the detail at four scales
         from fine to coarse, and the mean of the four corners and of the middle.
     """
+    starts = range(0, len(images), _AT_ONCE)
+    return np.concatenate([_describe(images[s : s + _AT_ONCE]) for s in starts])
+
+
+def _describe(images: np.ndarray) -> np.ndarray:
     side = images.shape[1]
     grey = regions.shrink(images, side // 2).reshape(len(images), -1)
     quantiles = np.quantile(grey, _QUANTILES, axis=1).T / 255
