@@ -573,7 +573,10 @@ def test_networks_of_before_are_read_unless_they_blank(tmp_path, blanked):
         with pytest.raises(vgg19.WeightsError, match="blanks pixels"):
             vgg19.read_facts(tmp_path)
     else:
-        assert vgg19.read_facts(tmp_path)["network"] == {"aligned": True}
+        assert vgg19.read_facts(tmp_path)["network"] == {
+            "aligned": True,
+            "masked": False,
+        }
 
 
 def test_group_left_out_is_not_trained_on(drawings, train, tmp_path):
