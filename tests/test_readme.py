@@ -274,6 +274,8 @@ FIGURES: dict[str, Callable[[list[str]], Cells]] = {
 def test_figures_in_tables_are_what_was_measured(page):
     seen = 0
     for header, rows in tables(PAGES[page]):
+        if "unseen looks" in header:  # tests/test_looks.py compares it
+            continue
         fill = FIGURES[", ".join(cell.strip() for cell in header[1:-1].split("|"))]
         filled = list(fill([row[0] for row in rows]))
         for (name, *cells), expected in zip(rows, filled, strict=True):
