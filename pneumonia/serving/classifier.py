@@ -117,12 +117,12 @@ class Classifier:
                 "Grad-CAM": found["hottest_covered"],
                 "HiResCAM": found["hirescam"]["hottest_covered"],
             }
+            passed = {
+                label: [m for m in METHODS if shows_evidence(covered[m].get(label))]
+                for label in LABELS
+            }
         except (OSError, ValueError, KeyError, TypeError):
             return dict.fromkeys(LABELS, METHODS[0])
-        passed = {
-            label: [m for m in METHODS if shows_evidence(covered[m].get(label))]
-            for label in LABELS
-        }
         return {
             label: methods[0] if methods else None for label, methods in passed.items()
         }
