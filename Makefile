@@ -1,4 +1,4 @@
-# make demo | flask | serve | space | test | format | clean. Each sets up what it needs.
+# make demo | flask | serve | space | test | format | docs | clean. Each sets up what it needs.
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # where it is set, as in many containers, every start compiles TensorFlow or Gradio anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo flask serve space test lint format clean
+.PHONY: demo flask serve space test lint format docs clean
 
 demo: .venv/apps
 	$(BIN)/python demo.py
@@ -36,6 +36,10 @@ lint: .venv/all
 format: .venv/all
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# what README and docs say of figures, files and options
+docs: .venv/all
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf .venv
