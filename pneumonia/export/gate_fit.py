@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from .. import kept
 from ..data.folder import Dataset, split
 from ..data.patients import validation_mask
 from ..serving import gate, gate_features
@@ -122,6 +123,7 @@ def refit(bundle: Path, source: Dataset, adults: Dataset | None = None) -> dict:
     Returns:
         The figures, which stand in bundle.json, too.
     """
+    kept.check(bundle)
     classifier = load_classifier(bundle)
 
     find = _finder(bundle / classifier.facts["weights"]["file"])
@@ -131,7 +133,8 @@ def refit(bundle: Path, source: Dataset, adults: Dataset | None = None) -> dict:
 
     facts = classifier.facts | {"gate": fit(run, find, *split(source), adults)}
     path = Path(bundle) / "bundle.json"
-    path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with kept.whole(path) as unfinished:
+        unfinished.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts["gate"]["measured"]
 
 
