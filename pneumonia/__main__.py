@@ -229,6 +229,7 @@ def _gate(args: argparse.Namespace) -> None:
     from .data import folder
     from .export import gate_fit
 
+    kept.check(args.bundle)
     measured = gate_fit.refit(
         args.bundle,
         folder.load(args.source),

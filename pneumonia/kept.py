@@ -61,7 +61,8 @@ def whole(path: str | Path, needed: int = 0) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():  # a pipe, or standard output
-        yield path
+        with _told(path):
+            yield path
         return
     check_room(path.parent, needed)
     unfinished = path.with_name(f"unfinished-{path.name}")

@@ -1,5 +1,6 @@
 """From a folder to a bundle, on drawings: train, stop, resume, export, evaluate."""
 
+import errno
 import json
 import re
 import shlex
@@ -136,6 +137,118 @@ def test_stopped_and_resumed_training_ends_where_it_would_have(
     assert (out / "history.csv").read_text() == (run / "history.csv").read_text()
     one, other = (vgg19.load(folder).classifier.get_weights() for folder in (run, out))
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+def test_full_disk_costs_no_epoch(run, train, drawings, tmp_path, monkeypatch):
+    """The first state fits nowhere, then the second does not: all ends as without."""
+    out, save, saved = tmp_path / "full", keras.Model.save_weights, []
+
+    def fails(number):
+        def save_weights(self, path, *args, **options):
+            saved.append(Path(path).name)
+            save(self, path, *args, **options)
+            if len(saved) == number:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        saved.clear()
+        monkeypatch.setattr(keras.Model, "save_weights", save_weights)
+
+    command = ["train", str(drawings), "--out", str(out), "--resume"]
+    fails(2)  # the first epoch's best is there, its state is not
+    with pytest.raises(SystemExit, match="No space is left .*run the same command ag"):
+        train(out, *FEW, "--epochs", "2")
+    assert "last" in saved[-1]
+    assert not (out / "last.weights.h5").exists()
+    with pytest.raises(SystemExit, match="no run to resume"):
+        main(command)
+    fails(4 if any("best" in name for name in saved[2:]) else 3)
+    with pytest.raises(SystemExit, match="epochs before are kept.* and --resume"):
+        train(out, *FEW, "--epochs", "2")
+    assert not [*out.glob("unfinished*")]
+    monkeypatch.setattr(keras.Model, "save_weights", save)
+    main(command)
+    assert (out / "history.csv").read_text() == (run / "history.csv").read_text()
+    one, other = (vgg19.load(folder).classifier.get_weights() for folder in (run, out))
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+def test_room_for_a_run_is_asked_for_first(train, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 10**8})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(SystemExit, match="MB are needed, and 100 MB are free"):
+        train(tmp_path / "run", *QUICK, "--epochs", "1")
+    assert not (tmp_path / "run" / "best.weights.h5").exists()
+
+
+@pytest.fixture
+def again(run, tmp_path):
+    """A copy of the run, and what resumes it on a data set."""
+    out = shutil.copytree(run, tmp_path / "again")
+
+    def resume(source, *options):
+        main(["train", str(source), "--out", str(out), "--resume", *options])
+
+    return out, resume
+
+
+def test_a_run_goes_on_with_the_xrays_that_it_began_with(drawings, again, tmp_path):
+    out, resume = again
+    record = (out / "run.json").read_text()
+    data = shutil.copytree(drawings, tmp_path / "moved")
+    resume(data)  # elsewhere, the same
+    resume(drawings, "--epochs", "2", "--seed", "0", "--set", "batch_size=4")
+    picture = Image.fromarray(draw(77, size=128))
+    for change, said in (
+        (lambda: picture.save(data / "NORMAL" / "IM-0001-0001.png"), "other pixels"),
+        (
+            lambda: picture.save(data / "NORMAL" / "IM-0777-0001.png"),
+            r"then and \d+ now",
+        ),
+        (lambda: [p.unlink() for p in data.glob("*/*7*")], r"images then and \d+ now"),
+    ):
+        change()
+        with pytest.raises(SystemExit, match=f"not those that.*{said}"):
+            resume(data)
+    assert (out / "run.json").read_text() == record
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--seed", "3"],
+        ["--recipe", "published"],
+        ["--set", "dropout=0.1"],
+        ["--leave-out", "virus"],
+        ["--precision", "mixed_bfloat16"],
+        ["--backbone-weights", "other.h5"],
+        ["--from-bundle"],
+        ["--finder", str(BUNDLE)],
+        ["--extra", "adults"],
+    ],
+    ids=" ".join,
+)
+def test_a_run_goes_on_as_it_began(again, options):
+    """Nothing that was asked for is passed over in silence."""
+    _, resume = again
+    with pytest.raises(SystemExit, match=f"{options[0]}.* was begun with"):
+        resume("not looked at", *options)
+
+
+def test_a_run_goes_on_with_its_library(again, monkeypatch):
+    _, resume = again
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(SystemExit, match="begun on tensorflow.*KERAS_BACKEND=tensorf"):
+        resume("not looked at")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(SystemExit, match="can't train on numpy"):
+        resume("not looked at")
+
+
+def test_a_damaged_record_is_said(again):
+    out, resume = again
+    (out / "run.json").write_text('{"settings": ')
+    with pytest.raises(SystemExit, match=r"run\.json can't be read"):
+        resume("not looked at")
 
 
 def test_nothing_to_resume_is_said(drawings, tmp_path):
@@ -580,6 +693,8 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
     assert averaged == "python -m pneumonia average run other --out RUN"
     with pytest.raises(SystemExit, match="holds a run already"):
         main(["average", str(run), str(other), "--out", str(mean)])
+    with pytest.raises(SystemExit, match="holds a run already"):
+        main(["train", "not looked at", "--out", str(mean)])
     assert finder.digest(mean) == record["finder_sha256"]
     for name in ("started_from", "finder_sha256"):
         (other / "run.json").write_text(json.dumps(record | {name: "elsewhere"}))

@@ -123,18 +123,15 @@ def refit(bundle: Path, source: Dataset, adults: Dataset | None = None) -> dict:
     Returns:
         The figures, which stand in bundle.json, too.
     """
-    kept.check(bundle)
     classifier = load_classifier(bundle)
-
     find = _finder(bundle / classifier.facts["weights"]["file"])
 
     def run(images: np.ndarray) -> Outputs:
         return Outputs(*in_batches(classifier.run, images))
 
     facts = classifier.facts | {"gate": fit(run, find, *split(source), adults)}
-    path = Path(bundle) / "bundle.json"
-    with kept.whole(path) as unfinished:
-        unfinished.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with kept.whole(bundle / "bundle.json") as path:
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts["gate"]["measured"]
 
 

@@ -45,7 +45,7 @@ def keras_explained() -> Iterator[None]:
     """
     try:
         yield
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, AttributeError, TypeError) as error:
         if told := _explain(error):
             raise told from error
         raise
@@ -58,23 +58,21 @@ def _explain(error: Exception) -> BackendError | None:
     if "keras" in sys.modules or not any(name.startswith("keras.") for name in names):
         return None
     backend, where = _asked()
-    if backend is None:
-        return None
-    if backend not in INSTALL:
+    if backend is not None and backend not in INSTALL:
         return BackendError(
             f"{where} asks Keras to run on {backend!r}; expected {' or '.join(INSTALL)}"
             ". Set KERAS_BACKEND=tensorflow before the command."
         )
-    if importlib.util.find_spec(backend) is None:
+    if backend is not None and importlib.util.find_spec(backend) is None:
         there = next((name for name in INSTALL if importlib.util.find_spec(name)), None)
         instead = f", or set KERAS_BACKEND={there} before the command" if there else ""
         return BackendError(
             f"{where} asks Keras to run on {backend}, which is not installed. Install "
             f"it with `{INSTALL[backend]}`{instead}."
         )
-    if isinstance(error, ValueError):
+    if not isinstance(error, ImportError):
         return BackendError(
-            f"Keras does not take what {_file()} says: {error} Mend or remove that "
+            f"Keras does not take what {_file()} says ({error}). Mend or remove that "
             "file, and run the command again."
         )
     return None
@@ -88,7 +86,8 @@ def _asked() -> tuple[str | None, str]:
         settings = json.loads(_file().read_text())
     except (OSError, ValueError):  # Keras does without it, too
         return None, ""
-    return settings.get("backend"), str(_file())
+    known = settings if isinstance(settings, dict) else {}
+    return known.get("backend"), str(_file())
 
 
 def _file() -> Path:
