@@ -221,7 +221,7 @@ def test_a_run_goes_on_with_the_xrays_that_it_began_with(drawings, again, tmp_pa
         ["--leave-out", "virus"],
         ["--precision", "mixed_bfloat16"],
         ["--backbone-weights", "other.h5"],
-        ["--from-bundle"],
+        ["--from-run", "before"],
         ["--finder", str(BUNDLE)],
         ["--extra", "adults"],
     ],

@@ -46,10 +46,8 @@ def name_of_patient(name: str) -> str | None:
     A part of the name is enough, in upper or lower case: copies get something in front.
     """
     stem = _stem(PurePosixPath(name))
-    if match := _IN_NAME.search(stem):
-        return match["number"] or match.group().lower()
-    match = _IM.search(stem)
-    return match and match.group().upper()
+    im = _IM.search(stem)
+    return _in_public_set(stem) or (im and im.group().upper())
 
 
 def patients_of(names: Sequence[str]) -> np.ndarray:
@@ -74,7 +72,7 @@ def patients_of(names: Sequence[str]) -> np.ndarray:
     # OsiriX and Horos call every patient's first picture IM-0001-0001
     if len({paths[i].parent for i in im}) <= len({paths[i].stem for i in im}):
         for i in im:
-            found[i] = name_of_patient(paths[i].name)
+            found[i] = name_of_patient(names[i])
     inside = [i for i, who in enumerate(found) if not who and len(paths[i].parts) > 1]
     for i, folder in zip(inside, _folders([paths[i] for i in inside]), strict=True):
         found[i] = folder
@@ -84,11 +82,14 @@ def patients_of(names: Sequence[str]) -> np.ndarray:
 
 
 def _by_name_or_folder(path: PurePosixPath) -> str | None:
-    """Return who is named as in a public set, by the file or a folder above it."""
-    if match := _IN_NAME.search(_stem(path)):
-        return match["number"] or match.group().lower()
+    """Return whom a file, or else a folder above it, names as public sets do."""
     folders = (part.lower() for part in path.parts[:-1] if _FOLDER.fullmatch(part))
-    return next(folders, None)
+    return _in_public_set(_stem(path)) or next(folders, None)
+
+
+def _in_public_set(stem: str) -> str | None:
+    match = _IN_NAME.search(stem)
+    return match and (match["number"] or match.group().lower())
 
 
 def _stem(path: PurePosixPath) -> str:
