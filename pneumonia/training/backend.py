@@ -92,5 +92,7 @@ def _asked() -> tuple[str | None, str]:
 
 def _file() -> Path:
     """Return where Keras reads its settings."""
-    home = os.environ.get("KERAS_HOME")
-    return Path(home or Path.home() / ".keras") / "keras.json"
+    if "KERAS_HOME" in os.environ:
+        return Path(os.environ["KERAS_HOME"], "keras.json")
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
+    return home / ".keras" / "keras.json"

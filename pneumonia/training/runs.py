@@ -113,6 +113,10 @@ def digest(dataset: Dataset) -> str:
     return found.hexdigest()
 
 
+_FREE = ("source", "out", "extra", "epochs", "settings", "finder", "devices", "workers")
+"""Options that a resumed run may change, or that are compared by what they hold."""
+
+
 def check_asked(plan: Plan, record: dict, recipe: Recipe) -> None:
     """Raise RunError if a plan that resumes asks for another run than was begun.
 
@@ -121,19 +125,12 @@ def check_asked(plan: Plan, record: dict, recipe: Recipe) -> None:
         record: of the run, its `run.json`.
         recipe: of the run.
     """
-    begun = {
-        "recipe": record["recipe"],
-        "backbone_weights": record["backbone_weights"],
-        "start": record["started_from"],
-        "new_head": record["new_head"],
-        "leave_out": record["left_out"],
-        "seed": record["seed"],
-        "precision": record["precision"],
-    }
+    renamed = {"start": "started_from", "leave_out": "left_out"}
     for option in fields(Plan):
-        asked, before = getattr(plan, option.name), begun.get(option.name)
-        if option.name not in begun or asked == option.default:
+        asked, known = getattr(plan, option.name), renamed.get(option.name, option.name)
+        if option.name in _FREE or known not in record or asked == option.default:
             continue
+        before = record[known]
         if option.name in ("backbone_weights", "start"):
             asked = Path(asked).name  # all that is recorded of them
         if asked != before:
@@ -158,7 +155,8 @@ def _differs(asked: str, before: object, plan: Plan) -> None:
 
 def check_backend(record: dict, out: str | Path) -> None:
     """Raise RunError if a run would go on with another library than it began with."""
-    begun, now = record["versions"]["backend"], keras.backend.backend()
+    now = keras.backend.backend()
+    begun = record.get("versions", {}).get("backend", now)
     if begun != now:
         raise RunError(
             f"the run in {out} was begun on {begun}, and Keras runs on {now}. Set the "
