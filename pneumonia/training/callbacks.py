@@ -87,9 +87,9 @@ class SaveState(keras.callbacks.Callback):
 
 
 def state_size(model: keras.Model) -> int:
-    """Return about how many bytes a model's weights and optimiser take in a file."""
+    """Return how many bytes a model's weights and optimiser take in a file, at most."""
     variables = [*model.weights, *model.optimizer.variables]
-    return sum(4 * int(np.prod(variable.shape)) for variable in variables)
+    return round(1.1 * sum(4 * int(np.prod(v.shape)) for v in variables))
 
 
 class SeedEpoch(keras.callbacks.Callback):
