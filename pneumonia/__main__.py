@@ -1,15 +1,18 @@
 """Command line, python -m pneumonia: each command imports only what it needs."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
+from . import kept
 from .arguments import build as parser
 from .contract import NOTICE
 from .serving.classifier import BundleError, load_classifier
 from .serving.selfcheck import selftest
+from .training.backend import keras_explained
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
 
@@ -22,6 +25,10 @@ def _options(args: argparse.Namespace) -> dict:
 def _data(args: argparse.Namespace) -> None:
     from .data import folder
 
+    if args.arrays:
+        if args.arrays.suffix != ".npz":  # by which `load` knows it
+            raise SystemExit(f"error: --arrays {args.arrays}: expected a name FILE.npz")
+        kept.check(args.arrays.parent)
     dataset = folder.load(args.source)
     print(folder.summarise(dataset))
     if args.arrays:
@@ -122,7 +129,8 @@ def _card(args: argparse.Namespace) -> None:
     from .study import card
 
     options = _options(args)
-    options.pop("out").write_text(card.write_card(**options), encoding="utf-8")
+    with kept.whole(options.pop("out")) as path:
+        path.write_text(card.write_card(**options), encoding="utf-8")
     print(f"model card written to {args.out}")
 
 
@@ -221,6 +229,7 @@ def _gate(args: argparse.Namespace) -> None:
     from .data import folder
     from .export import gate_fit
 
+    kept.check(args.bundle)
     measured = gate_fit.refit(
         args.bundle,
         folder.load(args.source),
@@ -281,13 +290,16 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # it may lack a letter of a file's name
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args.run(args)
+        with keras_explained():
+            args.run(args)
     except (BundleError, ValueError, RuntimeError) as error:
         if not type(error).__module__.startswith("pneumonia"):
             raise  # a bug: its traceback helps
         raise SystemExit(f"error: {error}") from error
     except OSError as error:
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        if error.errno == errno.ENOSPC:
+            what += ". Free some space, and run the same command again."
         raise SystemExit(f"error: {what}") from error
     except ModuleNotFoundError as error:
         if error.name == "ray":

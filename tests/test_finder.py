@@ -166,6 +166,8 @@ def test_what_holds_no_masks_is_refused(drawings, tmp_path):
     (tmp_path / "more" / "a.png").write_bytes(b"")
     with pytest.raises(lungs.LungsError, match="one name"):
         lungs.load(tmp_path, ["a.jpeg"])
+    with pytest.raises(lungs.LungsError, match="several images have, such as person7"):
+        lungs.load(folder, ["a/person7_virus_1.png", "b/person7_virus_1.png"])
     for arrays in ({"other": [1]}, {"names": ["a", "b"], "packed": [[[1]]]}):
         np.savez(tmp_path / "masks.npz", **arrays)
         with pytest.raises(lungs.LungsError, match="expected"):

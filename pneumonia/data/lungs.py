@@ -5,6 +5,7 @@ docs/finder.md names a public source.
 """
 
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,12 +60,18 @@ def load(
             of each pixel that is lung.
 
     Raises:
-        LungsError: nothing can be read there, two masks have one name, or no image has
-            a mask.
+        LungsError: nothing can be read there, two masks or two images with a mask have
+            one name, or no image has a mask.
     """
     source = Path(source)
     masks = _packed(source) if source.suffix == ".npz" else _drawn(source)
     stems = [Path(name).stem for name in names]
+    twice = [stem for stem, n in Counter(stems).items() if n > 1 and stem in masks]
+    if twice:
+        raise LungsError(
+            f"{len(twice)} masks have a name that several images have, such as "
+            f"{twice[0]}. Give each image and its mask a name of their own."
+        )
     found = np.array([stem in masks for stem in stems], bool)
     if not found.any():
         raise LungsError(

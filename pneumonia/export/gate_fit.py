@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from .. import kept
 from ..data.folder import Dataset, split
 from ..data.patients import validation_mask
 from ..serving import gate, gate_features
@@ -123,15 +124,14 @@ def refit(bundle: Path, source: Dataset, adults: Dataset | None = None) -> dict:
         The figures, which stand in bundle.json, too.
     """
     classifier = load_classifier(bundle)
-
     find = _finder(bundle / classifier.facts["weights"]["file"])
 
     def run(images: np.ndarray) -> Outputs:
         return Outputs(*in_batches(classifier.run, images))
 
     facts = classifier.facts | {"gate": fit(run, find, *split(source), adults)}
-    path = Path(bundle) / "bundle.json"
-    path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with kept.whole(bundle / "bundle.json") as path:
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts["gate"]["measured"]
 
 
