@@ -9,7 +9,7 @@ import pytest
 from pneumonia import ImageError, phantoms
 from pneumonia.serving.image import read_picture
 from pneumonia.serving.picture import MAX_BYTES
-from web import many, words
+from web import many, unpack, words
 
 PICTURE = phantoms()[0].read_bytes()
 
@@ -25,7 +25,7 @@ def pack(files: dict[str, bytes], **options) -> bytes:
 def contents(data: bytes) -> dict[str, bytes | str]:
     """What a zip holds for us: bytes, or the reason why not."""
     found = {}
-    for name, content in many.unpack([("x.zip", data)]):
+    for name, content in unpack.unpack([("x.zip", data)]):
         try:
             found[name] = content()
         except ImageError as error:
@@ -36,7 +36,7 @@ def contents(data: bytes) -> dict[str, bytes | str]:
 def test_files_and_zips_are_listed_in_order():
     data = pack({"a/b.png": b"1", "a/.hidden": b"", "__MACOSX/a/b": b"", "c": b"2"})
     files = [("one.png", PICTURE), ("x.zip", data), ("two", b"3")]
-    found = {name: content() for name, content in many.unpack(files)}
+    found = {name: content() for name, content in unpack.unpack(files)}
     expected = {"one.png": PICTURE, "a/b.png": b"1", "c": b"2", "two": b"3"}
     assert found == expected
     assert list(found) == list(expected)
@@ -45,7 +45,7 @@ def test_files_and_zips_are_listed_in_order():
 def test_files_of_equal_names_can_be_told_apart():
     data = pack({"a.png": b"1"})
     files = [("x.zip", data), ("x.zip", data), ("y.zip", data), ("a.png", b"2")]
-    names = [name for name, _ in many.unpack(files)]
+    names = [name for name, _ in unpack.unpack(files)]
     assert names == ["x.zip/a.png", "x.zip/a.png (2)", "y.zip/a.png", "a.png"]
 
 
@@ -74,7 +74,7 @@ def test_a_bad_zip_is_refused_with_a_reason(way, monkeypatch):
     elif way == "lzma":
         data = pack({"x": b"abc"}, compression=zipfile.ZIP_LZMA)
     else:
-        monkeypatch.setattr(many, "_ENTRIES", 0)
+        monkeypatch.setattr(unpack, "_ENTRIES", 0)
     assert list(contents(bytes(data)).values()) == ["damaged"]
 
 
@@ -84,7 +84,7 @@ def test_one_bad_file_stops_nothing(classifier):
     )
     answered = [
         many.answer_one(classifier, read_picture, name, content)
-        for name, content in many.unpack([("x.zip", data)])
+        for name, content in unpack.unpack([("x.zip", data)])
     ]
     assert [one.row.status for one in answered] == ["ok", "error", "error"]
     assert [one.row.reason for one in answered[1:]] == ["not_image", "damaged"]

@@ -1,0 +1,83 @@
+"""A table of labels as somebody saved it: bytes to rows of text."""
+
+import codecs
+import csv
+import io
+import re
+
+from .tab_words import LABELLED
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark begins it
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_DELIMITERS = ",;\t|"
+_SAMPLE = 16 * 1024  # characters that show what parts the columns
+_COLUMNS = 1000
+
+
+def cells(content: bytes) -> list[list[str]]:
+    """Return the rows of a table as text, without empty ones, all equally long.
+
+    Commas, semicolons, tabs or `|` part the columns, and a line `sep=;` says which.
+    UTF-8, UTF-16 and the code page 1252 of Windows are read.
+
+    Raises:
+        csv.Error: a quotation mark is never closed.
+    """
+    text = _decode(content)
+    said = re.match(r"sep=(.)\r?\n", text)
+    if said:
+        text = text[said.end() :]
+    delimiter = said[1] if said else _delimiter(text)
+    # a table of another system may end its lines in any way
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = [[cell.strip() for cell in row] for row in reader]
+    rows = [row for row in rows if any(row)]
+    width = max(map(len, rows), default=0)
+    if width > _COLUMNS:
+        raise csv.Error(LABELLED["columns"].format(limit=_COLUMNS))
+    return [row + [""] * (width - len(row)) for row in rows]
+
+
+def _decode(content: bytes) -> str:
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            return content.decode(encoding, "replace").replace("\0", "")
+    if content[1:400:2].count(0) > len(content[1:400:2]) / 2:
+        return content.decode("utf-16-le", "replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def _delimiter(text: str) -> str:
+    """Return what parts the columns, as `csv.Sniffer` finds it in whole lines."""
+    sample = text[:_SAMPLE]
+    if len(text) > _SAMPLE:
+        sample = sample.rpartition("\n")[0] or sample
+    first = next((line for line in sample.splitlines() if line.strip()), "")
+    try:
+        found = csv.Sniffer().sniff(sample, _DELIMITERS).delimiter
+    except csv.Error:  # a list in some cells, a title above the table
+        found = ","
+    # what stands in the text of cells alone parts no columns
+    return found if found in first else max(_DELIMITERS, key=first.count)
+
+
+def is_table(content: bytes) -> bool:
+    """Whether text that may be anything holds columns: rows, all of two cells or more.
+
+    Args:
+        content: of a file whose name does not say.
+    """
+    try:
+        text = _decode(content[:_SAMPLE]).strip()
+        rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))[:-1]
+    except csv.Error:
+        return False
+    return len(rows) > 1 and len({len(row) for row in rows}) == 1 < len(rows[0])
