@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 
 from .tab_words import LABELLED
 
@@ -56,17 +57,24 @@ def _decode(content: bytes) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """Return what parts the columns, as `csv.Sniffer` finds it in whole lines."""
+    """Return what parts the columns: with it, most rows are equally long, then longest.
+
+    `csv.Sniffer` takes the comma of a sentence in the last column for it.
+    """
     sample = text[:_SAMPLE]
     if len(text) > _SAMPLE:
         sample = sample.rpartition("\n")[0] or sample
-    first = next((line for line in sample.splitlines() if line.strip()), "")
-    try:
-        found = csv.Sniffer().sniff(sample, _DELIMITERS).delimiter
-    except csv.Error:  # a list in some cells, a title above the table
-        found = ","
-    # what stands in the text of cells alone parts no columns
-    return found if found in first else max(_DELIMITERS, key=first.count)
+
+    def rank(delimiter: str) -> tuple[float, int]:
+        try:
+            rows = [*csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)]
+        except csv.Error:
+            return 0, 0
+        widths = Counter(len(row) for row in rows if row)
+        width, count = max(widths.items(), key=lambda one: one[::-1], default=(0, 0))
+        return (count / widths.total() if width > 1 else 0), width
+
+    return max(_DELIMITERS, key=rank)
 
 
 def is_table(content: bytes) -> bool:

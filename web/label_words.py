@@ -94,6 +94,10 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s_-]+", " ", text)
 
 
+def _flag(text: str) -> str:
+    return text.strip().casefold()  # a minus counts: -1 is *uncertain* in some sets
+
+
 def meaning(text: str) -> int | None:
     """Return the class that a word names, an index into LABELS; None for any other.
 
@@ -123,7 +127,7 @@ def _of_head(text: str) -> int | None:
 
 def is_value(text: str) -> bool:
     """Whether a cell is such as stands below the head of a column of labels."""
-    return meaning(text) is not None or _plain(text) in (_YES | _NO)
+    return meaning(text) is not None or _flag(text) in (_YES | _NO)
 
 
 def is_ours(rows: Sequence[Sequence[str]]) -> bool:
@@ -234,7 +238,7 @@ def _flags(head: Sequence[str], columns: dict[int, list[str]]) -> dict[int, int]
         label = _of_head(head[n])
         if of_rsna and _plain(head[n]) == "target":
             label = 1  # the challenge for pneumonia, known by its columns
-        plain = {_plain(cell) for cell in cells}
+        plain = {_flag(cell) for cell in cells}
         if label is not None and plain & (_YES | _NO) and plain <= _YES | _NO | _OPEN:
             found[n] = label
     return found
@@ -252,7 +256,7 @@ def _of_flags(
     sick = [n for n, label in flags.items() if label == 1]
     found: list[Label] = []
     for row in range(len(columns[next(iter(flags))])):
-        cells = {n: _plain(columns[n][row]) for n in (*flags, *others)}
+        cells = {n: _flag(columns[n][row]) for n in (*flags, *others)}
         yes = [n for n, cell in cells.items() if cell in _YES]
         if yes:
             found.append(together([flags.get(n, head[n]) for n in yes]))
@@ -267,7 +271,7 @@ def _say_flag(
     head: Sequence[str], n: int, cells: list[str], flags: dict[int, int]
 ) -> str:
     yes, no = (
-        _quoted(Counter(c.strip() for c in cells if _plain(c) in known))
+        _quoted(Counter(c.strip() for c in cells if _flag(c) in known))
         for known in (_YES, _NO)
     )
     said = [LABELLED["is"].format(words=yes, label=LABELS[flags[n]])] if yes else []
@@ -303,7 +307,7 @@ def _describe(head: Sequence[str], columns: dict[int, list[str]]) -> str:
         words = Counter(cell.strip()[:_LETTERS] for cell in cells if cell.strip())
         if words and _is_program(head[n]) and any(map(is_value, words)):
             said.insert(0, LABELLED["program"].format(column=called(head, n)))
-        elif words and {_plain(word) for word in words} <= _YES | _NO | _OPEN:
+        elif words and {_flag(word) for word in words} <= _YES | _NO | _OPEN:
             said.insert(0, LABELLED["bare"].format(
                 column=called(head, n), words=_quoted(words)))  # fmt: skip
         elif words and len(words) < max(3, len(cells)):  # no two alike: no labels
