@@ -39,7 +39,11 @@ def words(*sick_and_well: str) -> list[tuple[str, str]]:
 
 def flags(*columns: str) -> list[list]:
     """Rows of a name and of columns of 0 and 1, one for each name given."""
-    of = {"Pneumonia": lambda t: t, "Normal": lambda t: 1 - t, "No Finding": lambda t: 1 - t}
+    of = {
+        "Pneumonia": lambda t: t,
+        "Normal": lambda t: 1 - t,
+        "No Finding": lambda t: 1 - t,
+    }
     return [
         [name, *(of.get(column, lambda t: 0)(TRUTH[file]) for column in columns)]
         for file, name in zip(FILES, NAMES, strict=True)
@@ -160,13 +164,20 @@ def test_a_number_that_counts_or_measures_names_no_file():
     rows = [(n, f"{7 - n}.png", SAID[n]) for n in range(8)]
     found = find(files, labels__csv=lines(rows, head=("", "file", "label")))
     assert found.truth == {f"{7 - n}.png": n % 2 for n in range(8)}
-    found = find(files, labels__csv=lines([row[::2] for row in rows], head=("id", "label")))
+    found = find(
+        files, labels__csv=lines([row[::2] for row in rows], head=("id", "label"))
+    )
     assert found.truth == {f"{n}.png": n % 2 for n in range(8)}
 
 
 def test_a_disease_besides_is_not_normal():
     head = ("name", "Pneumonia", "Effusion")
-    rows = [("xr00.png", 0, 1), ("xr01.png", 1, 1), ("xr02.png", 0, 0), ("xr03.png", -1, 0)]
+    rows = [
+        ("xr00.png", 0, 1),
+        ("xr01.png", 1, 1),
+        ("xr02.png", 0, 0),
+        ("xr03.png", -1, 0),
+    ]
     found = find(FILES[:4], labels__csv=lines(rows, head=head))
     assert found.truth == {FILES[1]: 1, FILES[2]: 0}
     assert "says Effusion" in found.why[FILES[0]]
