@@ -34,7 +34,8 @@ def lines(rows, delimiter=",", head=("name", "label"), end="\n") -> str:
 
 def words(*sick_and_well: str) -> list[tuple[str, str]]:
     """Rows in which the classes have other words, that of Normal first."""
-    return [(name, sick_and_well[TRUTH[file]]) for file, name in zip(FILES, NAMES)]  # noqa: B905
+    said = (sick_and_well[label] for label in TRUTH.values())
+    return [*zip(NAMES, said, strict=True)]
 
 
 def flags(*columns: str) -> list[list]:
@@ -63,7 +64,8 @@ READ = {
     "old Mac": lines(PAIRS, end="\r"),
     "quotes": lines([(f'"{a}"', f'"{b}"') for a, b in PAIRS], ";"),
     "quoted commas": lines(
-        [(a, b, '"seen twice, by two"') for a, b in PAIRS], head=("name", "label", "note")
+        [(a, b, '"seen twice, by two"') for a, b in PAIRS],
+        head=("name", "label", "note"),
     ),
     "decimal commas": lines(
         [(a, "0,5", b) for a, b in PAIRS], ";", head=("name", "age", "label")
@@ -76,10 +78,16 @@ READ = {
     "cp1252": lines(PAIRS, head=("Bildname für Ärzte", "label")).encode("cp1252"),
     "title above": "Our X-rays\n\n" + lines(PAIRS),
     "empty lines": lines(PAIRS).replace("\n", "\n\n"),
-    "index in front": lines([(n, *row) for n, row in enumerate(PAIRS)], head=("", "name", "label")),
-    "index in front, no head": lines([(n, *row) for n, row in enumerate(PAIRS)], head=()),
+    "index in front": lines(
+        [(n, *row) for n, row in enumerate(PAIRS)], head=("", "name", "label")
+    ),
+    "index in front, no head": lines(
+        [(n, *row) for n, row in enumerate(PAIRS)], head=()
+    ),
     "label first": lines([row[::-1] for row in PAIRS], head=("label", "name")),
-    "no suffix": lines([(a.partition(".")[0], b) for a, b in PAIRS], head=("patientId", "label")),
+    "no suffix": lines(
+        [(a.partition(".")[0], b) for a, b in PAIRS], head=("patientId", "label")
+    ),
     "other suffix": lines([(a.replace(".png", ".DCM"), b) for a, b in PAIRS]),
     "other case": lines([(a.upper(), b.upper()) for a, b in PAIRS]),
     "dot and slash": lines([(f"./set/{a}", b) for a, b in PAIRS]),
@@ -87,22 +95,36 @@ READ = {
     "Windows": lines([(f"C:\\My data\\set\\{a}", b) for a, b in PAIRS]),
     "spaces": lines([(f" {a} ", f" {b}  ") for a, b in PAIRS]),
     "Kaggle's corona set": lines(
-        [(n, a, "Pnemonia" if b == "Pneumonia" else b, "TRAIN", "") for n, (a, b) in enumerate(PAIRS)],
+        [
+            (n, a, "Pnemonia" if b == "Pneumonia" else b, "TRAIN", "")
+            for n, (a, b) in enumerate(PAIRS)
+        ],
         head=CORONA,
     ),
-    "NIH": lines(words("No Finding", "Effusion|Pneumonia"), head=("Image Index", "Finding Labels")),
-    "list": lines(words('"[\'normal\']"', '"[\'pneumonia\', \'nodule\']"')),
+    "NIH": lines(
+        words("No Finding", "Effusion|Pneumonia"),
+        head=("Image Index", "Finding Labels"),
+    ),
+    "list": lines(words("\"['normal']\"", "\"['pneumonia', 'nodule']\"")),
     "kinds of pneumonia": lines(words("Normal", "Bacterial Pneumonia")),
     "underscores": lines(words("NO_FINDING", "viral_pneumonia")),
     "yes and no": lines(words("No", "Yes"), head=("name", "Pneumonia")),
     "true and false": lines(words("FALSE", "TRUE"), head=("name", "has_pneumonia")),
     "0 and 1": lines(flags("Pneumonia"), head=("name", "Pneumonia")),
-    "one column a class": lines(flags("Normal", "Pneumonia"), head=("id", "NORMAL", "PNEUMONIA")),
+    "one column a class": lines(
+        flags("Normal", "Pneumonia"), head=("id", "NORMAL", "PNEUMONIA")
+    ),
     "CheXpert": lines(
-        [(f"CheXpert-v1.0/set/{a}", "F", n, "" if n else p, e) for a, n, p, e in flags("No Finding", "Pneumonia", "Effusion")],
+        [
+            (f"CheXpert-v1.0/set/{a}", "F", n, "" if n else p, e)
+            for a, n, p, e in flags("No Finding", "Pneumonia", "Effusion")
+        ],
         head=CHEXPERT,
     ),
-    "RSNA": lines([(a.partition(".")[0], "", "", "", "", p) for a, p in flags("Pneumonia")] * 2, head=RSNA),
+    "RSNA": lines(
+        [(a.partition(".")[0], "", "", "", "", p) for a, p in flags("Pneumonia")] * 2,
+        head=RSNA,
+    ),
     "a program's column besides": lines(
         [(a, b, "Normal") for a, b in PAIRS], head=("name", "truth", "prediction")
     ),
@@ -111,7 +133,7 @@ READ = {
     ),
     "rows of other files": lines([*PAIRS, ("gone.png", "Normal"), ("x.png", "COVID")]),
     "cells that lack": lines([*PAIRS, ("gone.png",)]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", READ)
@@ -126,22 +148,56 @@ def test_table_is_read(kind):
 
 
 REFUSED = {
-    "0 and 1 that name no class": (lines(flags("Pneumonia")), "'label' says '0' (4), '1' (4), and its head"),
-    "the same without a head": (lines([("TRAIN", *row) for row in flags("Pneumonia")], head=()), "column 3 says '0' (4)"),
-    "other words": (lines(words("COVID", "Effusion")), "'label' says 'COVID' (4), 'Effusion' (4)"),
+    "0 and 1 that name no class": (
+        lines(flags("Pneumonia")),
+        "'label' says '0' (4), '1' (4), and its head",
+    ),
+    "the same without a head": (
+        lines([("TRAIN", *row) for row in flags("Pneumonia")], head=()),
+        "column 3 says '0' (4)",
+    ),
+    "other words": (
+        lines(words("COVID", "Effusion")),
+        "'label' says 'COVID' (4), 'Effusion' (4)",
+    ),
     "abnormal": (lines(words("abnormal", "abnormal")), "'label' says 'abnormal' (8)"),
-    "told in sentences": (lines(words("No evidence of pneumonia", "Pneumonia?")), "No evidence"),
-    "a program's answer": (lines(PAIRS, head=("name", "predicted")), "'predicted' sounds like"),
-    "an attribute": (lines(words("normal", "low"), head=("name", "exposure")), "'exposure' says"),
-    "two columns that differ": (lines([(a, b, "Pneumonia" if n else "Normal") for n, (a, b) in enumerate(PAIRS)], head=("name", "reader 1", "reader 2")), "'reader 1' and 'reader 2' contradict each other in 3 rows"),
-    "two columns of names": (lines([(a, b, c) for (a, c), b in zip(PAIRS, NAMES[::-1], strict=True)], head=("name", "file", "label")), "'name' and 'file' both name files"),
-    "names of other files": (lines([(f"y{a}", b) for a, b in PAIRS]), "none of its 8 rows names a file that came. It says 'yxr00.png', and a file is called 'set/xr00.png'"),
+    "told in sentences": (
+        lines(words("No evidence of pneumonia", "Pneumonia?")),
+        "No evidence",
+    ),
+    "a program's answer": (
+        lines(PAIRS, head=("name", "predicted")),
+        "'predicted' sounds like",
+    ),
+    "an attribute": (
+        lines(words("normal", "low"), head=("name", "exposure")),
+        "'exposure' says",
+    ),
+    "two columns that differ": (
+        lines(
+            [(a, b, "Pneumonia" if n else "Normal") for n, (a, b) in enumerate(PAIRS)],
+            head=("name", "reader 1", "reader 2"),
+        ),
+        "'reader 1' and 'reader 2' contradict each other in 3 rows",
+    ),
+    "two columns of names": (
+        lines(
+            [(a, b, c) for (a, c), b in zip(PAIRS, NAMES[::-1], strict=True)],
+            head=("name", "file", "label"),
+        ),
+        "'name' and 'file' both name files",
+    ),
+    "names of other files": (
+        lines([(f"y{a}", b) for a, b in PAIRS]),
+        "none of its 8 rows names a file that came. It says 'yxr00.png', and a file is "
+        "called 'set/xr00.png'",
+    ),
     "one column": ("\n".join(NAMES), "begins with 'xr00.png'"),
     "nothing": ("", "begins with ''"),
     "an open quote": ('name,label\n"' + "a," * 100_000, "can't be read"),
     "a spreadsheet": (b"PK\x03\x04" + bytes(99), "spreadsheet"),
     "zeros": (bytes(4000), "left out"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -196,7 +252,11 @@ def test_without_pneumonia_is_said_to_be_no_more():
 
 
 SAME = ["p1/view.png", "p2/view.png", "p3/view.png"]
-ROWS = [("p1/view.png", "Normal"), ("p2/view.png", "Pneumonia"), ("p3/view.png", "Normal")]  # fmt: skip
+ROWS = [
+    ("p1/view.png", "Normal"),
+    ("p2/view.png", "Pneumonia"),
+    ("p3/view.png", "Normal"),
+]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +345,9 @@ def ours(kind: str) -> str:
     ]
     text = io.StringIO()
     write_rows(rows, text)
-    table = [line.replace('"', "").split(",", 6) for line in text.getvalue().split("\n")[:-1]]  # fmt: skip
+    table = [
+        line.replace('"', "").split(",", 6) for line in text.getvalue().split("\n")[:-1]
+    ]
     if kind == "before zones":
         table = [row[:6] for row in table]
     elif kind == "semicolons":
@@ -293,7 +355,9 @@ def ours(kind: str) -> str:
     elif kind == "columns turned and added":
         table = [["note", *row[::-1]] for row in table]
     elif kind == "truth added":
-        table = [[*row, said] for row, said in zip(table, ["truth", *SAID], strict=True)]  # fmt: skip
+        table = [
+            [*row, said] for row, said in zip(table, ["truth", *SAID], strict=True)
+        ]
     elif kind == "no head":
         table = table[1:]
     elif kind == "title above":
@@ -302,23 +366,50 @@ def ours(kind: str) -> str:
         table = [row[:3] for row in table]
     elif kind == "API":
         head = ["file", "label", "probabilities.Normal", "certain", "bundle_sha256"]
-        table = [head, *([n, said, "0.9", "True", "ab"] for n, said in zip(NAMES, wrong, strict=True))]  # fmt: skip
+        table = [
+            head,
+            *(
+                [n, said, "0.9", "True", "ab"]
+                for n, said in zip(NAMES, wrong, strict=True)
+            ),
+        ]
     elif kind == "evaluate":
         head = ["name", "patient", "truth", "p_pneumonia", "label"]
-        table = [head, *([n, "p", said, "0.9", said] for n, said in zip(NAMES, wrong, strict=True))]  # fmt: skip
+        table = [
+            head,
+            *(
+                [n, "p", said, "0.9", said]
+                for n, said in zip(NAMES, wrong, strict=True)
+            ),
+        ]
     return text.getvalue() if kind == "as it is" else lines(table, "\t", head=())
 
 
-OURS = ("as it is", "before zones", "semicolons", "columns turned and added",
-        "truth added", "no head", "title above", "few columns", "API", "evaluate")  # fmt: skip
+OURS = (
+    "as it is",
+    "before zones",
+    "semicolons",
+    "columns turned and added",
+    "truth added",
+    "no head",
+    "title above",
+    "few columns",
+    "API",
+    "evaluate",
+)
 
 
 @pytest.mark.parametrize("kind", OURS)
 def test_answers_of_this_network_are_no_truth(kind):
-    files = [f"{LABELS[label].upper()}/{n}" for n, label in zip(NAMES, TRUTH.values(), strict=True)]  # fmt: skip
+    files = [
+        f"{LABELS[label].upper()}/{n}"
+        for n, label in zip(NAMES, TRUTH.values(), strict=True)
+    ]
     found = find(files, whatever__csv=ours(kind))
     assert [*found.truth.values()] == [*TRUTH.values()]
-    assert ["whatever.csv holds answers of this network" in d for d in found.doubts] == [True]  # fmt: skip
+    assert [
+        "whatever.csv holds answers of this network" in d for d in found.doubts
+    ] == [True]
 
 
 def test_a_table_of_somebody_else_may_share_a_word_with_ours():
@@ -339,7 +430,13 @@ def zipped(files: dict[str, bytes]) -> list[yours.Case]:
 
 def test_tables_are_found_among_the_files(monkeypatch, classifier):
     monkeypatch.setattr(yours, "predict", lambda *_, **__: pytest.fail("no X-ray"))
-    cases = zipped({"set/Labels.TSV": lines(PAIRS, "\t").encode(), "a.txt": lines(PAIRS).encode(), "b.xlsx": b"PK\x03\x04"})  # fmt: skip
+    cases = zipped(
+        {
+            "set/Labels.TSV": lines(PAIRS, "\t").encode(),
+            "a.txt": lines(PAIRS).encode(),
+            "b.xlsx": b"PK\x03\x04",
+        }
+    )
     assert all(case.table is not None for case in cases)
     cases += [yours.Case(name, p=0.5) for name in FILES]
     found = yours.measure(classifier, cases)
@@ -352,7 +449,6 @@ def test_tables_are_found_among_the_files(monkeypatch, classifier):
 
 
 def test_many_large_tables_cost_little_memory(monkeypatch):
-    large = zipfile.ZipFile(io.BytesIO(), "w")  # noqa: F841, SIM115
     case = yours.ask(None, None, "t.csv", lambda: b"a,b\n" * 1_000_000)
     assert len(case.table) < 50_000
     monkeypatch.setattr(labelled, "MOST_TABLES", 2)

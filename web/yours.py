@@ -8,7 +8,6 @@ demo's tab takes the same. Nothing is kept.
 
 import argparse
 import functools
-import signal
 import sys
 import zlib
 from collections import Counter
@@ -41,6 +40,7 @@ MOST = 2000
 LEAST = 5
 """Answers of each label below which nothing is measured."""
 
+_INTERRUPTED = 130  # what a shell gives a command that Ctrl-C ended
 _LARGEST_ZIP = 2**30  # bytes, of one in a folder; it is held in memory
 
 
@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, content in tqdm(files, "answering", unit="file"):
             cases.append(read(name, content))
     except KeyboardInterrupt:  # what is answered so far is measured
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        pass
     stopped = len(files) - len(cases)
     found = measure(classifier, cases)
     piece = _piece(classifier, found, stopped=stopped)
@@ -276,7 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(said.format(count=count, first=first, reason=reason))
     print(f"{len(cases)} files; the page is written to {args.out}")
     if stopped:
-        sys.exit(words.STOPPED.format(count=stopped))
+        print(words.STOPPED.format(count=stopped), file=sys.stderr)
+        sys.exit(_INTERRUPTED)
 
 
 def _files(folder: Path, page: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
