@@ -71,6 +71,23 @@ def test_few_are_not_measured(classifier):
     assert "\n" not in html
 
 
+def test_copies_of_an_xray_count_once(classifier):
+    """As in the set of Kaggle, which holds every picture twice."""
+    cases = [replace(c, digest=c.name.encode()) for c in drawn(20, 0.4)]
+    again = [replace(case, name=f"again/{case.name}") for case in cases]
+    torn = replace(cases[0], name="PNEUMONIA/again.png")
+    found = yours.measure(classifier, [*cases, *again, torn])
+    once = yours.measure(classifier, cases[1:])
+    assert found["n"] == once["n"]
+    assert found["auroc"] == once["auroc"]
+    assert found["doubts"] == [
+        words.YOURS["torn"].format(
+            count=1, one="NORMAL/0.png", two="PNEUMONIA/again.png"
+        ),
+        words.YOURS["copies"].format(count=21),
+    ]
+
+
 def test_a_folder_becomes_a_page_to_keep(tmp_path, classifier):
     for one in examples():
         folder = tmp_path / "in" / one.truth.upper()

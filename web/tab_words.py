@@ -85,6 +85,9 @@ READING = {
 YOURS = {
     "about": "{files} files. Answered and labelled: {normal} Normal, {pneumonia} "
     "Pneumonia.",
+    "copies": "{count} are copies of others, byte by byte. Each X-ray counts once.",
+    "torn": "{count} X-rays came with both labels, such as {one} and {two}. These do "
+    "not count.",
     "labels": "Where the labels come from",
     "unlabelled": "Without a label, so not counted: {count}, such as {first}, because "
     "{reason}.",
