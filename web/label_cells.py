@@ -17,7 +17,7 @@ _MARKS = {
 }
 _DELIMITERS = ",;\t|"
 _SAMPLE = 16 * 1024  # characters that show what parts the columns
-_COLUMNS = 1000
+_COLUMNS, _CELLS = 1000, 8_000_000  # a row for each X-ray of the largest public sets
 
 
 def cells(content: bytes) -> list[list[str]]:
@@ -36,11 +36,15 @@ def cells(content: bytes) -> list[list[str]]:
     delimiter = said[1] if said else _delimiter(text)
     # a table of another system may end its lines in any way
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    rows = [[cell.strip() for cell in row] for row in reader]
-    rows = [row for row in rows if any(row)]
-    width = max(map(len, rows), default=0)
-    if width > _COLUMNS:
-        raise csv.Error(LABELLED["columns"].format(limit=_COLUMNS))
+    rows, width, count = [], 0, 0
+    for row in reader:
+        stripped = [cell.strip() for cell in row]
+        if any(stripped):
+            rows.append(stripped)
+            width = max(width, len(row))
+        count += 1 + len(row)
+        if len(row) > _COLUMNS or count > _CELLS or len(rows) * width > _CELLS:
+            raise csv.Error(LABELLED["cells"].format(columns=_COLUMNS, cells=_CELLS))
     return [row + [""] * (width - len(row)) for row in rows]
 
 
@@ -48,8 +52,9 @@ def _decode(content: bytes) -> str:
     for mark, encoding in _MARKS.items():
         if content.startswith(mark):
             return content.decode(encoding, "replace").replace("\0", "")
-    if content[1:400:2].count(0) > len(content[1:400:2]) / 2:
-        return content.decode("utf-16-le", "replace")
+    for start, encoding in (1, "utf-16-le"), (0, "utf-16-be"):  # without a mark
+        if content[start:400:2].count(0) > len(content[start:400:2]) / 2:
+            return content.decode(encoding, "replace").replace("\0", "")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -85,7 +90,9 @@ def is_table(content: bytes) -> bool:
     """
     try:
         text = _decode(content[:_SAMPLE]).strip()
-        rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))[:-1]
+        rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
     except csv.Error:
         return False
+    if len(content) > _SAMPLE:
+        del rows[-1:]  # it is cut
     return len(rows) > 1 and len({len(row) for row in rows}) == 1 < len(rows[0])

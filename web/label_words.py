@@ -71,7 +71,8 @@ _OF_PROGRAMS = {
     *("probability", "score", "output", "model", "network", "classifier", "ai", "p"),
 }
 _RSNA = {"patientid", "x", "y", "width", "height", "target"}
-_OURS_ALONE = {"p pneumonia", "uncertain band", "bundle sha256", "evidence zones"}
+_OURS_ALONE = {"p pneumonia", "uncertain band", "bundle sha256", "evidence zones",
+               "confidences"}  # fmt: skip
 _OURS = {
     *("status", "certain", "reason", "zone", "threshold", "inverted", "turned"),
     *("warnings", "explanations", "evidence outside", "request id", "notice", "box"),
@@ -146,8 +147,13 @@ def is_ours(rows: Sequence[Sequence[str]]) -> bool:
         if {"path", "status", "label"} <= {*heads}:
             states = [other[heads.index("status")] for other in rows]
             return sum(_plain(s) in _STATUS for s in states) > len(rows) / 2
-    states = [any(_plain(cell) in _STATUS for cell in row[1:]) for row in rows]
-    return states[:1] == [True] and sum(states) > len(rows) / 2
+
+    def says_state(row: Sequence[str]) -> bool:
+        return any(_plain(cell) in _STATUS for cell in row)
+
+    if not any(map(says_state, rows[:1])):
+        return False
+    return sum(map(says_state, rows)) > len(rows) / 2
 
 
 def labels(

@@ -164,44 +164,63 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
     folder = parts_of(name)[:-1]
     head, rows = _split_head(rows, files, folder)
     column, matches = _names(name, head, rows, files, folder)
-    kept = [(row, m) for row, m in zip(rows, matches, strict=True) if m is not None]
+    chosen, shared = _nearest(column, rows, matches, files)
+    found = Truths()
+    if shared:
+        why = LABELLED["why_shared"].format(table=name)
+        found.why = dict.fromkeys(shared, why)
+        said = LABELLED["shared"].format(table=name, count=len(shared), first=shared[0])
+        found.doubts.append(said)
+    if not chosen:
+        return found
+    of = [(file, row) for file, several in chosen.items() for row in several]
     try:
-        labels, used = label_words.labels(head, [row for row, _ in kept], column)
+        labels, used = label_words.labels(head, [row for _, row in of], column)
     except label_words.NoTruthError as error:
         raise TableError(LABELLED["refused"].format(table=name, why=error)) from None
     called = label_words.called(head, column)
-    found = Truths(
-        said=[LABELLED["used"].format(table=name, column=called, how=" ".join(used))]
-    )
-    of_file: dict[str, list[tuple[Match, Path, label_words.Label]]] = defaultdict(list)
-    ends = set()  # that several files share, and a row leaves open
-    for (row, match), label in zip(kept, labels, strict=True):
-        if match.file:
-            of_file[match.file].append((match, folded(parts_of(row[column])), label))
-        else:
-            ends.add(match.end)
-    shared = [
-        file
-        for file in files.names
-        if file not in of_file and not ends.isdisjoint(files.ends(file))
-    ]
-    for file, several in of_file.items():
-        best = max(match[:2] for match, _, _ in several)
-        nearest = [(path, label) for match, path, label in several if match[:2] == best]
-        if len({path for path, _ in nearest}) > 1:  # rows of two X-rays, one file
-            shared.append(file)
-            continue
-        label = label_words.together([label for _, label in nearest])
+    used = " ".join(used)
+    found.said = [LABELLED["used"].format(table=name, column=called, how=used)]
+    by_file: dict[str, list[label_words.Label]] = defaultdict(list)
+    for (file, _), label in zip(of, labels, strict=True):
+        by_file[file].append(label)
+    for file, several in by_file.items():
+        label = label_words.together(several)
         if isinstance(label, int):
             found.truth[file] = label
         else:
             words = label or LABELLED["nothing"]
             found.why[file] = LABELLED["why_words"].format(table=name, words=words)
-    if shared:
-        found.why |= dict.fromkeys(shared, LABELLED["why_shared"].format(table=name))
-        said = LABELLED["shared"].format(table=name, count=len(shared), first=shared[0])
-        found.doubts.append(said)
     return found
+
+
+def _nearest(
+    column: int, rows: list[list[str]], matches: list[Match | None], files: Files
+) -> tuple[dict[str, list[list[str]]], list[str]]:
+    """Return the rows that mean one file and no other, by file, and the files in doubt.
+
+    Of several rows those count whose paths are most like the file's. If these are the
+    paths of several X-rays, none is the file's.
+    """
+    of_file: dict[str, list[tuple[Match, list[str]]]] = defaultdict(list)
+    ends = set()  # that several files share, and a row leaves open
+    for row, match in zip(rows, matches, strict=True):
+        if match and match.file:
+            of_file[match.file].append((match, row))
+        elif match:
+            ends.add(match.end)
+    chosen, shared = {}, []
+    for file in files.names:
+        if several := of_file.get(file):
+            best = max(match[:2] for match, _ in several)
+            nearest = [row for match, row in several if match[:2] == best]
+            if len({folded(parts_of(row[column])) for row in nearest}) == 1:
+                chosen[file] = nearest
+            else:
+                shared.append(file)
+        elif not ends.isdisjoint(files.ends(file)):
+            shared.append(file)
+    return chosen, shared
 
 
 def _split_head(
@@ -227,13 +246,12 @@ def _names(
     ranked = []
     for column, name in enumerate(head):
         plain = not _OF_NAMES.search(name) and (name or len(head) > 2)
-        found = [
-            # a number without a suffix may count or measure anything
-            None
-            if plain and row[column].isdigit()
-            else files.match(row[column], folder)
-            for row in rows
-        ]
+        # a number without a suffix may count or measure anything
+        of_cell = {
+            cell: None if plain and cell.isdigit() else files.match(cell, folder)
+            for cell in {row[column] for row in rows}
+        }
+        found = [of_cell[row[column]] for row in rows]
         named = {match.file or match.end for match in found if match}
         whole = sum(match.whole for match in found if match)
         ranked.append((len(named), whole, -column, found))

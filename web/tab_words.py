@@ -88,6 +88,7 @@ YOURS = {
     "copies": "{count} are copies of others, byte by byte. Each X-ray counts once.",
     "torn": "{count} X-rays came with both labels, such as {one} and {two}. These do "
     "not count.",
+    "other_reasons": "a table says something else of each",
     "labels": "Where the labels come from",
     "unlabelled": "Without a label, so not counted: {count}, such as {first}, because "
     "{reason}.",
@@ -141,7 +142,7 @@ LABELLED = {
     "large": "{table} was left out: at most {limit} MiB are read. Keep the rows of "
     "these X-rays.",
     "broken": "{table} was left out, because it can't be read as a table: {why}.",
-    "columns": "more than {limit} columns",
+    "cells": "more than {columns:,} columns, or {cells:,} cells",
     "tables": "{count} more tables were left out: at most {limit} are read.",
     "one_column": "{table} was left out: it begins with {first!r}, which is no row of "
     "two columns. Expected are a name and a label, with a comma, a semicolon or a tab "

@@ -11,6 +11,8 @@ from pneumonia import LABELS, Classifier
 
 from . import labelled, rates, words
 
+_REASONS = 12  # that are told one by one
+
 LEAST = 5
 """Answers of each label below which nothing is measured."""
 
@@ -148,10 +150,18 @@ def _once(cases: list[Case], truth: dict[str, int]) -> tuple[list[Case], list[st
 
 
 def _by_reason(why: dict[str, str]) -> list[tuple[str, str, int]]:
-    """Return each reason with the first file that it holds for, and how many."""
-    counts = Counter(why.values())
-    first = {reason: name for name, reason in reversed(why.items())}
-    return [(reason, first[reason], count) for reason, count in counts.most_common()]
+    """Return each reason with the first file that it holds for, and how many.
+
+    Of many, as where a table says a word of its own of each file, the rarest are told
+    together.
+    """
+    frequent = [reason for reason, _ in Counter(why.values()).most_common(_REASONS)]
+    told: dict[str, list[str]] = {reason: [] for reason in frequent}
+    for name, reason in why.items():
+        told.setdefault(
+            reason if reason in told else words.YOURS["other_reasons"], []
+        ).append(name)
+    return [(reason, names[0], len(names)) for reason, names in told.items()]
 
 
 def _unlike(usual: dict[str, list[float]], cases: Sequence[Case]) -> dict[str, dict]:
