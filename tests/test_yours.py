@@ -117,7 +117,7 @@ def test_the_command_reads_tables_and_zips_and_says_how(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "truth.csv: column 1 names the file. In column 2, 'Normal' (1) is" in said
     assert "book.xlsx is a spreadsheet" in said
-    assert "not counted: 1, such as gone.png, because no table names them" in said
+    assert "not counted: 1, such as gone.png, because no table that was read" in said
     assert said.endswith(f"5 files; the page is written to {page}\n")
     assert "answered and labelled: 1 normal, 1 pneumonia" in page.read_text().lower()
 

@@ -71,15 +71,6 @@ _OF_PROGRAMS = {
     *("probability", "score", "output", "model", "network", "classifier", "ai", "p"),
 }
 _RSNA = {"patientid", "x", "y", "width", "height", "target"}
-_OURS_ALONE = {"p pneumonia", "uncertain band", "bundle sha256", "evidence zones",
-               "confidences"}  # fmt: skip
-_OURS = {
-    *("status", "certain", "reason", "zone", "threshold", "inverted", "turned"),
-    *("warnings", "explanations", "evidence outside", "request id", "notice", "box"),
-    *("alone", "aided", "seconds"),
-}
-_STATUS = {"ok", "refused", "error"}
-_ABOVE = 5  # rows that may stand above the head, as a title does
 _SHOWN, _LETTERS = 3, 40  # words in a sentence, and how much of each
 
 Label = int | str
@@ -90,7 +81,8 @@ class NoTruthError(ValueError):
     """No column can be taken for the truth; the message says why."""
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a word without its case, and without how its parts are joined."""
     text = unicodedata.normalize("NFKC", text).casefold().strip(" \t\r\n\"'.")
     return re.sub(r"[\s_-]+", " ", text)
 
@@ -105,11 +97,11 @@ def meaning(text: str) -> int | None:
     A list, as `Pneumonia|Effusion`, is of pneumonia if that is in it. It is normal if
     nothing else is in it, and it says nothing if it holds a word that is not known.
     """
-    word = _plain(text)
+    word = plain(text)
     for label, words in enumerate(_WORDS):
         if word in words:
             return label
-    parts = {_plain(part) for part in re.split(r"[|;,]", word.strip("[]"))} - {""}
+    parts = {plain(part) for part in re.split(r"[|;,]", word.strip("[]"))} - {""}
     said = {label for label, words in enumerate(_WORDS) if parts & words}
     if len(said) != 1 or len(parts) < 2 and not text.strip().startswith("["):
         return None
@@ -120,7 +112,7 @@ def meaning(text: str) -> int | None:
 
 def _of_head(text: str) -> int | None:
     """Return the class that the head of a column names, as in `has_pneumonia`."""
-    bare = _plain(re.sub(r"\(.*?\)|[?:]", " ", text))
+    bare = plain(re.sub(r"\(.*?\)|[?:]", " ", text))
     words = [word for word in bare.split() if word not in _AROUND]
     forms = {bare.strip(), " ".join(words)}
     return next((n for n, known in enumerate(_WORDS) if forms & known), None)
@@ -129,31 +121,6 @@ def _of_head(text: str) -> int | None:
 def is_value(text: str) -> bool:
     """Whether a cell is such as stands below the head of a column of labels."""
     return meaning(text) is not None or _flag(text) in (_YES | _NO)
-
-
-def is_ours(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a table holds answers of this network: they are no truth.
-
-    Columns decide, whatever their order and whatever was added: those of `predict` and
-    of a batch, of `evaluate`, of the API's answer and of the game. Without its head, a
-    table is known by the status in its rows.
-    """
-    for row in rows[:_ABOVE]:
-        heads = [_plain(re.split(r"[.\[]", cell)[0]) for cell in row]
-        if _OURS_ALONE & {*heads} or len(_OURS & {*heads}) > 1:
-            return True
-        if "probabilities" in heads and "label" in heads:
-            return True
-        if {"path", "status", "label"} <= {*heads}:
-            states = [other[heads.index("status")] for other in rows]
-            return sum(_plain(s) in _STATUS for s in states) > len(rows) / 2
-
-    def says_state(row: Sequence[str]) -> bool:
-        return any(_plain(cell) in _STATUS for cell in row)
-
-    if not any(map(says_state, rows[:1])):
-        return False
-    return sum(map(says_state, rows)) > len(rows) / 2
 
 
 def labels(
@@ -219,7 +186,7 @@ def called(head: Sequence[str], n: int) -> str:
 
 
 def _is_program(head: str) -> bool:
-    return bool({*_plain(head).split()} & _OF_PROGRAMS)
+    return bool({*plain(head).split()} & _OF_PROGRAMS)
 
 
 def _or_word(cell: str) -> Label:
@@ -232,20 +199,20 @@ def _is_of_one(head: str, found: Sequence[Label]) -> bool:
 
     *Pneumonia* is; *normal* is said of much, such as an exposure.
     """
-    of_labels = not head or {*_plain(head).split()} & _TRUTH
+    of_labels = not head or {*plain(head).split()} & _TRUTH
     return 1 in found or (0 in found and bool(of_labels))
 
 
 def _flags(head: Sequence[str], columns: dict[int, list[str]]) -> dict[int, int]:
     """Return columns of yes and no whose head names a class, and that class."""
-    of_rsna = {_plain(name) for name in head} >= _RSNA
+    of_rsna = {plain(name) for name in head} >= _RSNA
     found = {}
     for n, cells in columns.items():
         label = _of_head(head[n])
-        if of_rsna and _plain(head[n]) == "target":
+        if of_rsna and plain(head[n]) == "target":
             label = 1  # the challenge for pneumonia, known by its columns
-        plain = {_flag(cell) for cell in cells}
-        if label is not None and plain & (_YES | _NO) and plain <= _YES | _NO | _OPEN:
+        said = {_flag(cell) for cell in cells}
+        if label is not None and said & (_YES | _NO) and said <= _YES | _NO | _OPEN:
             found[n] = label
     return found
 
@@ -258,7 +225,7 @@ def _of_flags(
     That there is no pneumonia counts as Normal, unless a column says what is normal, or
     another disease is present.
     """
-    others = [n for n in columns if _plain(head[n]) in _OTHER_FINDINGS]
+    others = [n for n in columns if plain(head[n]) in _OTHER_FINDINGS]
     sick = [n for n, label in flags.items() if label == 1]
     found: list[Label] = []
     for row in range(len(columns[next(iter(flags))])):
@@ -316,7 +283,9 @@ def _describe(head: Sequence[str], columns: dict[int, list[str]]) -> str:
         elif words and {_flag(word) for word in words} <= _YES | _NO | _OPEN:
             said.insert(0, LABELLED["bare"].format(
                 column=called(head, n), words=_quoted(words)))  # fmt: skip
-        elif words and len(words) < max(3, len(cells)):  # no two alike: no labels
+        elif words and (
+            _of_head(head[n]) is not None or len(words) < max(3, len(cells))
+        ):  # where no two are alike, there are no labels
             said.append(LABELLED["holds"].format(
                 column=called(head, n), words=_quoted(words)))  # fmt: skip
     return " ".join(said[:_SHOWN]) or LABELLED["no_words"].format(

@@ -17,6 +17,7 @@ from pneumonia import LABELS, MAX_BYTES
 from . import label_words
 from .label_cells import cells
 from .label_files import Files, Match, Path, folded, has_suffix, parts_of
+from .label_ours import is_ours
 from .tab_words import LABELLED
 
 TABLES = (".csv", ".tsv", ".tab", ".psv")
@@ -156,7 +157,7 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
         rows = cells(content)
     except csv.Error as error:
         raise TableError(LABELLED["broken"].format(table=name, why=error)) from None
-    if label_words.is_ours(rows):
+    if is_ours(rows):
         raise TableError(LABELLED["ours"].format(table=name))
     if max(map(len, rows), default=0) < 2:
         first = rows[0][0][:_LETTERS] if rows else ""

@@ -165,7 +165,8 @@ LABELLED = {
     "two": "No label for {count}, such as {first}: {tables} contradict each other.",
     "folder": "{tables} contradicts the folder of {count}, such as {first}. The table "
     "was believed; if it is wrong, take it out.",
-    "why_nowhere": "no table names them, and no folder is called NORMAL or PNEUMONIA",
+    "why_nowhere": "no table that was read names them, and no folder is called NORMAL "
+    "or PNEUMONIA",
     "why_tables": "two tables contradict each other",
     "why_shared": "{table} does not say which of several files of that name",
     "why_words": "{table} says {words}",
