@@ -127,7 +127,7 @@ def test_a_stopped_table_is_gone_on_with(folder, tmp_path, capsys):
     for length in range(0, len(whole) + 1, 31):  # a kill may cut it anywhere
         table.write_bytes(whole[:length])
         with closing(rows.Table(table, go_on=True)) as opened:
-            done = opened.done
+            done = opened.paths()
         assert whole.startswith(table.read_bytes().rstrip(b"\n"))
         assert len(done) == len(rows.answered(table)) <= 4
     for length in (0, 100, 250, len(whole)):
@@ -305,7 +305,7 @@ def test_a_full_disk_leaves_whole_rows(many, tmp_path):
     def fill(go_on: bool = False) -> None:
         with closing(rows.Table(table, go_on)) as opened:
             for row in added:
-                if row.path not in opened.done:
+                if row.path not in opened.paths():
                     opened.add(row)
 
     fill()

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..contract import NOTICE
 from . import batch, lock, rows, stopping
-from .classifier import load_classifier
+from .classifier import Classifier, load_classifier
 
 Files = list[tuple[Path, Path]]
 
@@ -36,12 +36,15 @@ def run(args: argparse.Namespace) -> None:
     if args.resume and not args.csv:
         raise UsageError("--resume goes on with the table that --csv names.")
     files = batch.without_outputs(files, args.csv, args.overlays, args.resume)
+    classifier = load_classifier(args.bundle, threads=1)
     table = rows.Table(args.csv, args.resume) if args.csv else rows.Printed()
     with closing(table), _kept(args.overlays):
-        _fill(table, files, args)
+        _fill(table, classifier, files, args)
 
 
-def _fill(table: rows.Table | rows.Printed, files: Files, args) -> None:
+def _fill(
+    table: rows.Table | rows.Printed, classifier: Classifier, files: Files, args
+) -> None:
     """Add the rows of files that have none, and say how many there are at the end."""
     if not table.locked:
         print(
@@ -49,9 +52,7 @@ def _fill(table: rows.Table | rows.Printed, files: Files, args) -> None:
             "write it.",
             file=sys.stderr,
         )
-    classifier = load_classifier(args.bundle, threads=1)
-    there = {str(Path(path).absolute()) for path in table.done}  # however it is spelled
-    left = [f for f in files if rows.printable(f[0].absolute()) not in there]
+    left = _without_row(files, table)
     asked = {"anyway": args.anyway, "method": args.method}
     go_on = " The same command with --resume goes on." if args.csv else ""
     count = errors = 0
@@ -61,16 +62,25 @@ def _fill(table: rows.Table | rows.Printed, files: Files, args) -> None:
             table.add(row)
             count, errors = count + 1, errors + (row.status != "ok")
     except KeyboardInterrupt as stop:
-        said = f"stopped: {table.count()} of {len(files)} files have a row.{go_on}"
-        print(said, file=sys.stderr)
+        print(f"stopped: {_how_many(files, table)}{go_on}", file=sys.stderr)
         raise SystemExit(stopping.status(stop)) from None
     except OSError as error:
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
-        raise SystemExit(
-            f"error: {what}. {table.count()} of {len(files)} files have a row.{go_on}"
-        ) from error
+        said = f"error: {what}. {_how_many(files, table)}{go_on}"
+        raise SystemExit(said) from error
     before = f", {len(files) - count} were done before" if args.resume else ""
     print(f"{count} files, {errors} not answered{before}. {NOTICE}", file=sys.stderr)
+
+
+def _without_row(files: Files, table: rows.Table | rows.Printed) -> Files:
+    """Return the files that a table has no row of, however either spells them."""
+    there = {str(Path(path).absolute()) for path in table.paths()}
+    return [f for f in files if rows.printable(f[0].absolute()) not in there]
+
+
+def _how_many(files: Files, table: rows.Table | rows.Printed) -> str:
+    done = len(files) - len(_without_row(files, table))
+    return f"{done} of {len(files)} files have a row."
 
 
 def _kept(folder: Path | None):

@@ -113,7 +113,6 @@ class Table:
     Another process that wants to write it is refused.
 
     Attributes:
-        done: paths that have a row.
         locked: whether others are kept out; some file systems have no locks.
     """
 
@@ -128,7 +127,7 @@ class Table:
         Raises:
             TableError: another process writes it, or it holds something else.
         """
-        self._path, self.done, self.locked = path, set[str](), True
+        self._path, self._added, self.locked = path, set[str](), True
         self._end = 0
         plain = path.is_file() or not path.exists()  # and no pipe or device
         self._file = path.open("a+b" if plain else "ab", buffering=0)
@@ -170,7 +169,6 @@ class Table:
             )
         self._file.truncate(end)
         self._end = end
-        self.done = {row[0] for row in rows[1:]}
         if not rows:
             self._write(_COLUMNS)
 
@@ -181,7 +179,7 @@ class Table:
             OSError: there is no room. The file is as it was before.
         """
         self._write(astuple(row))
-        self.done.add(row.path)
+        self._added.add(row.path)
 
     def _write(self, cells: Iterable[str]) -> None:
         left = _line(cells).encode()
@@ -195,12 +193,12 @@ class Table:
             raise OSError(error.errno, error.strerror, str(self._path)) from None
         self._end = end
 
-    def count(self) -> int:
-        """Return how many files have a row, as the file itself says it."""
+    def paths(self) -> set[str]:
+        """Return the paths that have a row, as the file itself says it."""
         if not self._file.readable():  # a pipe
-            return len(self.done)
+            return self._added
         self._file.seek(0)
-        return len(_whole_rows(self._file.read())[0][1:])
+        return {row[0] for row in _whole_rows(self._file.read())[0][1:]}
 
     def close(self) -> None:
         """Let others write it."""
@@ -214,19 +212,18 @@ class Printed:
 
     def __init__(self) -> None:
         """Begin with the names of the columns."""
-        self.done: set[str] = set()
-        self._count = 0
+        self._added: set[str] = set()
         sys.stdout.write(_line(_COLUMNS))
 
     def add(self, row: Row) -> None:
         """Write a row."""
         sys.stdout.write(_line(astuple(row)))
         sys.stdout.flush()
-        self._count += 1
+        self._added.add(row.path)
 
-    def count(self) -> int:
-        """Return how many rows were written."""
-        return self._count
+    def paths(self) -> set[str]:
+        """Return the paths that have a row."""
+        return self._added
 
     def close(self) -> None:
         """Do nothing: others may go on with it."""
