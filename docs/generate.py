@@ -401,7 +401,7 @@ def files() -> str:
         ]
         name = room.relative_to(ROOT).as_posix()
         parts.append(f"### `{name}/`\n\n" + "\n".join(lines))
-    return "\n\n".join(["", *parts, ""])
+    return "\n" + "\n\n".join(parts) + "\n"
 
 
 def _first_line(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import ListFiles
 
-from . import answer, many, words
+from . import answer, many, unpack, words
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def build(work: Work) -> None:
         except FileNotFoundError:  # it waited behind others for too long
             yield None, words.GONE, gr.skip()
             return
-        found = list(many.unpack(files))
+        found = list(unpack.unpack(files))
         chosen = found[: work.most]
         answered = []
         for done, (name, content) in enumerate(chosen):

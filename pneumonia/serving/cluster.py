@@ -8,6 +8,8 @@ that answers a file reads it, so only names are sent.
 import hashlib
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -42,6 +44,11 @@ class _Answerer:
         return {"count": count, "errors": errors}
 
 
+def done(shards: Path) -> set[str]:
+    """Return the paths that have a row in a shard."""
+    return set().union(*map(answered, shards.glob("*.csv")))
+
+
 def answer_archive(
     files: Iterable[tuple[Path, Path]],
     shards: str | Path,
@@ -70,11 +77,11 @@ def answer_archive(
 
     shards = Path(shards).resolve()
     shards.mkdir(parents=True, exist_ok=True)
-    done = set().union(*map(answered, shards.glob("*.csv")))
+    there = done(shards)
     left = [
         (str(path.absolute()), str(name))
         for path, name in files
-        if printable(path.absolute()) not in done
+        if printable(path.absolute()) not in there
     ]
     starts = range(0, len(left), files_a_shard)
     # as JSON, which can hold names that are no UTF-8
@@ -83,7 +90,10 @@ def answer_archive(
         return 0, 0
     ours = not ray.is_initialized()
     if ours:
+        asked_to_end = signal.getsignal(signal.SIGTERM)
         ray.init(address, log_to_driver=False)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, asked_to_end)  # Ray puts its own there
     try:
         cores = int(ray.cluster_resources().get("CPU", 1))
         most = min(cores, len(parts))
