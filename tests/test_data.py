@@ -11,7 +11,8 @@ from PIL import Image
 from pneumonia.data import folder as data
 from pneumonia.data.patients import link_duplicates, patient_of, validation_mask
 from pneumonia.data.phantom import draw
-from pneumonia.serving.image import SUFFIXES, read_image, to_input
+from pneumonia.serving.image import read_image, to_input
+from pneumonia.serving.raster import SUFFIXES
 
 
 def write(path, seed: int) -> None:
