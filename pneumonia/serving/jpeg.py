@@ -4,6 +4,7 @@ Pillow decodes the usual kind. Given another, it may break off, or even end the 
 so the kind is known before it sees the file.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ _SCAN = b"\xff\xda"
 _LOSSLESS, _LS = 0xC3, 0xF7
 _FRAMES = {*range(0xC0, 0xD0), _LS} - {0xC4, 0xC8, 0xCC}
 _USUAL = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
-_BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_SEGMENT = re.compile(rb"\xff+[^\xff\0\1\xd0-\xd8]", re.DOTALL)  # how others begin
 _REST = b"\xaa" * 64  # looks like pixels to a decoder that still wants some
 
 
@@ -51,23 +52,17 @@ class Header(NamedTuple):
 def header(data: bytes) -> Header | None:
     """Return the header of a file that begins with `START`; None if it has none."""
     at, frames, exif = 2, {}, b""
-    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 4:
-        marker = data[at + 1]
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        segment = data[at + 4 : at + 2 + length]
-        if marker in (0, 0xFF):
-            at += 1
-            continue
-        if marker in _BARE:
-            at += 2
-            continue
+    while found := _SEGMENT.search(data, at):
+        at = found.end()
+        marker, length = data[at - 1], int.from_bytes(data[at : at + 2], "big")
+        segment = data[at + 2 : at + length]
         if marker == _SCAN[1]:
             break
         if marker in _FRAMES and len(segment) >= 6:
             frames[marker] = segment
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0"):
             exif = segment
-        at += 2 + max(length, 2)
+        at += length
     else:
         return None
     if not frames:
@@ -76,7 +71,7 @@ def header(data: bytes) -> Header | None:
     frame = frames[kind]
     height, width = (int.from_bytes(frame[i : i + 2], "big") for i in (1, 3))
     ends = data.rfind(_END, at) >= 0
-    return Header(kind, frame[0], (width, height), frame[6::3], exif, at, ends)
+    return Header(kind, frame[0], (width, height), frame[6::3], exif, at - 2, ends)
 
 
 def with_its_end(

@@ -37,7 +37,7 @@ class Parts(NamedTuple):
 def parts(data: bytes) -> Parts:
     """Take apart a file that begins with `START`."""
     view = memoryview(data)
-    kept, tones = [view[:8]], {}
+    kept, early, tones = [], {}, {}
     at, ended, notes = 8, False, set()
     while at + 8 <= len(data) and not ended:
         length = int.from_bytes(view[at : at + 4], "big")
@@ -53,7 +53,7 @@ def parts(data: bytes) -> Parts:
         elif chunk != _chunk(name, body := bytes(chunk[8 : 8 + length])):
             notes.add("parts_skipped")
         elif name == b"eXIf" or (name in _TEXTS and body.startswith(_TURNS)):
-            kept.insert(2, chunk)  # before pixels, where it is looked for
+            early.setdefault(body[:4] * (name != b"eXIf"), chunk)
         elif name in _FRAMES:
             kept.append(chunk)
         elif name in _MEANT:
@@ -63,7 +63,9 @@ def parts(data: bytes) -> Parts:
         notes.add("parts_skipped")
     meant = _tone(tones, notes)
     deep = data[_DEPTH : _DEPTH + 1] == b"\x10"
-    return Parts(b"".join([*kept, _chunk(b"IEND", b"")]), meant, deep, notes)
+    # what says how it is turned is looked for before pixels
+    found = [view[:8], *kept[:1], *early.values(), *kept[1:], _chunk(b"IEND", b"")]
+    return Parts(b"".join(found), meant, deep, notes)
 
 
 def decode(data: bytes) -> Numbers:
