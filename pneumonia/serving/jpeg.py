@@ -19,6 +19,7 @@ _LOSSLESS, _LS = 0xC3, 0xF7
 _FRAMES = {*range(0xC0, 0xD0), _LS} - {0xC4, 0xC8, 0xCC}
 _USUAL = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _SEGMENT = re.compile(rb"\xff+[^\xff\0\1\xd0-\xd8]", re.DOTALL)  # how others begin
+_DECODE_ERRORS = (OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 _REST = b"\xaa" * 64  # looks like pixels to a decoder that still wants some
 
 
@@ -67,7 +68,7 @@ def header(data: bytes) -> Header | None:
         return None
     if not frames:
         return None
-    kind = _LOSSLESS if _LOSSLESS in frames else min(frames)
+    kind = next((kind for kind in frames if kind not in _USUAL), min(frames))
     frame = frames[kind]
     height, width = (int.from_bytes(frame[i : i + 2], "big") for i in (1, 3))
     ends = data.rfind(_END, at) >= 0
@@ -90,15 +91,22 @@ def with_its_end(
         ImageError: it was cut short.
     """
     body = data.rstrip(b"\0")  # as after a rescue from a broken disk
+    bodies = [body]
     if body.endswith(b"\xff"):  # half of the marker, or a value that is stuffed by 0
-        body = body + b"\0" if len(body) < len(data) else body[:-1]
-    if not _has_all_scans(body, head):
-        raise damaged()
-    if head.kind != _LS:  # whose decoder does not make up what is missing
-        one, other = decode(body + _END), decode(body + _REST + _END)
-        if not np.array_equal(one, other):
-            raise damaged()
-    return body + _END
+        bodies = [body[:-1], body + b"\0"]
+    for body in bodies:
+        if _has_all_scans(body, head) and _is_whole(body, head, decode):
+            return body + _END
+    raise damaged()
+
+
+def _is_whole(body: bytes, head: Header, decode: Callable[[bytes], np.ndarray]) -> bool:
+    try:
+        pixels = decode(body + _END)
+        # the decoder of JPEG-LS does not make up what is missing
+        return head.kind == _LS or np.array_equal(pixels, decode(body + _REST + _END))
+    except _DECODE_ERRORS:
+        return False
 
 
 def _has_all_scans(data: bytes, head: Header) -> bool:
@@ -141,9 +149,9 @@ def read(data: bytes, head: Header, risky: bool) -> np.ndarray:
     decode = imagecodecs.jpegls_decode if head.kind == _LS else imagecodecs.jpeg8_decode
     try:
         pixels = decode(data if head.ends else with_its_end(data, head, decode))
-    except (RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, ImageError):
-            raise
+    except ImageError:
+        raise
+    except _DECODE_ERRORS as error:
         raise damaged() from error
     if pixels.shape[:2] != head.size[::-1]:
         raise damaged()

@@ -26,12 +26,12 @@ from .tone import Tone
 
 _FILE_TYPES = {
     "PNG": (PngImageFile, (".png",)),
-    "JPEG": (JpegImageFile, (".jpeg", ".jpg")),
+    "JPEG": (JpegImageFile, (".jpeg", ".jpg", ".jpe", ".jfif")),
     "BMP": (BmpImageFile, (".bmp",)),
     "TIFF": (TiffImageFile, (".tif", ".tiff")),
     "WebP": (WebPImageFile, (".webp",)),
     "GIF": (GifImageFile, (".gif",)),
-    "JPEG 2000": (Jpeg2KImageFile, (".jp2", ".j2k")),
+    "JPEG 2000": (Jpeg2KImageFile, (".jp2", ".j2k", ".j2c", ".jph", ".jhc")),
     "AVIF": (AvifImageFile, (".avif",)),
 }
 PngImagePlugin.MAX_TEXT_CHUNK = 2**24  # an editor's history may take a million bytes
@@ -41,11 +41,11 @@ FORMATS = tuple(plugin.format for plugin, _ in _FILE_TYPES.values())
 
 SUFFIXES = (
     *(suffix for _, suffixes in _FILE_TYPES.values() for suffix in suffixes),
-    *(".dcm", ".dicom"),
+    *(".jls", ".dcm", ".dicom"),
 )
 """What the names of such files end in. What a file is, its content says."""
 
-READABLE = f"{', '.join(_FILE_TYPES)} or DICOM"
+READABLE = f"{', '.join(_FILE_TYPES)}, JPEG-LS or DICOM"
 """The formats that are read, in words."""
 
 _CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
@@ -144,6 +144,7 @@ def _read_jpeg(
         numbers = scale.Numbers(pixels, 2**head.bits - 1)
         return _shown(numbers, None, notes), _turn_of(bare, notes)
     if head and not head.ends:
+        check_size(*head.size)
         data = jpeg.with_its_end(data, head, _pixels_of)
         notes.add("parts_skipped")
     picture = _open(data, notes)

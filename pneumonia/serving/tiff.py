@@ -145,6 +145,8 @@ def _check(page: "tifffile.TiffPage") -> None:
     """Refuse a page that is too large, damaged or not read, before it is decoded."""
     import tifffile
 
+    if not page.imagewidth * page.imagelength:
+        raise damaged()
     check_size(page.imagewidth, page.imagelength)
     colours = _COLOURS.get(page.photometric, 99)
     if (
