@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import imagecodecs
@@ -14,8 +16,9 @@ from test_kinds import DEEP, STRETCHED, rgb
 from test_properties import TURNS
 from test_tone import chunk
 
-from pneumonia import ImageError
-from pneumonia.serving import jpeg, raster
+from pneumonia import LABELS, ImageError, phantoms
+from pneumonia.data import folder
+from pneumonia.serving import batch, jpeg, raster
 from pneumonia.serving.image import is_picture, read_picture
 from pneumonia.serving.isolated import read_anywhere
 
@@ -533,3 +536,32 @@ def test_bytes_behind_other_pictures_change_nothing(kind):
         found = read_picture(data + more)
         assert (found.pixels == PICTURE).all()
         assert found.warnings == ()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_plain_pictures_wait_for_no_large_library(kind, tmp_path):
+    path = tmp_path / "picture"
+    path.write_bytes(encode(PICTURE, kind))
+    script = (
+        "import sys, pneumonia\n"
+        f"pneumonia.read_anywhere(open({str(path)!r}, 'rb').read())\n"
+        "print(sorted({'imagecodecs', 'tifffile', 'pydicom'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_folders_and_batches_read_what_needs_a_worker(classifier, tmp_path):
+    pixels = np.asarray(Image.open(phantoms()[0]).convert("L")).copy()
+    for label in LABELS:
+        (tmp_path / label.upper()).mkdir()
+        path = tmp_path / label.upper() / "one.jls"
+        path.write_bytes(imagecodecs.jpegls_encode(pixels))
+    dataset = folder.load(tmp_path, progress=False)
+    assert len(dataset.images) == 2
+    assert not dataset.unreadable
+    (tmp_path / "plain.png").write_bytes(encode(pixels))
+    rows = list(batch.answer_files(classifier, batch.find_files([tmp_path])))
+    assert len({(row.status, row.p_pneumonia) for row in rows}) == 1
