@@ -119,6 +119,7 @@ SAYS_NOTHING = {
     "sRGB": chunk(b"sRGB", b"\0"),
     "cICP of sRGB": cicp(1, 13, 0, 1),
     "cICP of television": cicp(1, 1, 0, 1),
+    "cICP, HLG": cicp(9, 18, 0, 1),
     "profile of sRGB": iccp(profile(SRGB)),
     "profile of sRGB, colour": iccp(profile(SRGB, b"RGB ", b"gTRC")),
     "profile of Adobe RGB": iccp(profile(power(2.2), b"RGB ", b"gTRC")),
@@ -187,19 +188,6 @@ LIGHT = {  # what is stored for the picture's light, and what says so
         ),
         cicp(9, 16, 0, 1),
     ),
-    "cICP, HLG": (
-        lambda v: np.where(
-            v * 0.26496 <= 1 / 12,
-            np.sqrt(3 * v * 0.26496),
-            0.17883277 * np.log(np.maximum(12 * v * 0.26496 - 0.28466892, 1e-9))
-            + 0.55991073,
-        ),
-        cicp(9, 18, 0, 1),
-    ),
-    "cICP, linear, as in television": (
-        lambda v: (16 + 219 * v) / 255,
-        cicp(1, 8, 0, 0),
-    ),
 }
 
 
@@ -238,6 +226,7 @@ NONSENSE = {
     "gamma of no length": chunk(b"gAMA", b""),
     "gamma of three bytes": chunk(b"gAMA", b"\1\x86\xa0"),
     "cICP of YCbCr": cicp(1, 8, 1, 1),
+    "cICP of the range of television": cicp(1, 8, 0, 0),
     "cICP of a code that is reserved": cicp(1, 3, 0, 1),
     "cICP of three bytes": cicp(1, 8, 0),
     "profile of noise": iccp(np.random.default_rng(0).bytes(400)),

@@ -103,9 +103,9 @@ def _tone(chunks: dict[bytes, bytes], notes: set[str]) -> Tone | None:
 
 
 def _by_transfer(body: bytes) -> Tone | None:
-    if len(body) != 4 or body[2] != 0 or body[3] > 1:
-        raise ValueError("no RGB")
-    return tone.of_transfer(body[1], full_range=body[3] == 1)
+    if len(body) != 4 or body[2:] != b"\0\1":
+        raise ValueError("no RGB, or not of the full range")
+    return tone.of_transfer(body[1])
 
 
 def _by_profile(body: bytes) -> Tone | None:

@@ -19,7 +19,17 @@ _ALIKE = 4 / 255  # a profile's curve that near to a screen's is one
 _SENSIBLE = (0.15, 1.6)  # of gAMA; writers put a screen's 2.2 there by mistake
 _MOST_TAGS = 100  # of a profile
 _WHITE = 203  # cd/m2 of white on paper in pictures of high dynamic range, BT.2408
-_SCREENS = (1, 4, 6, 11, 12, 13, 14, 15)  # codes of H.273 that mean about a screen's
+_SCREENS = (
+    1,
+    4,
+    6,
+    11,
+    12,
+    13,
+    14,
+    15,
+    18,
+)  # codes of H.273 that mean about a screen's
 
 
 def of_gamma(gamma: float) -> Tone | None:
@@ -36,37 +46,24 @@ def of_gamma(gamma: float) -> Tone | None:
     return lambda stored: np.clip(stored, 0, 1) ** exponent
 
 
-def of_transfer(code: int, full_range: bool = True) -> Tone | None:
+def of_transfer(code: int) -> Tone | None:
     """Return the tone of a transfer characteristic of ITU-T H.273.
 
-    Of high dynamic range (PQ, HLG), what is brighter than white on paper is clipped.
+    Of high dynamic range, HLG (18) is made to be shown as it is; of PQ (16), what is
+    brighter than white on paper is clipped.
 
     Args:
         code: its number there.
-        full_range: black is 0 and white full scale; else as in television.
 
     Raises:
         ValueError: it is none that is known here.
     """
-    light = {
-        5: lambda v: v**2.8,
-        8: lambda v: v,
-        16: _perceptual_quantizer,
-        18: _hybrid_log_gamma,
-    }.get(code)
-    if light is None and code not in _SCREENS:
-        raise ValueError("unknown transfer characteristics")
-    if light is None and full_range:
+    if code in _SCREENS:
         return None
-
-    def tone(stored: np.ndarray) -> np.ndarray:
-        stored = stored if full_range else (stored * 255 - 16) / 219
-        stored = np.clip(stored, 0, 1)
-        return (
-            stored if light is None else np.minimum(light(stored), 1) ** (1 / _SCREEN)
-        )
-
-    return tone
+    light = {5: lambda v: v**2.8, 8: lambda v: v, 16: _perceptual_quantizer}.get(code)
+    if light is None:
+        raise ValueError("unknown transfer characteristics")
+    return lambda stored: np.clip(light(np.clip(stored, 0, 1)), 0, 1) ** (1 / _SCREEN)
 
 
 def _perceptual_quantizer(stored: np.ndarray) -> np.ndarray:
@@ -74,12 +71,6 @@ def _perceptual_quantizer(stored: np.ndarray) -> np.ndarray:
     root = stored ** (1 / 78.84375)
     part = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
     return part ** (1 / 0.1593017578125) * (10_000 / _WHITE)
-
-
-def _hybrid_log_gamma(stored: np.ndarray) -> np.ndarray:
-    """ARIB STD-B67: the same; white on paper is stored as 0.75."""
-    upper = (np.exp((stored - 0.55991073) / 0.17883277) + 0.28466892) / 12
-    return np.where(stored <= 0.5, stored**2 / 3, upper) / 0.26496
 
 
 def of_profile(profile: bytes) -> Tone | None:
