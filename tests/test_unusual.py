@@ -437,6 +437,54 @@ def test_odd_tags_of_tiff_change_nothing(value):
     assert (read_picture(data).pixels == STRETCHED).all()
 
 
+def retagged(data: bytes, tag: int, value: int | None) -> bytes:
+    """Overwrite the one value of a tag; None makes it a tag that nobody knows."""
+    at = next(
+        at
+        for kind in (3, 4)
+        if (at := data.find(struct.pack("<HHI", tag, kind, 1))) >= 0
+    )
+    if value is None:
+        return data[:at] + struct.pack("<H", 65001) + data[at + 2 :]
+    return data[:at] + struct.pack("<HHII", tag, 4, 1, value) + data[at + 12 :]
+
+
+ODD = {
+    "no byte count": (279, None),
+    "a byte count of 0": (279, 0),
+    "a byte count that is too small": (279, 100),
+    "a byte count beyond the file": (279, 10**8),
+    "no photometric interpretation": (262, None),
+    "no number of samples": (277, None),
+    "no rows in a strip": (278, None),
+    "more rows in a strip than the picture has": (278, 2**32 - 1),
+    "an orientation that there is not": (274, 77),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_tags_that_other_readers_do_without(what):
+    data = tiff(DEEP, extratags=[(274, 3, 1, 1, True)], metadata=None)
+    found = read_picture(retagged(data, *ODD[what]))
+    assert (found.pixels == STRETCHED).all()
+    assert found.warnings == ()
+
+
+def test_pages_in_a_circle_are_one():
+    data = tiff(DEEP, metadata=None)
+    (start,) = struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack("<H", data[start : start + 2])
+    end = start + 2 + 12 * count
+    found = read_picture(data[:end] + data[4:8] + data[end + 4 :])
+    assert (found.pixels == STRETCHED).all()
+    assert found.warnings == ()
+
+
+def test_a_strip_that_is_missing_is_not_black():
+    data = tiff(DEEP, compression="zlib", rowsperstrip=DEEP.shape[0], metadata=None)
+    assert refusal(retagged(data, 279, 0)).reason == "damaged"
+
+
 def test_alpha_of_tiff_counts_once():
     """Colours that are multiplied with it already are not multiplied again."""
     alpha = np.full_like(DEEP, 32768)

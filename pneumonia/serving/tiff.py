@@ -35,7 +35,7 @@ _NOT_PILLOWS = (*range(33003, 33006), 34712, 34887, 34933, 22610, 34934, 50001, 
 _HARMLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
 _ALPHA = (2,)  # alpha that the colours are not multiplied with yet
 _NUMBERS = {1: "whole numbers", 2: "signed numbers", 3: "floating-point numbers"}
-_ICC, _ORIENTATION = 34675, 274
+_ICC, _ORIENTATION, _PHOTOMETRIC = 34675, 274, 262
 
 
 class Page(NamedTuple):
@@ -75,7 +75,10 @@ def page_of(data: bytes) -> Page:
     try:
         file = tifffile.TiffFile(io.BytesIO(data), _multifile=False, **plain)
         for number in range(_PAGES):
-            pages.append(file.pages[number])
+            page = file.pages[number]
+            if page.offset in {one.offset for one in pages}:
+                break  # round in a circle
+            pages.append(page)
     except IndexError:
         pass  # no more
     except Exception as error:  # whatever damage leads to: nothing is checked there
@@ -138,7 +141,8 @@ def read(found: Page, risky: bool) -> scale.Numbers:
         pixels = stored[..., 0] if colours == 1 else stored[..., :3]
         if page.samplesperpixel > colours and page.extrasamples[:1] == _ALPHA:
             pixels = scale.on_black(pixels, stored[..., colours], top)
-    return scale.Numbers(pixels, top, page.photometric == _WHITE_IS_ZERO)
+    said = _PHOTOMETRIC in page.tags  # else tifffile takes white for 0
+    return scale.Numbers(pixels, top, said and page.photometric == _WHITE_IS_ZERO)
 
 
 def _check(page: "tifffile.TiffPage") -> None:
@@ -151,6 +155,7 @@ def _check(page: "tifffile.TiffPage") -> None:
     colours = _COLOURS.get(page.photometric, 99)
     if (
         page.dtype is None
+        or isinstance(page.bitspersample, tuple)
         or page.dtype.kind not in "buif"
         or (page.dtype.kind == "i" and page.samplesperpixel > 1)
         or page.samplesperpixel < colours
@@ -174,9 +179,20 @@ def _check(page: "tifffile.TiffPage") -> None:
         )
     if page.is_tiled and min(page.tilewidth, page.tilelength) < _LEAST_SIDE:
         raise damaged()
-    parts = math.prod(page.chunked)
-    if not len(page.dataoffsets) == len(page.databytecounts) == parts:
+    if page.compression == 1 and not page.is_tiled:
+        page.databytecounts = _sizes(page)  # what the file says is often wrong
+    counts = len(page.dataoffsets), len(page.databytecounts)
+    if min(counts) < math.prod(page.chunked) or 0 in page.databytecounts:
         raise damaged()
+
+
+def _sizes(page: "tifffile.TiffPage") -> tuple[int, ...]:
+    """Return how many bytes each strip has that is not compressed."""
+    planes = page.samplesperpixel if page.planarconfig == 2 else 1
+    bits = page.imagewidth * page.bitspersample * page.samplesperpixel // planes
+    tops = range(0, page.imagelength, page.rowsperstrip)
+    rows = [min(page.rowsperstrip, page.imagelength - top) for top in tops]
+    return tuple(-(-bits // 8) * count for count in rows * planes)
 
 
 def refused(page: "tifffile.TiffPage") -> ImageError:
