@@ -14,7 +14,6 @@ from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.encode import encode_jpeg, encode_png
 from .serving.examples import Example, examples
 from .serving.gate import SENTENCES
-from .serving.image import READABLE, SUFFIXES
 from .serving.isolated import IsolatedReader, read_anywhere
 from .serving.overlay import (
     COLOUR_MAPS,
@@ -33,6 +32,7 @@ from .serving.prediction import (
     predict_batch,
     verdict,
 )
+from .serving.raster import READABLE, SUFFIXES
 from .serving.rows import Row, answered_row, refused_row, write_rows
 from .serving.selfcheck import phantoms, selftest
 from .serving.zones import ZONES

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from .. import kept
 from ..contract import LABELS
-from ..serving.image import read_image, to_input
+from ..serving.image import to_input
+from ..serving.isolated import read_anywhere
 from ..serving.picture import ImageError
 from .layout import DataError, find_training, look
 from .patients import (
@@ -140,7 +141,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
 def _decode(path: Path) -> np.ndarray | str:
     """Return uint8 (224, 224, 1), or the reason why there is none."""
     try:
-        pixels = to_input(read_image(path.read_bytes()))[0]
+        pixels = to_input(read_anywhere(path.read_bytes()).pixels)[0]
     except ImageError as error:
         return error.reason
     except OSError:

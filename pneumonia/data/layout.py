@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ..contract import LABELS
 from ..serving.batch import files_below
-from ..serving.image import SUFFIXES, is_picture
+from ..serving.image import is_picture
+from ..serving.raster import SUFFIXES
 
 CLASSES = tuple(label.upper() for label in LABELS)
 """Names of the class folders, in the order of LABELS."""

@@ -217,8 +217,18 @@ def _write_overlay(answer: Prediction, place: Path) -> None:
 
 
 def _decode(reader: IsolatedReader, data: bytes) -> Picture:
-    """Decode DICOM in a worker process: its decoders let no other thread run."""
-    return reader.read(data) if is_dicom(data) else read_picture(data)
+    """Decode in this process what is no DICOM and needs no worker.
+
+    The decoders of DICOM let no other thread run.
+    """
+    if is_dicom(data):
+        return reader.read(data)
+    try:
+        return read_picture(data)
+    except ImageError as error:
+        if error.reason != "needs_worker":
+            raise
+    return reader.read(data)
 
 
 def _read(path: Path) -> bytes:

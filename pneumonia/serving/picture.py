@@ -31,13 +31,20 @@ READER_WARNINGS = {
     "values_assumed": "This DICOM file leaves out or contradicts what its pixel values "
     "mean, so the usual meaning was assumed. Compare the picture with the one in your "
     "viewer.",
+    "parts_skipped": "A part of this file that no pixel depends on is damaged or "
+    "missing. It was passed over.",
+    "tone_ignored": "What this file says of the brightness of its pixels makes no "
+    "sense and was ignored. Compare the picture with the one in your viewer.",
     "unprocessed": "This DICOM file holds the detector's values before the maker's "
     "processing. They were turned into a picture in the simplest way, which is not "
     "what the network learned from.",
 }
 """What the reader passes over, by its code, in a layman's words."""
 
-DOUBTS = {"outliers_clipped", "window_ignored", "values_assumed", "unprocessed"}
+DOUBTS = {
+    *("outliers_clipped", "window_ignored", "values_assumed"),
+    *("tone_ignored", "unprocessed"),
+}
 """Those of READER_WARNINGS with which the picture may have been read wrongly."""
 
 
@@ -124,4 +131,13 @@ def damaged() -> ImageError:
         "damaged",
         "This picture is damaged or incomplete and can't be read to its end. "
         "Save or download it once more and try again.",
+    )
+
+
+def needs_worker(what: str) -> ImageError:
+    """Return what refuses a file that is only decoded in a process of its own."""
+    return ImageError(
+        "needs_worker",
+        f"This {what} is compressed in a way that is read only in a process of its "
+        "own. Read it with IsolatedReader, or save it uncompressed.",
     )
