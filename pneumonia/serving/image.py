@@ -60,7 +60,6 @@ READABLE = f"{', '.join(_FILE_TYPES)} or DICOM"
 """The formats that are read, in words."""
 
 _JPEG_SIDE = 512  # a JPEG is decoded at the smallest scale that keeps this much
-_risky_decoders = False
 _CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
 
 # What Pillow's decoders raise on damaged or hostile files, besides OSError.
@@ -172,12 +171,6 @@ def _warnings(several: bool, clipped: bool) -> tuple[str, ...]:
     return tuple(code for code, holds in found.items() if holds)
 
 
-def allow_risky_decoders() -> None:
-    """Let this process decode what may end it: for workers, which are replaced."""
-    global _risky_decoders
-    _risky_decoders = True
-
-
 def is_picture(head: bytes) -> bool:
     """Tell by a file's first 132 bytes whether it is of a format that is read here."""
     known = (Image.OPEN[name][1] for name in FORMATS)
@@ -198,7 +191,7 @@ def is_dicom(data: bytes) -> bool:
 def _read_dicom(data: bytes, side: int) -> tuple[Image.Image, float, tuple[str, ...]]:
     from . import dicom  # half a second that other formats need not wait for
 
-    pixels, warnings = dicom.decode(data, side, _risky_decoders)
+    pixels, warnings = dicom.decode(data, side)
     picture = Image.fromarray(pixels)
     return picture.convert("L"), _spread_of_colour(picture), warnings
 

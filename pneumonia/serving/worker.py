@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .image import allow_risky_decoders, read_picture
+from .image import read_picture
 from .picture import ImageError, Picture
 
 CPU_SECONDS = 10
@@ -25,7 +25,6 @@ def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what a codec prints may quote the file
         os.dup2(nowhere, stream)
-    allow_risky_decoders()
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     usage = _limit()
