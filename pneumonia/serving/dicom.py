@@ -22,7 +22,13 @@ from pydicom.uid import (
 )
 
 from . import dicom_attributes as attributes
-from . import dicom_codecs, dicom_colour, dicom_grayscale, dicom_modality
+from . import (
+    dicom_codecs,
+    dicom_colour,
+    dicom_geometry,
+    dicom_grayscale,
+    dicom_modality,
+)
 from .dicom_codecs import Decoded
 from .picture import ImageError, check_size
 
@@ -60,6 +66,7 @@ _ATTRIBUTES = [
     "VOILUTFunction",
     "VOILUTSequence",
     *dicom_colour.ATTRIBUTES,
+    *dicom_geometry.ATTRIBUTES,
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
     "PixelData",
@@ -77,7 +84,7 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 _one_at_a_time = threading.Lock()  # `warnings.catch_warnings` is not made for threads
 
 
-def decode(data: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     """Decode the first frame of a DICOM file as it is meant to be seen.
 
     Args:
@@ -87,7 +94,8 @@ def decode(data: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
 
     Returns:
         uint8 (H, W), bright where much was absorbed, or uint8 (H, W, 3) for the rare
-        colour image; and codes of warnings.
+        colour image, upright; whether the patient's right is known to be on the left of
+        it; and codes of warnings.
 
     Raises:
         ImageError: no plain radiograph, or one that can't be read; says why.
@@ -117,7 +125,9 @@ def decode(data: bytes, side: int) -> tuple[np.ndarray, tuple[str, ...]]:
             dark = kind == "MONOCHROME1"
             shown = dicom_grayscale.shades(dataset, decoded, dark)
         pixels, more = shown
-        return pixels, tuple(dict.fromkeys(found + more))
+        found += more
+        pixels, sides_known, more = dicom_geometry.upright(dataset, pixels, side)
+        return pixels, sides_known, tuple(dict.fromkeys(found + more))
 
 
 def _parsed(data: bytes) -> pydicom.Dataset:

@@ -42,6 +42,7 @@ COMPRESSED = {RLELossless, *_BY_CONTENT}
 """Transfer syntaxes that are read here."""
 
 _MAY_LOSE = {JPEG2000, HTJ2K}  # with the wavelet 5-3, too, which is cut short then
+_END = b"\xff\xd9"  # of an image, in JPEG
 _OVERSHOOT = 0.5  # of the largest number: so far wavelets swing over beside edges
 
 
@@ -151,6 +152,8 @@ def _by_imagecodecs(
     kind: str,
 ) -> np.ndarray:
     if head.coding == "JPEG-LS":
+        if _END not in stream[-64:]:  # without one CharLS takes seconds to give up
+            stream += _END
         return imagecodecs.jpegls_decode(stream)
     if head.coding == "JPEG XL":
         _now_rgb(dataset, kind)
@@ -158,13 +161,14 @@ def _by_imagecodecs(
     if head.coding == "JPEG":
         if head.colours == 1:
             return imagecodecs.jpeg8_decode(stream)
-        spaces = {}  # what the marker says, the codec knows
-        if not head.tagged:
-            stored = "RGB" if kind == "RGB" else "YCBCR"
-            spaces["colorspace"] = imagecodecs.JPEG8.CS[stored]
-        _now_rgb(dataset, kind)
         rgb = imagecodecs.JPEG8.CS.RGB
-        return imagecodecs.jpeg8_decode(stream, outcolorspace=rgb, **spaces)
+        if not head.lossy:  # then it changes no colours
+            return imagecodecs.jpeg8_decode(stream, colorspace=rgb, outcolorspace=rgb)
+        _now_rgb(dataset, kind)
+        if head.tagged:  # the codec knows what the marker says
+            return imagecodecs.jpeg8_decode(stream, outcolorspace=rgb)
+        stored = rgb if kind == "RGB" else imagecodecs.JPEG8.CS.YCbCr
+        return imagecodecs.jpeg8_decode(stream, colorspace=stored, outcolorspace=rgb)
     if kind in ("YBR_ICT", "YBR_RCT"):
         _now_rgb(dataset, kind)
     if head.coding == "HTJ2K":

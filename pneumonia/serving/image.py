@@ -106,8 +106,9 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
     try:
         side = SHARP_SIDE if sharp else DISPLAY_SIDE
         if is_dicom(data):
-            grey, chroma, warnings = _read_dicom(data, side)
+            grey, chroma, warnings, sides_known = _read_dicom(data, side)
         else:
+            sides_known = False  # no other format tells the patient's right
             grey, chroma, warnings = _read_by_pillow(data, sharp)
         grey.thumbnail((side, side), Image.Resampling.BOX)
         pixels = np.asarray(grey)
@@ -119,7 +120,7 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
             "This picture is blank: every pixel has the same brightness. "
             "Choose the X-ray itself.",
         )
-    return Picture(pixels, chroma, warnings)
+    return Picture(pixels, chroma, warnings, sides_known)
 
 
 def _read_by_pillow(
@@ -188,12 +189,14 @@ def is_dicom(data: bytes) -> bool:
     return known and data[:2] == b"\0\x08"
 
 
-def _read_dicom(data: bytes, side: int) -> tuple[Image.Image, float, tuple[str, ...]]:
+def _read_dicom(
+    data: bytes, side: int
+) -> tuple[Image.Image, float, tuple[str, ...], bool]:
     from . import dicom  # half a second that other formats need not wait for
 
-    pixels, warnings = dicom.decode(data, side)
+    pixels, sides_known, warnings = dicom.decode(data, side)
     picture = Image.fromarray(pixels)
-    return picture.convert("L"), _spread_of_colour(picture), warnings
+    return picture.convert("L"), _spread_of_colour(picture), warnings, sides_known
 
 
 def _spread_of_colour(picture: Image.Image) -> float:

@@ -207,7 +207,8 @@ class _Worker:
         height, width = header["shape"]
         pixels = np.frombuffer(body, np.uint8).reshape(height, width)
         warnings = tuple(code for code in header["warnings"] if code in READER_WARNINGS)
-        return Picture(pixels, float(header["chroma"]), warnings)
+        sides_known = header["sides_known"] is True
+        return Picture(pixels, float(header["chroma"]), warnings, sides_known)
 
     def end(self) -> None:
         """End the process and forget it."""

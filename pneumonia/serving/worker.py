@@ -44,6 +44,7 @@ def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
                 "shape": picture.pixels.shape,
                 "chroma": picture.chroma,
                 "warnings": picture.warnings,
+                "sides_known": picture.sides_known,
             }
             body = picture.pixels.tobytes()
         text = json.dumps(header | {"peak": usage.peak()}).encode()
