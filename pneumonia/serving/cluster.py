@@ -5,6 +5,7 @@ package, Ray (requirements-cluster.txt) and the archive under the same path. The
 that answers a file reads it, so only names are sent.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -69,6 +70,9 @@ def answer_archive(
     import ray
 
     shards = Path(shards).resolve()
+    bundle = bundle and Path(bundle).resolve()  # workers are elsewhere
+    if options.get("overlays"):
+        options["overlays"] = Path(options["overlays"]).resolve()
     shards.mkdir(parents=True, exist_ok=True)
     done = set().union(*map(answered, shards.glob("*.csv")))
     left = [
@@ -82,8 +86,9 @@ def answer_archive(
     if not parts:
         return 0, 0
     ours = not ray.is_initialized()
-    if ours:
-        ray.init(address, log_to_driver=False)
+    if ours:  # its workers import from where it is started, too
+        with contextlib.chdir(Path(__file__).parents[2]):
+            ray.init(address, log_to_driver=False)
     try:
         cores = int(ray.cluster_resources().get("CPU", 1))
         most = min(cores, len(parts))

@@ -154,8 +154,11 @@ def _directions(dataset: pydicom.Dataset) -> tuple[str, str] | tuple[()] | None:
     if len(words) != 2 or not all(words):
         return None
     first = [word[0] for word in words]
-    odd = any(set(word) - _AXES.keys() or len(word) > 3 for word in words)
-    if odd or _AXES[first[0]] == _AXES[first[1]]:
+    for word in words:  # such as LF: at most one letter of each axis
+        axes = [_AXES.get(letter) for letter in word]
+        if None in axes or len(set(axes)) < len(axes):
+            return None
+    if _AXES[first[0]] == _AXES[first[1]]:
         return None
     if "height" not in (_AXES[first[0]], _AXES[first[1]]):  # seen from above or below
         return None

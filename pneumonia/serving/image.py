@@ -23,6 +23,7 @@ from ..contract import PICTURE_SIZE
 from . import depth, scale, tiff
 from .picture import (
     ImageError,
+    InstallationError,
     Picture,
     check_bytes,
     check_size,
@@ -101,6 +102,7 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
     Raises:
         ImageError: the bytes are no picture that can be read, or one that is too large,
             too small or blank; the message says what to do.
+        InstallationError: a package that is needed for it can't be imported.
     """
     check_bytes(data)
     try:
@@ -114,6 +116,8 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
         pixels = np.asarray(grey)
     except MemoryError as error:
         raise too_many_pixels("more") from error
+    except ImportError as error:  # readers are imported when they are first needed
+        raise InstallationError(error.name or "a package of the reader") from error
     if pixels.min() == pixels.max():
         raise ImageError(
             "no_contrast",

@@ -35,7 +35,7 @@ READER_WARNINGS = {
     "stretched, so that the chest has its true shape.",
     "turned_upright": "This DICOM file says that its picture is stored mirrored or "
     "turned. It was turned, so that the patient is upright and faces you.",
-    "sides_contradicted": "This DICOM file contradicts itself, or makes no sense, in "
+    "sides_contradicted": "This DICOM file contradicts itself, or is unclear, about "
     "where the patient's right is. So no side of the patient is named.",
     "unprocessed": "This DICOM file holds the detector's values before the maker's "
     "processing. They were turned into a picture in the simplest way, which is not "
@@ -60,6 +60,21 @@ class ImageError(ValueError):
         super().__init__(message)
         self.reason = reason
         self.offers = offers
+
+
+class InstallationError(RuntimeError):
+    """A package that reads files can't be imported; no file is at fault.
+
+    Attributes:
+        package: its name.
+    """
+
+    def __init__(self, package: str):
+        super().__init__(
+            f"No file was looked at, because {package} can't be imported here. Install "
+            "what is needed once more with `pip install -r requirements.txt`."
+        )
+        self.package = package
 
 
 @dataclass(frozen=True, eq=False)
