@@ -41,9 +41,12 @@ _BY_CONTENT = {
 COMPRESSED = {RLELossless, *_BY_CONTENT}
 """Transfer syntaxes that are read here."""
 
-_MAY_LOSE = {JPEG2000, HTJ2K}  # with the wavelet 5-3, too, which is cut short then
+_MAY_LOSE = {JPEG2000, HTJ2K, *_JPEG_XL[1:]}  # the wavelet 5-3, too: it is cut short
 _END = b"\xff\xd9"  # of an image, in JPEG
-_OVERSHOOT = 0.5  # of the largest number: so far wavelets swing over beside edges
+_FILLING = bytes(range(1, 255)) * 16
+# Of the largest number: so far wavelets swing over beside edges. At coarser scales they
+# do it without any loss, too.
+_OVERSHOOT = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,18 +107,18 @@ def decode(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded | None:
         beyond = (_OVERSHOOT, 0)
     if head.coding in ("JPEG 2000", "HTJ2K") and kind.startswith("MONOCHROME"):
         scaled = dicom_jpeg2000.coarse(dataset, stream, head, side)
-        if scaled is not None and _fits(dataset, scaled, beyond[0]):
-            return Decoded(scaled, head.precision, beyond)
+        if scaled is not None and _fits(dataset, scaled):
+            return Decoded(scaled, head.precision, (_OVERSHOOT, 0))
     raw = _by_imagecodecs(dataset, stream, head, shape, kind)
     if raw.shape != shape:
         return None
     return Decoded(raw, head.precision or 8 * raw.itemsize, beyond)
 
 
-def _fits(dataset: pydicom.Dataset, scaled: np.ndarray, beyond: float) -> bool:
+def _fits(dataset: pydicom.Dataset, scaled: np.ndarray) -> bool:
     """Tell whether no bits above those that count were averaged with them."""
     top = 2 ** attributes.whole(dataset, "BitsStored") - 1
-    return scaled.max() <= top * (1 + beyond)
+    return scaled.max() <= top * (1 + _OVERSHOOT)
 
 
 def _first_frame(dataset: pydicom.Dataset) -> bytes:
@@ -159,21 +162,36 @@ def _by_imagecodecs(
         _now_rgb(dataset, kind)
         return _jpeg_xl(dataset, stream, shape)
     if head.coding == "JPEG":
-        if head.colours == 1:
-            return imagecodecs.jpeg8_decode(stream)
-        rgb = imagecodecs.JPEG8.CS.RGB
-        if not head.lossy:  # then it changes no colours
-            return imagecodecs.jpeg8_decode(stream, colorspace=rgb, outcolorspace=rgb)
-        _now_rgb(dataset, kind)
-        if head.tagged:  # the codec knows what the marker says
-            return imagecodecs.jpeg8_decode(stream, outcolorspace=rgb)
-        stored = rgb if kind == "RGB" else imagecodecs.JPEG8.CS.YCbCr
-        return imagecodecs.jpeg8_decode(stream, colorspace=stored, outcolorspace=rgb)
+        raw = _jpeg(stream, head, kind)
+        if head.lossy and head.colours > 1:
+            _now_rgb(dataset, kind)
+        return raw
     if kind in ("YBR_ICT", "YBR_RCT"):
         _now_rgb(dataset, kind)
-    if head.coding == "HTJ2K":
-        return imagecodecs.htj2k_decode(stream)
+    # OpenJPEG for HTJ2K, too: OpenJPH gives half a picture where the other half is lost
     return imagecodecs.jpeg2k_decode(stream, numthreads=1)
+
+
+def _jpeg(stream: bytes, head: Codestream, kind: str) -> np.ndarray:
+    """Decode a JPEG of up to 16 bits, colours as RGB where it lost something.
+
+    The codec fills up what is missing. Whether something is, another filling tells.
+    """
+    spaces = {}
+    if head.colours > 1:
+        rgb = imagecodecs.JPEG8.CS.RGB
+        spaces["outcolorspace"] = rgb
+        if not head.lossy:  # then it changes no colours
+            spaces["colorspace"] = rgb
+        elif not head.tagged:  # else the codec knows what the marker says
+            spaces["colorspace"] = rgb if kind == "RGB" else imagecodecs.JPEG8.CS.YCbCr
+    if _END in stream[-64:]:
+        return imagecodecs.jpeg8_decode(stream, **spaces)
+    raw = imagecodecs.jpeg8_decode(stream + _END, **spaces)
+    other = imagecodecs.jpeg8_decode(stream + _FILLING + _END, **spaces)
+    if not np.array_equal(raw, other):
+        raise ValueError("JPEG ends early")
+    return raw
 
 
 def _now_rgb(dataset: pydicom.Dataset, kind: str) -> None:

@@ -52,7 +52,7 @@ def head_of(stream: bytes) -> Codestream | None:
             return _jpeg2000(stream, stream.index(_J2K_START) + 2)
     except (struct.error, IndexError, ValueError):
         return None
-    return Codestream("JPEG XL", lossy=True) if stream.startswith(_JXL) else None
+    return Codestream("JPEG XL") if stream.startswith(_JXL) else None
 
 
 def _jpeg(stream: bytes) -> Codestream | None:
