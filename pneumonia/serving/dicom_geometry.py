@@ -126,7 +126,7 @@ def lie_of(dataset: pydicom.Dataset) -> tuple[Lie, bool]:
     said = _directions(dataset)
     by_angles = _by_angles(dataset)
     if said is None:
-        return (Lie(), True) if by_angles is None else (_lie(*by_angles), False)
+        return Lie(), True
     if not said:
         return (_lie(*by_angles), False) if by_angles else (Lie(), False)
     lie = _lie(*said)
