@@ -50,7 +50,7 @@ def test_the_command_line_imports_nothing_from_the_working_directory(trap):
     done = run(
         *("-m", "pneumonia", "predict", "film.dcm", "--anyway"),
         folder=trap,
-        PYTHONPATH=f"{ROOT}{os.pathsep}",  # an empty part of it is the working directory
+        PYTHONPATH=f"{ROOT}{os.pathsep}",  # its empty part: the working directory
     )
     assert done.returncode == 0, done.stderr
     assert "film.dcm,ok," in done.stdout
