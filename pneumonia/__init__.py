@@ -8,6 +8,7 @@ Research demonstration, not a medical device.
     prediction = predict(classifier, open("xray.jpeg", "rb").read())
 """
 
+from . import safe_path  # noqa: F401 - first, before what could be mistaken
 from .contract import LABELS, METHODS, NOTICE
 from .serving.batch import find_files
 from .serving.classifier import BundleError, Classifier, load_classifier

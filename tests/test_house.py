@@ -13,7 +13,8 @@ LOWER = {"contract", "kept", "serving"}
 MAY_IMPORT = {
     "contract": set(),
     "kept": set(),
-    "serving": {"contract"},
+    "safe_path": set(),
+    "serving": {"contract", "safe_path"},
     "data": LOWER,
     "network": LOWER,
     "training": LOWER | {"data", "network"},
@@ -24,13 +25,13 @@ MAY_IMPORT = {
 """Which rooms a room may import from, besides itself."""
 
 OPEN = {
-    "__init__": LOWER,
+    "__init__": LOWER | {"safe_path"},
     "arguments": {"contract", "training"},
     "__main__": {"arguments", *MAY_IMPORT},
 }
 """The same for the files that stand beside the rooms."""
 
-LIGHT = {"contract", "kept", "serving", "__init__", "arguments"}
+LIGHT = {"contract", "kept", "safe_path", "serving", "__init__", "arguments"}
 HEAVY = {
     "keras",
     "tensorflow",

@@ -5,6 +5,7 @@ package, Ray (requirements-cluster.txt) and the archive under the same path. The
 that answers a file reads it, so only names are sent.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -76,6 +77,9 @@ def answer_archive(
     import ray
 
     shards = Path(shards).resolve()
+    bundle = bundle and Path(bundle).resolve()  # workers are elsewhere
+    if options.get("overlays"):
+        options["overlays"] = Path(options["overlays"]).resolve()
     shards.mkdir(parents=True, exist_ok=True)
     there = done(shards)
     left = [
@@ -91,7 +95,9 @@ def answer_archive(
     ours = not ray.is_initialized()
     if ours:
         asked_to_end = signal.getsignal(signal.SIGTERM)
-        ray.init(address, log_to_driver=False)
+        # its workers import from where it is started, too
+        with contextlib.chdir(Path(__file__).parents[2]):
+            ray.init(address, log_to_driver=False)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, asked_to_end)  # Ray puts its own there
     try:

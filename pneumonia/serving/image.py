@@ -9,7 +9,13 @@ from PIL import Image
 
 from ..contract import PICTURE_SIZE
 from . import raster
-from .picture import ImageError, Picture, check_bytes, too_many_pixels
+from .picture import (
+    ImageError,
+    InstallationError,
+    Picture,
+    check_bytes,
+    too_many_pixels,
+)
 from .raster import FORMATS
 
 DISPLAY_SIDE = 1024
@@ -46,12 +52,13 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
     Raises:
         ImageError: the bytes are no picture that can be read, or one that is too large,
             too small or blank; the message says what to do.
+        InstallationError: a package that is needed for it can't be imported.
     """
     check_bytes(data)
     try:
         side = SHARP_SIDE if sharp else DISPLAY_SIDE
         if is_dicom(data):
-            grey, chroma, warnings = _read_dicom(data, side)
+            grey, chroma, warnings, sides_known = _read_dicom(data, side)
         else:
             jpeg_side = SHARP_SIDE if sharp else _JPEG_SIDE
             grey, chroma, warnings = raster.read(data, jpeg_side, _risky_decoders)
@@ -59,13 +66,15 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
         pixels = np.asarray(grey)
     except MemoryError as error:
         raise too_many_pixels("more") from error
+    except ImportError as error:  # readers are imported when they are first needed
+        raise InstallationError(error.name or "a package of the reader") from error
     if pixels.min() == pixels.max():
         raise ImageError(
             "no_contrast",
             "This picture is blank: every pixel has the same brightness. "
             "Choose the X-ray itself.",
         )
-    return Picture(pixels, chroma, warnings)
+    return Picture(pixels, chroma, warnings, sides_known)
 
 
 def allow_risky_decoders() -> None:
@@ -91,12 +100,14 @@ def is_dicom(data: bytes) -> bool:
     return known and data[:2] == b"\0\x08"
 
 
-def _read_dicom(data: bytes, side: int) -> tuple[Image.Image, float, tuple[str, ...]]:
+def _read_dicom(
+    data: bytes, side: int
+) -> tuple[Image.Image, float, tuple[str, ...], bool]:
     from . import dicom  # half a second that other formats need not wait for
 
-    pixels, warnings = dicom.decode(data, side, _risky_decoders)
+    pixels, sides_known, warnings = dicom.decode(data, side)
     picture = Image.fromarray(pixels)
-    return picture.convert("L"), raster.spread_of_colour(picture), warnings
+    return picture.convert("L"), raster.spread_of_colour(picture), warnings, sides_known
 
 
 def to_input(pixels: np.ndarray, size: int = PICTURE_SIZE) -> np.ndarray:

@@ -38,10 +38,13 @@ class Prediction:
         box: float32 (4,) in [0, 1], what the network was shown: top, bottom, left and
             right as fractions of the picture's sides.
         evidence_zones: share of the evidence for the label (HiResCAM) in each zone of
-            the lungs, such as "right lower", in [0, 1]. Sides are the patient's.
+            the lungs, such as "right lower", in [0, 1]. Sides are the patient's if
+            `sides_known`; else "right" is what is on the left of the picture.
         evidence_outside: share of it outside of the lungs. With the zones' the sum is
             1, or 0 where nothing speaks for the label.
-        zone: the same as a sentence.
+        zone: the same as a sentence; the patient's sides are named if they are known.
+        sides_known: whether the file says that the patient's right is on the left of
+            `pixels`. DICOM alone can say so.
         inverted: whether black and white were exchanged first, as was asked for.
         turned: by how many degrees it was turned to the left first: 0, 90, 180, 270.
         distance: how far its features lie from those of training images; from 1 on, the
@@ -62,6 +65,7 @@ class Prediction:
     evidence_zones: dict[str, float]
     evidence_outside: float
     zone: str
+    sides_known: bool = False
     inverted: bool = False
     turned: int = 0
     distance: float = np.nan
@@ -187,7 +191,10 @@ def predict_batch(
             judged = gates.judge(classifier.gate, found[at], inputs[one], of_one)
             if judged and judged[0] in gates.REFUSALS and not anyway:
                 raise gates.refuse(judged[0])
-            answer = _answer(classifier, found[at].pixels, of_one, method, judged)
+            turned = replace(  # by the looks, against what the file says
+                found[at], sides_known=found[at].sides_known and not turns[at]
+            )
+            answer = _answer(classifier, turned, of_one, method, judged)
             found[at] = replace(answer, inverted=invert, turned=90 * turns[at])
         except ImageError as error:
             found[at] = _without_traceback(error)
@@ -205,7 +212,7 @@ def _without_traceback(error: ImageError) -> ImageError:
 
 def _answer(
     classifier: Classifier,
-    pixels: np.ndarray,
+    picture: Picture,
     outputs: Outputs,
     method: str,
     warnings: tuple[str, ...],
@@ -223,7 +230,7 @@ def _answer(
         label=LABELS[label],
         probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
         certain=certain,
-        pixels=pixels,
+        pixels=picture.pixels,
         coarse=coarse,
         maps=outputs.maps[0],
         evidence=evidence / np.float32(classifier.temperature),
@@ -231,7 +238,8 @@ def _answer(
         box=box,
         evidence_zones=inside,
         evidence_outside=outside,
-        zone=zones.describe(LABELS[label], inside, outside),
+        zone=zones.describe(LABELS[label], inside, outside, picture.sides_known),
+        sides_known=picture.sides_known,
         distance=_distance(classifier, outputs),
         warnings=warnings,
     )

@@ -116,6 +116,8 @@ def read(found: Page, risky: bool) -> scale.Numbers:
     Raises:
         ImageError: it can't be read, or not in this process.
     """
+    import imagecodecs  # noqa: F401 - else tifffile takes a codec for a damaged file
+
     page = found.inner
     try:
         _check(page)
