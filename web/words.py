@@ -220,6 +220,14 @@ NEEDS_PASSWORD = "This needs a user's name and password."
 UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MiB are taken."
 BUSY = "Too many pictures at once. Try again in a few seconds."
 NO_ROOM = "There is no room for uploads right now. Try again later."
+NO_ROOM_FOR = (
+    "There is room for {room} MiB of uploads right now, and this has {size} MiB. Send "
+    "fewer at once, or try again in some minutes."
+)
+NO_PLACE = (
+    "There is no private folder for uploads with {least} MiB of room. Mount one, as "
+    "`docker run --tmpfs /tmp` does, or name one in TMPDIR."
+)
 STOPPING = "This server is about to stop."
 TOO_SLOWLY = "This request came too slowly."
 
