@@ -285,7 +285,7 @@ def _remove_leftovers(place: Path) -> None:
     """Delete the folders of programs that were killed: those that nobody holds."""
     if fcntl is None:
         return
-    for path in place.glob(f"{_PREFIX}*{_SUFFIX}"):
+    for path in place.glob(f"{_PREFIX}[0-9]*{_SUFFIX}"):
         with contextlib.suppress(OSError):
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
