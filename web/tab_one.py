@@ -48,6 +48,7 @@ def build(classifier: Classifier, read: Callable) -> None:
             most=MAX_BYTES,
             say=TOO_LARGE,
             one=words.ONE_HERE,
+            folder=words.FOLDER_HERE,
             examples=[one.path.name for one in examples() if one.shown],
         ),
         sanitize_html=False,
