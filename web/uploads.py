@@ -33,7 +33,6 @@ _MEMORY = Path("/dev/shm")  # a file system that never reaches a disk
 _AMPLE = MOST  # room in memory; with less of it, a disk comes first
 _LEAST = 8 * 2**20  # room that is worth a start
 _PREFIX, _SUFFIX = "pneumonia-", "-uploads"
-_TRIES = 20
 _HANDLES = "/proc/self/fd/"
 _GRADIO, _LINK = "/gradio_api/", "/deep_link"  # what comes there may be kept
 _SMALL = 2**16  # a body that asks about uploads and is none
@@ -41,11 +40,7 @@ _VANISHED = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS, errno.ESTAL
 
 
 class NoRoomError(OSError):
-    """There is no room for uploads.
-
-    Attributes:
-        said: that, in words for a visitor.
-    """
+    """There is no room for uploads; `said` is what a visitor is told."""
 
     def __init__(self, said: str):
         super().__init__(errno.ENOSPC, said)
@@ -68,14 +63,18 @@ class Cache:
     """
 
     def __init__(self, keep_seconds: float = KEEP_SECONDS):
-        self.way = _ways.pop() if _ways else _new_way()
+        self.way = _ways.pop(0) if _ways else _new_way()
         self._keep_seconds = keep_seconds
         self._closed = threading.Event()
         self._making = threading.RLock()
         self._handle: int | None = None
         for place in (_MEMORY, Path(tempfile.gettempdir())):
             _remove_leftovers(place)
-        self._begin()
+        try:
+            self._begin()
+        except NoRoomError:
+            self._give_back()
+            raise
         self._umask = os.umask(0o077)  # of sub-folders and files, whoever makes them
         atexit.register(self.close)
         threading.Thread(target=self._sweep_for_ever, daemon=True).start()
@@ -126,13 +125,16 @@ class Cache:
             if not self._closed.is_set():
                 self._closed.set()
                 self._end()
-                _ways.append(self.way)
+                self._give_back()
                 os.umask(self._umask)
 
+    def _give_back(self) -> None:
+        """Let the next one take this way, the one that Gradio remembers first."""
+        _ways.insert(0 if self.way == _FIRST else len(_ways), self.way)
+
     def _begin(self) -> None:
-        places = _places() if self.way.startswith(_HANDLES) else [None]
-        for place in places:
-            for _ in range(_TRIES):
+        for place in _places() if self.way.startswith(_HANDLES) else [None]:
+            for _ in range(20):
                 with contextlib.suppress(OSError):
                     if self._take(_make(place, self.way)):
                         return
@@ -150,25 +152,29 @@ class Cache:
             is_free = True
         if not is_free or not _is_private(folder, handle):
             os.close(handle)
+            with contextlib.suppress(OSError):  # who took it deletes it
+                folder.rmdir()
             return False
         self._handle, self.folder = handle, folder
-        if self.way.startswith(_HANDLES):
-            os.dup2(handle, _number(self.way), inheritable=False)
+        self._lead(handle)
         return True
+
+    def _lead(self, handle: int) -> None:
+        """Let the way lead to a handle, if it is no name."""
+        if self.way.startswith(_HANDLES):
+            number = int(self.way.removeprefix(_HANDLES))
+            os.dup2(handle, number, inheritable=False)
 
     def _end(self) -> None:
         """Let nothing more be written to the folder, and delete it."""
         name, handle, self._handle = self.folder, self._handle, None
-        way = str(name)
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        self._lead(nowhere)
+        os.close(nowhere)
         if self.way.startswith(_HANDLES):
-            nowhere = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(nowhere, _number(self.way), inheritable=False)
-            os.close(nowhere)
-            way = f"{_HANDLES}{handle}"
-        is_ours = _is_ours(name, handle)
-        if is_ours or way != str(name):  # not by a name that means something else
-            _delete(way, math.inf)
-        if is_ours:
+            _delete(f"{_HANDLES}{handle}", math.inf)
+        if _is_ours(name, handle):  # its name means nothing else by now
+            _delete(str(name), math.inf)
             with contextlib.suppress(OSError):  # gone already
                 name.rmdir()
         if handle is not None:
@@ -221,15 +227,10 @@ def _new_way() -> str:
     return str(Path(tempfile.gettempdir(), name))
 
 
-def _number(way: str) -> int:
-    return int(way.removeprefix(_HANDLES))
-
-
 def _make(place: Path | None, way: str) -> Path:
     """Make a folder in a place, or by its name."""
     if place is not None:
-        prefix = f"{_PREFIX}{os.getpid()}-"
-        return Path(tempfile.mkdtemp(_SUFFIX, prefix, place))
+        return Path(tempfile.mkdtemp(_SUFFIX, f"{_PREFIX}{os.getpid()}-", place))
     Path(way).mkdir(0o700)
     return Path(way)
 
@@ -314,5 +315,5 @@ try:
     tempfile.gettempdir()
 except FileNotFoundError:  # all is read-only; Gradio wants to name one all the same
     tempfile.tempdir = str(_MEMORY)
-_ways = [_new_way()]
-os.environ["GRADIO_TEMP_DIR"] = _ways[0]
+_FIRST = os.environ["GRADIO_TEMP_DIR"] = _new_way()
+_ways = [_FIRST]
