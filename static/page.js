@@ -19,16 +19,17 @@ function taker() {
 /** Take what was dropped or pasted, and say why where there is nothing to take. */
 async function take(transfer) {
   const given = [...transfer.items].filter((item) => item.kind === "file").map(
-    (item) => ({ file: item.getAsFile(), entry: item.webkitGetAsEntry?.() }));
+    (item) => ({ file: item.getAsFile(), entry: item.webkitGetAsEntry?.() }),
+  ).filter(({ file, entry }) => file || entry);
   const panel = taker();
   const refusal = panel?.querySelector("[data-most]");
   if (!refusal) return;
   const { folder, nothing, unread } = refusal.dataset;
-  if (!given.length) return drop(panel, nothing);
+  if (!given.length) return tell(refusal, nothing);  // maybe a slip: all stays as it is
   if (!given.some(({ entry }) => entry?.isDirectory)) {
     return give(panel, given.map(({ file }) => file));
   }
-  if (folder) return drop(panel, folder);
+  if (folder) return turnAway(panel, folder);
   const files = [];
   try {
     for (const { file, entry } of given) {
@@ -39,7 +40,7 @@ async function take(transfer) {
     files.length = 0;  // rather none than some
   }
   if (files.length) give(panel, files);
-  else drop(panel, unread);
+  else turnAway(panel, unread);
 }
 
 /** The files of a folder and of those in it, but for hidden ones. */
@@ -65,7 +66,7 @@ function give(panel, files) {
 }
 
 /** Take nothing, and say why; what stood there before was of something else. */
-function drop(panel, why) {
+function turnAway(panel, why) {
   const zone = panel.querySelector(ZONE);
   if (zone && !zone.multiple) give(panel, []);
   tell(panel.querySelector("[data-most]"), why);

@@ -542,6 +542,11 @@ def test_what_holds_no_file_is_said(page, gradio_url, flask_url, what):
     expect(page.get_by_role("tab", name=words.TAB_ONE)).to_have_attribute(
         "aria-selected", "true"
     )
+    drop(page, phantoms()[0])
+    shown(page)
+    let_fall(page, what)
+    expect(alert(page)).to_have_text(words.NO_FILE)
+    shown(page)  # what was answered stays
     page.goto(flask_url)
     let_fall(page, what)
     expect(alert(page)).to_have_text(words.NO_FILE)
