@@ -285,7 +285,20 @@ def test_a_space_is_never_written_over_something_else(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="something else"):
         space.write(tmp_path)
+    (tmp_path / "app.py").write_text("import flask")  # another project
+    with pytest.raises(FileExistsError, match="something else"):
+        space.write(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_space_keeps_its_repository(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    space.write(tmp_path)
+    (tmp_path / "web" / "gone.py").write_text("of a version before")
+    space.write(tmp_path)
+    assert (tmp_path / ".git" / "HEAD").exists()
+    assert not (tmp_path / "web" / "gone.py").exists()
 
 
 def test_the_image_copies_what_is_there_and_runs_as_nobody():

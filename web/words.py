@@ -24,6 +24,19 @@ IN_MEMORY = "The picture is answered in memory and not kept."
 DROP = "Drop it, paste it or choose it. " + FORMATS + ". " + IN_MEMORY
 ONE = "One X-ray at a time. Choose one."
 ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
+FOLDER = "This is a folder. Drop the X-ray itself."
+FOLDER_HERE = (
+    "This is a folder. Drop one X-ray of it here, or all of it in the tab Batch."
+)
+FOLDER_YOURS = (
+    "This is a folder. Put it into a zip, so that its sub-folders come along, and drop "
+    "the zip."
+)
+UNREAD_FOLDER = "No file could be read in this folder. Drop the files themselves."
+NO_FILE = (
+    "No file came along: this page fetches nothing from other pages. Save the picture "
+    "there first, then drop the file or choose it."
+)
 WAITING = "The answer will appear here, with a heat map over the X-ray."
 EXAMPLES = (
     "No X-ray at hand? Try one of these. The network did not learn from these "
@@ -119,8 +132,8 @@ TAB_YOURS = "Test it on yours"
 
 CHOOSE_MANY = "Many X-rays, or a zip of them"
 DROP_MANY = (
-    "At most {files} files and {mib} MiB at once. A file that can't be answered gets "
-    "a row that says why, and stops nothing."
+    "At most {files} files and {mib} MiB at once; a folder can be dropped, too. A file "
+    "that can't be answered gets a row that says why, and stops nothing."
 )
 ANYWAY_MANY = "Also answer pictures that would be refused"
 QUEUED = "Waiting for its turn"
@@ -227,6 +240,14 @@ NEEDS_PASSWORD = "This needs a user's name and password."
 UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MiB are taken."
 BUSY = "Too many pictures at once. Try again in a few seconds."
 NO_ROOM = "There is no room for uploads right now. Try again later."
+NO_ROOM_FOR = (
+    "There is room for {room} MiB of uploads right now, and this has {size} MiB. Send "
+    "fewer at once, or try again in some minutes."
+)
+NO_PLACE = (
+    "There is no private folder for uploads with {least} MiB of room. Mount one, as "
+    "`docker run --tmpfs /tmp` does, or name one in TMPDIR."
+)
 STOPPING = "This server is about to stop."
 TOO_SLOWLY = "This request came too slowly."
 
