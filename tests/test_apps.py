@@ -295,6 +295,7 @@ def test_gradio_offers_one_named_endpoint(gradio):
     assert list(endpoints) == ["/predict"]
 
 
+@pytest.mark.server
 def test_demo_says_in_one_sentence_that_a_port_is_taken():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -312,6 +313,7 @@ def test_demo_says_in_one_sentence_that_a_port_is_taken():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.server
 def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -344,6 +346,7 @@ def private_folders(pid: int) -> list[Path]:
     return [path for place in places for path in place.glob(f"pneumonia-{pid}-*")]
 
 
+@pytest.mark.server
 def test_demo_answers_only_with_the_password(classifier, phantom_bytes):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))

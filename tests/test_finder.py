@@ -20,6 +20,8 @@ from pneumonia.serving.image import read_image, to_input
 from pneumonia.training import lung_views, train_finder
 from pneumonia.training.runs import RunError, read_history
 
+pytestmark = pytest.mark.keras
+
 LUNG = ((-5, 17), (3, 19), (12, 36), (16, 62), (16, 84), (2, 75), (-10, 80), (-10, 27))
 """Corners of a drawn lung beside its middle, and down, in hundredths of the side."""
 

@@ -43,6 +43,7 @@ PACKAGE = ROOT / "pneumonia"
         (["gradio", "--mcp", "--auth", "ann:secret"], "--mcp can't ask for a password"),
     ],
 )
+@pytest.mark.server
 def test_one_command_serves_either_app(arguments, expected, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pneumonia", "serve", *arguments],
@@ -56,6 +57,7 @@ def test_one_command_serves_either_app(arguments, expected, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["demo.py", "flask_app.py", "serve.py"])
+@pytest.mark.server
 def test_a_bundle_that_is_not_there_is_said(command, tmp_path):
     wanted = ["--bundle", str(tmp_path / "none"), "--port", "0"]
     done = subprocess.run(
@@ -133,6 +135,7 @@ def test_a_tunnel_that_does_not_open_says_what_to_do(share):
         share(None)
 
 
+@pytest.mark.server
 def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, mcp_server=True)
@@ -269,6 +272,7 @@ def test_the_wheel_holds_what_serving_reads_and_no_keras_weights(empty, tmp_path
     assert code <= names
 
 
+@pytest.mark.server
 def test_a_space_runs_as_it_is(tmp_path):
     out = tmp_path / "space"
     space.write(out)

@@ -19,6 +19,8 @@ from pneumonia.training.recipe import RECIPES
 from pneumonia.training.runs import RunError
 from pneumonia.training.settings import adjust
 
+pytestmark = pytest.mark.keras
+
 LABELS = np.arange(16) % 2
 LIKE_OTHER = "framed like the other class"
 

@@ -32,6 +32,8 @@ from pneumonia.training.recipe import RECIPES, RecipeError
 from pneumonia.training.sampling import Batches
 from pneumonia.training.settings import adjust, choose, like_its_start
 
+pytestmark = pytest.mark.keras
+
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
 QUICK = [*FEW, "--set", "condition=false", "--set", "stress_views=0"]
