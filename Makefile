@@ -38,6 +38,7 @@ quick: .venv/all lint
 lint: .venv/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: .venv/all
 	$(BIN)/ruff check --fix .
