@@ -29,7 +29,7 @@ PYTEST := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 	$(BIN)/python -m pytest -n 2
 
 test: .venv/all lint
-	$(PYTEST) --dist loadfile
+	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
 # What a change to reading, serving or a page needs: no training, browser or server.
 quick: .venv/all lint

@@ -85,6 +85,12 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         for name in NEEDED_BY.keys() & set(item.fixturenames):
             item.add_marker(NEEDED_BY[name])
+    # What takes long begins first, else the last of it runs beside an idle worker.
+    items.sort(key=lambda item: (not _has(item, "install"), not _has(item, "keras")))
+
+
+def _has(item, marker):
+    return item.get_closest_marker(marker) is not None
 
 
 @pytest.hookimpl(wrapper=True)
