@@ -493,6 +493,7 @@ def test_make_targets_exist():
     assert set(in_code) <= known
 
 
+@pytest.mark.keras
 def test_recipes_are_all_in_the_table():
     from pneumonia.training.recipe import RECIPES  # Keras takes seconds
 
