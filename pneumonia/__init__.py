@@ -14,7 +14,7 @@ from .serving.batch import find_files
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.encode import encode_jpeg, encode_png
 from .serving.examples import Example, examples
-from .serving.gate import SENTENCES
+from .serving.gate_words import SENTENCES
 from .serving.isolated import IsolatedReader, read_anywhere
 from .serving.overlay import (
     COLOUR_MAPS,

@@ -20,7 +20,9 @@ def _add(parser: argparse.ArgumentParser, *names: str) -> None:
         parser.add_argument(flag(_FIELDS[name]), default=argparse.SUPPRESS, **how)
 
 
-def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
+def build(  # noqa: PLR0915 (a list of options)
+    commands: Mapping[str, Callable],
+) -> argparse.ArgumentParser:
     """Build the parser.
 
     Args:

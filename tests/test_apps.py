@@ -294,6 +294,7 @@ def test_gradio_offers_one_named_endpoint(gradio):
     assert list(endpoints) == ["/predict"]
 
 
+@pytest.mark.server
 def test_demo_says_in_one_sentence_that_a_port_is_taken():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -311,6 +312,7 @@ def test_demo_says_in_one_sentence_that_a_port_is_taken():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.server
 def test_demo_answers_only_with_the_password(classifier, phantom_bytes):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))

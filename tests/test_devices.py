@@ -13,6 +13,8 @@ from PIL import Image
 from pneumonia.data.phantom import draw
 from pneumonia.training.runs import read_history
 
+pytestmark = pytest.mark.keras
+
 ROOT = Path(__file__).parent.parent
 TWO = {
     "tensorflow": (

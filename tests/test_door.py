@@ -305,6 +305,7 @@ def out_of_memory(*args):
     raise RuntimeError("can't start new thread")
 
 
+@pytest.mark.server
 def test_who_stands_in_line_when_it_ends_is_answered(make_web):
     ending = bounded_server.Server("127.0.0.1", 0, make_web().application)
     with socket.create_connection(("127.0.0.1", ending.server_port), 60) as client:
@@ -514,6 +515,7 @@ def test_answers_are_those_of_the_package(make_web, classifier):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux")
+@pytest.mark.server
 def test_the_form_ends_in_order_and_leaves_no_process(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -35,6 +35,8 @@ from pneumonia.training.sampling import Batches
 from pneumonia.training.settings import adjust, choose, like_its_start
 from pneumonia.training.train import compile_network
 
+pytestmark = pytest.mark.keras
+
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
 QUICK = [*FEW, "--set", "condition=false", "--set", "stress_views=0"]

@@ -8,7 +8,7 @@ other file, and what was taken for what is said.
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -68,22 +68,8 @@ def find(names: Sequence[str], tables: Sequence[tuple[str, bytes]]) -> Truths:
         names: of the files, with their folders.
         tables: name and content of each.
     """
-    found, files = Truths(), Files(names)
-    by_table: dict[str, dict[str, int]] = defaultdict(dict)
-    for name, content in tables[:MOST_TABLES]:
-        try:
-            read = _read(name, content, files)
-        except TableError as error:
-            found.doubts.append(str(error))
-            continue
-        found.said += read.said
-        found.doubts += read.doubts
-        found.why |= read.why
-        for file, label in read.truth.items():
-            by_table[file][name] = label
-    if len(tables) > MOST_TABLES:
-        left = len(tables) - MOST_TABLES
-        found.doubts.append(LABELLED["tables"].format(count=left, limit=MOST_TABLES))
+    found = Truths()
+    by_table = _by_table(names, tables, found)
     of_folders = _by_folder(names)
     two_tables, folder_and_table = [], []
     for name in names:
@@ -111,6 +97,29 @@ def find(names: Sequence[str], tables: Sequence[tuple[str, bytes]]) -> Truths:
     for name in found.truth:
         found.why.pop(name, None)
     return found
+
+
+def _by_table(
+    names: Sequence[str], tables: Sequence[tuple[str, bytes]], found: Truths
+) -> Mapping[str, dict[str, int]]:
+    """Return what each table says, by file and table; what else is said goes along."""
+    by_table: dict[str, dict[str, int]] = defaultdict(dict)
+    files = Files(names)
+    for name, content in tables[:MOST_TABLES]:
+        try:
+            read = _read(name, content, files)
+        except TableError as error:
+            found.doubts.append(str(error))
+            continue
+        found.said += read.said
+        found.doubts += read.doubts
+        found.why |= read.why
+        for file, label in read.truth.items():
+            by_table[file][name] = label
+    if len(tables) > MOST_TABLES:
+        left = len(tables) - MOST_TABLES
+        found.doubts.append(LABELLED["tables"].format(count=left, limit=MOST_TABLES))
+    return by_table
 
 
 def _by_folder(names: Iterable[str]) -> dict[str, int]:

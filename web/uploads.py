@@ -16,6 +16,8 @@ import threading
 import time
 from pathlib import Path
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from . import words
 
 try:
@@ -184,12 +186,12 @@ class Cache:
 class Guard:
     """ASGI middleware: Gradio writes only where the folder is private and has room."""
 
-    def __init__(self, app, *, cache: Cache):
+    def __init__(self, app: ASGIApp, *, cache: Cache):
         self._app = app
         self._cache = cache
         self._coming: list[int] = []  # bytes of each request under way
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it by a NoRoomError."""
         keeps = scope["type"] == "http" and scope["path"].startswith(_GRADIO)
         if not keeps or (scope["method"] != "POST" and _LINK not in scope["path"]):

@@ -14,27 +14,6 @@ from PIL import Image
 
 from ..contract import PICTURE_SIZE
 from . import stress
-from .reframing import CUTS, Change
-
-MOVES: dict[str, Change | None] = dict.fromkeys(stress.FAMILIES) | {
-    name: stress.FAMILIES[name].change
-    for name in (
-        "aspect and crop",
-        "letterbox",
-        "collimator",
-        "rotation",
-        "other class's frame",
-        *CUTS,
-        "framed like the other class",
-    )
-}
-"""What each family of `stress.FAMILIES` does to a mask; None: the lungs stay there.
-
-A family that moves or replaces pixels does the same to the mask: a pixel takes its
-label along. So what a collimator blacks out is no lung any more, and a frame brings
-along the lung of the X-ray that it was cut from. Tone alone moves nothing.
-"""
-MOVES["other class's tone and frame"] = MOVES["other class's frame"]
 
 
 class LungsError(ValueError):
@@ -147,7 +126,7 @@ def changed(
     Args:
         masks: uint8 (n, 224, 224, 1) from `load`, in the order of the images.
         labels: int (n,), those of the images; both classes occur.
-        family: key of `MOVES`.
+        family: key of `stress.FAMILIES`.
         seed: as given to `stress.changed`.
         boxes: as given to `stress.changed`.
 
@@ -157,7 +136,7 @@ def changed(
     Raises:
         ValueError: the family needs boxes, and there are none.
     """
-    change = MOVES[family]
+    change = stress.FAMILIES[family].moves
     if change is None:
         return masks
     return stress.changed(masks, labels, family, seed, change, boxes)

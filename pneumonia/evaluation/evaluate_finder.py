@@ -71,7 +71,7 @@ def evaluate_finder(
         moved = lungs.changed(true, held_out.labels, name, boxes=boxes)
         families[name] = {
             "what": family.what,
-            "mask_changes": lungs.MOVES[name] is not None,
+            "mask_changes": family.moves is not None,
             **measure(images, moved),
         }
     report = {

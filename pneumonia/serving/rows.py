@@ -75,8 +75,12 @@ def refused_row(path: str, error: ImageError) -> Row:
 def _line(cells: Iterable[str]) -> str:
     cells, text = [*cells], io.StringIO()
     # Python leaves this one bare, and then does not read it; Finder's icons have it
-    quoting = csv.QUOTE_ALL if "\r" in "".join(cells) else csv.QUOTE_MINIMAL
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerow(cells)
+    all_of = "\r" in "".join(cells)
+    csv.writer(
+        text,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if all_of else csv.QUOTE_MINIMAL,
+    ).writerow(cells)
     return text.getvalue()
 
 
