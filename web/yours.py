@@ -12,6 +12,7 @@ import hashlib
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -129,6 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bundle", type=Path, help="default: the one that ships")
     parser.add_argument("--anyway", action="store_true", help=words.ANYWAY_MANY)
     args = parser.parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):  # it may lack a letter of a file's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not args.folder.exists():
         raise SystemExit(f"error: there is no {args.folder}. Name a folder of X-rays.")
     try:
@@ -166,16 +169,18 @@ def _files(folder: Path, page: Path) -> Iterator[tuple[str, Callable[[], bytes]]
     for path, name in find_files([folder]):
         if path.exists() and path.samefile(page):
             continue
-        files = name.as_posix(), functools.partial(_content, path)
+        # a name may hold bytes that are no letters, which no page can
+        plain = name.as_posix().encode("utf-8", "backslashreplace").decode()
+        files = plain, functools.partial(_content, path)
         if name.suffix.lower() != ".zip":
             yield files
             continue
-        above = "" if path == folder else f"{name.as_posix()}/"
+        above = "" if path == folder else f"{plain}/"
         try:
             content = path.read_bytes() if path.stat().st_size <= _LARGEST_ZIP else b""
         except OSError:
             content = b""
-        for member, inside in unpack([(name.name, content)]):
+        for member, inside in unpack([(PurePosixPath(plain).name, content)]):
             yield (f"{above}{member}", inside) if content else files
 
 

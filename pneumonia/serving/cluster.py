@@ -18,6 +18,7 @@ from pathlib import Path
 from .batch import answer_run, in_runs
 from .classifier import load_classifier
 from .rows import answered, printable, write_rows
+from .stopping import Stopped
 
 FILES_A_SHARD = 256
 """Files in one shard: some ten seconds of work, which a lost worker loses at most."""
@@ -95,9 +96,12 @@ def answer_archive(
     ours = not ray.is_initialized()
     if ours:
         asked_to_end = signal.getsignal(signal.SIGTERM)
-        # its workers import from where it is started, too
-        with contextlib.chdir(Path(__file__).parents[2]):
-            ray.init(address, log_to_driver=False)
+        try:
+            # its workers import from where it is started, too
+            with contextlib.chdir(Path(__file__).parents[2]):
+                ray.init(address, log_to_driver=False)
+        except SystemExit:  # by Ray's own handler
+            raise Stopped(signal.SIGTERM) from None
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, asked_to_end)  # Ray puts its own there
     try:

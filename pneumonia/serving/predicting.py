@@ -37,9 +37,10 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError("--resume goes on with the table that --csv names.")
     files = batch.without_outputs(files, args.csv, args.overlays, args.resume)
     classifier = load_classifier(args.bundle, threads=1)
-    table = rows.Table(args.csv, args.resume) if args.csv else rows.Printed()
-    with closing(table), _kept(args.overlays):
-        _fill(table, classifier, files, args)
+    with _kept(args.overlays):  # before the table, which would be left with its head
+        table = rows.Table(args.csv, args.resume) if args.csv else rows.Printed()
+        with closing(table):
+            _fill(table, classifier, files, args)
 
 
 def _fill(
