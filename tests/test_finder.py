@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -252,6 +253,13 @@ def test_a_stopped_run_goes_on(run, drawings, tmp_path):
     train_finder.train(plan(drawings, out, epochs=2))
     with pytest.raises(RunError, match="already"):
         train_finder.train(plan(drawings, out))
+    record, few = (out / "run.json").read_text(), tmp_path / "few"
+    shutil.copytree(drawings[1], few)
+    for mask in few.glob("person1*"):
+        mask.unlink()
+    with pytest.raises(RunError, match="the X-rays are not those .* then and "):
+        train_finder.train(plan((drawings[0], few), out, resume=True))
+    assert (out / "run.json").read_text() == record
     train_finder.train(plan(drawings, out, seed=9, resume=True))  # the seed stays
     straight, stopped = (read_history(place) for place in (run, out))
     assert len(stopped) == 4

@@ -169,6 +169,7 @@ def test_full_disk_costs_no_epoch(train, drawings, tmp_path, monkeypatch):
     assert [row["epoch"] for row in history] == [0, 1]  # none of the first attempt
     state = vgg19.build(**json.loads((out / "run.json").read_text())["network"])
     recipe = runs.recipe_of(json.loads((out / "run.json").read_text()), out)
+    vgg19.freeze(state, recipe.frozen_blocks)
     compile_network(state.classifier, recipe, 4)
     assert callbacks.restore(state.classifier, out, 2) == history[:1]
 

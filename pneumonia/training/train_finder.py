@@ -107,7 +107,7 @@ def train(plan: FinderPlan) -> Path:
         folder.DataError: the data set is missing, or too small to be split.
         lungs.LungsError: the masks are missing.
         RunError: `out` holds another run already, or none to resume; it resumes with
-            other X-rays, masks or settings; the disk is full.
+            other X-rays or masks; the disk is full.
         backend.BackendError: Keras's backend can't train.
         kept.KeepError: `out` can't be written to.
     """
@@ -116,13 +116,6 @@ def train(plan: FinderPlan) -> Path:
     if plan.resume:
         record = runs.read_record(plan.out)
         runs.check_backend(record, plan.out)
-        for name in KEPT:
-            if getattr(plan, name) not in (getattr(FinderPlan, name), record[name]):
-                raise runs.RunError(
-                    f"{name} {getattr(plan, name)} is not what the run in {plan.out} "
-                    f"was begun with ({record[name]}). Leave it away, or begin a new "
-                    "run in another --out."
-                )
         plan = replace(plan, **{name: record[name] for name in KEPT})
     training, _ = folder.split(folder.load(plan.source))
     found, masks = lungs.load(plan.masks, training.names)
