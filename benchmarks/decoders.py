@@ -5,9 +5,9 @@
 
 DIR holds X-rays in original size; without it, a drawn chest is taken. Of one picture
 of 2,500 x 2,048 pixels and 12 bits a codestream of each kind is made. Each decoder that
-knows the kind takes its turn on it, on one core. The table says how much time of it
-each took, and how far its numbers are from those that went in. A second table says how
-much each package takes on disk, and how long its import takes in a fresh process.
+knows the kind takes its turn on it, on one core. The first table says how much time of
+that core each took, and how far its numbers are from those that went in. The second
+says what each package takes on disk, and how long its import takes in a fresh process.
 """
 
 import argparse

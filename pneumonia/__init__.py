@@ -24,7 +24,12 @@ from .serving.overlay import (
     enlarge,
     outline,
 )
-from .serving.picture import MAX_BYTES, TOO_LARGE, ImageError
+from .serving.picture import (
+    MAX_BYTES,
+    TOO_LARGE,
+    ImageError,
+    InstallationError,
+)
 from .serving.prediction import (
     Prediction,
     explain,
@@ -54,6 +59,7 @@ __all__ = [
     "Classifier",
     "Example",
     "ImageError",
+    "InstallationError",
     "IsolatedReader",
     "Prediction",
     "Row",
