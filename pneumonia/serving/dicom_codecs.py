@@ -187,6 +187,7 @@ def _jpeg(stream: bytes, head: Codestream, kind: str) -> np.ndarray:
             spaces["colorspace"] = rgb if kind == "RGB" else imagecodecs.JPEG8.CS.YCbCr
     if _END in stream[-64:]:
         return imagecodecs.jpeg8_decode(stream, **spaces)
+    stream = stream.rstrip(b"\xff")  # with what follows it would be a marker
     raw = imagecodecs.jpeg8_decode(stream + _END, **spaces)
     other = imagecodecs.jpeg8_decode(stream + _FILLING + _END, **spaces)
     if not np.array_equal(raw, other):

@@ -55,6 +55,7 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
         InstallationError: a package that is needed for it can't be imported.
     """
     check_bytes(data)
+    sides_known = False  # no other format than DICOM tells the patient's right
     try:
         side = SHARP_SIDE if sharp else DISPLAY_SIDE
         if is_dicom(data):
