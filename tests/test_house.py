@@ -140,7 +140,7 @@ def test_answering_loads_no_training_framework(phantom_bytes, tmp_path):
         "c = pneumonia.load_classifier()\n"
         f"pneumonia.predict(c, open({str(picture)!r}, 'rb').read())\n"
         "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'matplotlib', 'scipy'}\n"
-        "heavy |= {'pydicom', 'imagecodecs'}  # what a plain picture need not wait for\n"
+        "heavy |= {'pydicom', 'imagecodecs'}  # a PNG needs neither\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(
