@@ -141,7 +141,7 @@ def test_answering_loads_no_training_framework(phantom_bytes, tmp_path):
         "c = pneumonia.load_classifier()\n"
         f"pneumonia.predict(c, open({str(picture)!r}, 'rb').read())\n"
         "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'matplotlib', 'scipy'}\n"
-        "heavy |= {'pydicom', 'imagecodecs'}  # no plain picture waits for it\n"
+        "heavy |= {'pydicom', 'imagecodecs'}  # a PNG needs neither\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(

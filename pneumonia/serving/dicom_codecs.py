@@ -43,7 +43,7 @@ COMPRESSED = {RLELossless, *_BY_CONTENT}
 
 _MAY_LOSE = {JPEG2000, HTJ2K, *_JPEG_XL[1:]}  # the wavelet 5-3, too: it is cut short
 _END = b"\xff\xd9"  # of an image, in JPEG
-_FILLING = bytes(range(1, 255)) * 16
+_FILLING = bytes(range(255)) * 16  # begins with 0: after 0xFF it would be a marker
 # Of the largest number: so far wavelets swing over beside edges. At coarser scales they
 # do it without any loss, too.
 _OVERSHOOT = 0.5
@@ -96,11 +96,10 @@ def decode(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded | None:
     if syntax == RLELossless:
         return _run_lengths(stream, shape, allocated)
     head = head_of(stream)
-    if (
-        head is None
-        or head.width
-        and ((head.width, head.height, head.colours) != (width, height, colours))
-    ):
+    if head is None:
+        return None
+    said = head.width, head.height, head.colours
+    if head.coding != "JPEG XL" and said != (width, height, colours):
         return None
     beyond = (0.0, head.near)
     if head.coding != "JPEG-LS" and (head.lossy or syntax in _MAY_LOSE):
