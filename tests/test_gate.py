@@ -24,7 +24,7 @@ from pneumonia.contract import BUNDLE
 from pneumonia.data import phantom
 from pneumonia.data.folder import Dataset, save
 from pneumonia.data.patients import validation_mask
-from pneumonia.export import gate_fit, gate_pictures, not_chests
+from pneumonia.export import gate_fit, gate_pictures, gate_rules, not_chests
 from pneumonia.serving import gate as gates
 from pneumonia.serving import gate_features
 from pneumonia.serving.classifier import Outputs
@@ -82,21 +82,17 @@ def run(inputs: np.ndarray) -> Outputs:
     )
 
 
-def find(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return run(inputs)[4:]
-
-
 @pytest.fixture(scope="module")
 def fitted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_pictures, "PICTURES", 120)
         patch.setattr(gate_fit, "_AXES", 8)
+        patch.setattr(gate_rules, "_AXES", 8)
         return gate_fit.fit(
             run,
-            find,
             dataset([child(i) for i in range(80)]),
             dataset([child(i) for i in range(80, 110)]),
-            dataset([adult(i) for i in range(60)]),
+            {"one": dataset([adult(i) for i in range(60)])},
         )
 
 
@@ -147,9 +143,12 @@ def test_the_gate_survives_its_json(fitted):
     again = gates.from_facts(gates.to_facts(gate))
     assert gate.chest.score(features) == pytest.approx(again.chest.score(features))
     assert len(json.dumps(fitted)) < 300_000
-    rules = {"child", "inside"}
-    without = {name: value for name, value in fitted.items() if name not in rules}
+    seen = gates.seen_inside(to_input(child(1)), run(to_input(child(1))))
+    assert gate.child.score(seen) == pytest.approx(again.child.score(seen))
+    without = {name: value for name, value in fitted.items() if name != "child"}
     assert gates.from_facts(without).child is None
+    before = fitted | {"child": {"weights": "", "bias": 0, "least": 0}, "inside": {}}
+    assert gates.from_facts(before).child is None
     assert gates.from_facts(None) is None
 
 
@@ -157,7 +156,7 @@ def test_without_adults_nobody_is_taken_for_one(monkeypatch):
     monkeypatch.setattr(gate_pictures, "PICTURES", 40)
     monkeypatch.setattr(gate_fit, "_AXES", 8)
     children = dataset([child(i) for i in range(40)])
-    facts = gate_fit.fit(run, find, children, children)
+    facts = gate_fit.fit(run, children, children)
     assert "child" not in facts
     assert "adults_outside" not in facts["measured"]
     inputs = to_input(adult(7))

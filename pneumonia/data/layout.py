@@ -47,32 +47,34 @@ def find_images(folder: str | Path) -> list[tuple[Path, int]]:
     return look(folder).images
 
 
-def look(folder: str | Path) -> Layout:
+def look(folder: str | Path, labelled: bool = True) -> Layout:
     """List the images of a data set, and what is left out.
 
     A file is recognised by its suffix, and where that is unknown by its first bytes.
 
     Args:
         folder: holds `NORMAL/` and `PNEUMONIA/`, or a folder `train/` that does.
+        labelled: False takes all pictures below the folder, each as of the first label.
 
     Raises:
         DataError: the folder is not laid out so, or a class has no image.
     """
     folder = Path(folder)
+    if not labelled:
+        images, left_out = _below(folder, folder, 0)
+        if not images:
+            raise DataError(f"{folder} holds no image. Expected X-rays below it.")
+        return Layout(images, left_out)
     root = next((place for place in (folder, folder / "train") if _fits(place)), None)
     if root is None:
         raise DataError(_no_data_set(folder))
     images, left_out = [], []
     for index, name in enumerate(CLASSES):
-        of_class = []
-        for path in sorted(files_below(root / name)):
-            if _is_image(path):
-                of_class.append((path, index))
-            else:
-                left_out.append(path.relative_to(folder).as_posix())
+        of_class, no_images = _below(root / name, folder, index)
         if not of_class:
             raise DataError(f"{root / name} holds no image. Expected X-rays in it.")
         images += of_class
+        left_out += no_images
     taken = {root, *(root / name for name in CLASSES)}
     left_out += [
         f"{path.relative_to(folder).as_posix()}/"
@@ -81,6 +83,21 @@ def look(folder: str | Path) -> Layout:
         if path not in taken
     ]
     return Layout(images, left_out)
+
+
+def _below(
+    place: Path, folder: Path, label: int
+) -> tuple[list[tuple[Path, int]], list[str]]:
+    """Return the images below a place, and what else is there, named in the folder."""
+    if not place.is_dir():
+        raise DataError(f"{place} is no folder.")
+    images, left_out = [], []
+    for path in sorted(files_below(place)):
+        if _is_image(path):
+            images.append((path, label))
+        else:
+            left_out.append(path.relative_to(folder).as_posix())
+    return images, left_out
 
 
 def _fits(folder: Path) -> bool:

@@ -7,20 +7,20 @@ hospitals and kinds of pictures that had no part in either.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..contract import LABELS
-from ..data import stress
 from ..data.folder import Dataset, as_input, split
 from ..data.patients import validation_mask
 from ..serving import gate, gate_features
 from ..serving.classifier import Outputs, in_batches, load_classifier
-from ..serving.gate import Gate, Lungs, Neighbourhood, Rule
+from ..serving.gate import Gate, Lungs, Neighbourhood
 from . import gate_pictures, gate_rules
+from .gate_measure import Judged, Run, Seen, count, measure, see
 from .gate_rules import LET_IN, Sample
 
 CHILDREN = 2500
@@ -38,9 +38,6 @@ _COPIES = 0.4  # what changed copies weigh, and the rest the pictures as they ar
 _ROOM = 1.1  # how much farther than the farthest of them an embedding may lie
 _LUNG_ROOM = 0.7  # how much smaller than nearly all lungs of children one may be
 _CUT_OFF = 0.5, 0.25, 0.5, 0.5  # at each border; then a tenth of the lungs is missing
-
-Run = Callable[[np.ndarray], Outputs]
-Judged = list[tuple[str, ...]]
 
 
 def fit(
@@ -72,7 +69,7 @@ def fit(
     pictures, kinds = gate_pictures.others(seed)
     held = gate_pictures.held_out(kinds, _KINDS_HELD_OUT)
     classes = np.array(LABELS)[children.labels]
-    young = _see(run, children.images, patients, classes)
+    young = see(run, children.images, patients, classes)
     drawn = _see_drawn(run)
     old = _see_hospitals(run, adults) if adults else None
 
@@ -97,7 +94,7 @@ def fit(
     figures = {}
     if old:
         made, figures = _add_child(made, run, young, old, drawn, seed)
-    figures = _measure(made, run, validation, pictures[held], rng) | figures
+    figures = measure(made, run, validation, pictures[held], rng) | figures
     counted = {
         "training_images": len(x),
         "training_adults": len(old.names) if old else 0,
@@ -129,75 +126,18 @@ def refit(bundle: Path, source: Dataset, adults: Mapping[str, Dataset]) -> dict:
     return facts["gate"]["measured"]
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What the gate sees of n pictures.
-
-    Attributes:
-        images: uint8 (n, 224, 224, 1).
-        names: (n,) patients.
-        sources: (n,) the class of a child, the hospital of an adult.
-        outputs: what the network gives.
-        inside: float32 (n, f), of `gate.seen_inside`.
-    """
-
-    images: np.ndarray
-    names: np.ndarray
-    sources: np.ndarray
-    outputs: Outputs
-    inside: np.ndarray
-
-    @property
-    def tamed(self) -> np.ndarray:
-        """Return roots of the embeddings, float32 (n, 512)."""
-        return gate_features.root(self.outputs.embedding)
-
-    def samples(self, weight: float, let_in: float = LET_IN) -> list[Sample]:
-        """Return what is inside, a sample for each source; all sources weigh alike."""
-        masks = [self.sources == source for source in sorted(set(self.sources))]
-        share = weight / len(masks)
-        return [Sample(self.inside[m], self.names[m], share, let_in) for m in masks]
-
-    def judge(self, by: Gate) -> Judged:
-        """Return the codes of each."""
-        return [
-            by.judge(
-                as_input(self.images[i : i + 1]),
-                Outputs(*(output[i : i + 1] for output in self.outputs)),
-            )
-            for i in range(len(self.names))
-        ]
-
-    def part(self, chosen: np.ndarray) -> "_Seen":
-        """Return the pictures that a mask (n,) chooses."""
-        outputs = Outputs(*(output[chosen] for output in self.outputs))
-        rest = self.images, self.names, self.sources, self.inside
-        images, names, sources, inside = (array[chosen] for array in rest)
-        return _Seen(images, names, sources, outputs, inside)
-
-
-def _see(run: Run, images: np.ndarray, names, sources) -> _Seen:
-    def look(batch: np.ndarray) -> tuple[np.ndarray, ...]:
-        x = as_input(batch)
-        outputs = run(x)
-        return *outputs, gate.seen_inside(x, outputs)
-
-    *outputs, inside = in_batches(look, images)
-    return _Seen(images, names, sources, Outputs(*outputs), inside)
-
-
-def _see_drawn(run: Run) -> _Seen:
+def _see_drawn(run: Run) -> Seen:
     drawn = np.rint(255 * gate_pictures.phantoms()).astype(np.uint8)
     nobody = np.full(len(drawn), "")
-    return _see(run, drawn, nobody, nobody)
+    return see(run, drawn, nobody, nobody)
 
 
-def _see_hospitals(run: Run, adults: Mapping[str, Dataset]) -> _Seen:
+def _see_hospitals(run: Run, adults: Mapping[str, Dataset]) -> Seen:
     found = adults.values()
     names = [f"{name} {group}" for name, of in adults.items() for group in of.groups]
     sources = np.repeat([*adults], [len(of.groups) for of in found])
     images = np.concatenate([of.images for of in found])
-    return _see(run, images, np.array(names), sources)
+    return see(run, images, np.array(names), sources)
 
 
 def _sample(
@@ -224,7 +164,7 @@ def _spoiled(
 
 
 def _add_child(
-    made: Gate, run: Run, young: _Seen, old: _Seen, drawn: _Seen, seed: int
+    made: Gate, run: Run, young: Seen, old: Seen, drawn: Seen, seed: int
 ) -> tuple[Gate, dict]:
     """Fit what tells children from adults; measure it where it has never been."""
     copies = gate_pictures.copies(
@@ -233,9 +173,9 @@ def _add_child(
         np.concatenate([young.outputs.box, old.outputs.box]),
         seed,
     )
-    count = len(young.names)
-    young_copies = _see(run, copies[:count], young.names, young.sources)
-    old_copies = _see(run, copies[count:], old.names, old.sources)
+    first = len(young.names)
+    young_copies = see(run, copies[:first], young.names, young.sources)
+    old_copies = see(run, copies[first:], old.names, old.sources)
     sought = young.samples(1 - _COPIES, _LET_CHILDREN_IN)
     sought += young_copies.samples(_COPIES, _LET_COPIES_IN) + drawn.samples(0.05)
 
@@ -249,16 +189,16 @@ def _add_child(
     judged, hospitals = [], {}
     for name, of in _parts(old):
         judged += (found := old.part(of).judge(knowing(~of)))
-        hospitals[name] = _count([codes[:1] for codes in found], "")
+        hospitals[name] = count([codes[:1] for codes in found], "")
     figures = {
-        "adults_outside": _count(judged, "outside_population"),
-        "adults_refused": _count(judged, *gate.REFUSALS),
+        "adults_outside": count(judged, "outside_population"),
+        "adults_refused": count(judged, *gate.REFUSALS),
     }
     answered = {"adults_answered_without_a_word": hospitals}
     return knowing(np.ones(len(old.names), bool)), figures | answered
 
 
-def _parts(old: _Seen) -> Iterator[tuple[str, np.ndarray]]:
+def _parts(old: Seen) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each hospital and who is of it; of a single one, some of its patients."""
     hospitals = sorted(set(old.sources))
     for name in hospitals:
@@ -268,7 +208,7 @@ def _parts(old: _Seen) -> Iterator[tuple[str, np.ndarray]]:
             yield name, validation_mask(old.names, _ADULTS_HELD_OUT)
 
 
-def _fit_lungs(young: _Seen, drawn: _Seen) -> Lungs:
+def _fit_lungs(young: Seen, drawn: Seen) -> Lungs:
     """Choose how small a lung may be; how far it may be cut off is no matter of fit."""
     areas = [
         np.sort(gate_features.areas(seen.outputs.lungs), axis=1)
@@ -284,7 +224,7 @@ def _fit_lungs(young: _Seen, drawn: _Seen) -> Lungs:
 
 
 def _fit_near(
-    young: _Seen, changed: Outputs, old: _Seen | None, drawn: _Seen
+    young: Seen, changed: Outputs, old: Seen | None, drawn: Seen
 ) -> Neighbourhood:
     """Fit axes to every other embedding, and how far is far to the ones between."""
     known = [seen.tamed for seen in (young, old) if seen]
@@ -297,59 +237,3 @@ def _fit_near(
     )
     most = max(most * _ROOM, float(near.distance(drawn.tamed).max()))
     return replace(near, most=most)
-
-
-def _count(found: Judged, *codes: str) -> dict:
-    """Return how many pictures were judged, and the share told one of the codes first.
-
-    An empty code stands for no word at all.
-    """
-    first = [next(iter(of), "") for of in found]
-    return {"n": len(first), "share": float(np.isin(first, codes).mean())}
-
-
-def _measure(
-    made: Gate, run: Run, validation: Dataset, pictures: np.ndarray, rng
-) -> dict:
-    """Judge pictures that had no part in the gate."""
-    x = validation.inputs()
-    classes = np.array(LABELS)[validation.labels]
-    young = _see(run, validation.images, validation.groups, classes)
-    let_in = ("", *gate.WARNINGS)
-
-    def judge(images: np.ndarray) -> Judged:
-        return [first(images[i : i + 1]) for i in range(len(images))]
-
-    def first(image: np.ndarray) -> tuple[str, ...]:
-        outputs = run(image) if made.chest.holds(gate_features.shape(image)) else None
-        return made.judge(image, outputs)
-
-    def share(images: np.ndarray, *codes: str) -> dict:
-        return _count(judge(images), *codes)
-
-    as_they_are = young.judge(made)
-    figures = {"children_let_in": _count(as_they_are, *let_in)}
-    if len(set(classes)) > 1:
-        copies = stress.mixed_copies(
-            validation.images, validation.labels, 1, boxes=young.outputs.box
-        )
-        stressed = _see(run, next(copies), young.names, classes).judge(made)
-        for label in LABELS:
-            of = np.flatnonzero(classes == label)
-            for name, found in (("", as_they_are), ("_under_stress", stressed)):
-                key = f"children_{label.lower()}{name}_let_in"
-                figures[key] = _count([found[i] for i in of], *let_in)
-    return figures | {
-        "children_changed_let_in": share(gate_pictures.changed(x, rng), *let_in),
-        "children_warned": _count(as_they_are, *gate.WARNINGS),
-        "other_pictures_refused": share(pictures, *gate.REFUSALS),
-        "negatives_recognised": share(1 - x, "negative"),
-        "upside_down_recognised": share(x[:, ::-1, ::-1].copy(), "upside_down"),
-        "rotated_recognised": share(np.rot90(x, 1, (1, 2)).copy(), "rotated"),
-        "pieces_refused": share(
-            gate_pictures.cropped(x, rng, 0.15, 0.3), *gate.REFUSALS
-        ),
-        "cropped_noticed": share(
-            gate_pictures.cropped(x, rng), *gate.WARNINGS, *gate.REFUSALS
-        ),
-    }

@@ -223,11 +223,8 @@ class Gate:
 
 def seen_inside(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
     """Return float32 (n, f), what `Child` judges by, for n pictures."""
-    parts = (
-        gate_features.inside(inputs, outputs.lungs, outputs.box),
-        root(outputs.embedding),
-    )
-    return np.concatenate(parts, axis=1)
+    inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
+    return np.concatenate([inside, root(outputs.embedding)], axis=1)
 
 
 def _cut_out(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
