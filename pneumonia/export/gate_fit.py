@@ -20,7 +20,7 @@ from ..serving import gate, gate_features
 from ..serving.classifier import Outputs, in_batches, load_classifier
 from ..serving.gate import Gate, Lungs, Neighbourhood
 from . import gate_pictures, gate_rules
-from .gate_measure import Judged, Run, Seen, count, measure, see
+from .gate_measure import Run, Seen, count, measure, see
 from .gate_rules import LET_IN, Sample
 
 CHILDREN = 2500
