@@ -90,7 +90,7 @@ MEASURED = {
         STRESS["families"][_WORST],
         STRESS["families"][_WORST]["n"],
     ),
-    "4. adults of another hospital, held out": (ADULTS, ADULTS["n"]),
+    "4. adults of another hospital, read by radiologists": (ADULTS, ADULTS["n"]),
 }
 
 
@@ -110,7 +110,7 @@ def bands(names: list[str]) -> Cells:
     found = {
         "held-out patients": REPORT["band"],
         "the same under stress": STRESS["band"],
-        "adults, held out": ADULTS["band"],
+        "adults, read by radiologists": ADULTS["band"],
     }
     assert names == [*found]
     for band in found.values():
