@@ -128,13 +128,40 @@ def test_other_things_are_refused(judge, kind):
 def test_the_figures_are_of_pictures_that_had_no_part(fitted):
     figures = fitted["measured"]
     assert figures["children_let_in"] == {"n": 30, "share": 1.0}
-    assert figures["adults_outside"]["n"] == sum(
-        validation_mask(np.array([f"p{i}" for i in range(60)]), 0.4)
-    )
+    unseen = sum(validation_mask(np.array([f"one p{i}" for i in range(60)]), 0.4))
+    assert figures["adults_outside"]["n"] == unseen
+    assert figures["adults_answered_without_a_word"]["one"]["n"] == unseen
     assert figures["adults_outside"]["share"] > 0.9
     assert figures["other_pictures_refused"]["share"] > 0.9
     assert not set(figures["kinds_learned"]) & set(figures["kinds_held_out"])
     assert figures["kinds_held_out"]
+
+
+def test_each_hospital_is_measured_by_a_gate_that_never_saw_it(monkeypatch):
+    """What only one hospital shows is unknown where it is left out."""
+    asked = []
+    parts = gate_fit._parts
+
+    def follow(old):
+        for name, of in parts(old):
+            asked.append((name, set(old.sources[of]), set(old.sources[~of])))
+            yield name, of
+
+    monkeypatch.setattr(gate_fit, "_parts", follow)
+    monkeypatch.setattr(gate_pictures, "PICTURES", 30)
+    monkeypatch.setattr(gate_fit, "_AXES", 8)
+    monkeypatch.setattr(gate_rules, "_AXES", 8)
+    children = dataset([child(i) for i in range(40)])
+    labels = np.arange(40) % 2
+    adults = {
+        "a": dataset([adult(i) for i in range(20)]),
+        "b": dataset([adult(i) for i in range(20, 35)]),
+    }
+    facts = gate_fit.fit(run, replace(children, labels=labels), children, adults)
+    assert asked == [("a", {"a"}, {"b"}), ("b", {"b"}, {"a"})]
+    answered = facts["measured"]["adults_answered_without_a_word"]
+    assert {name: of["n"] for name, of in answered.items()} == {"a": 20, "b": 15}
+    assert facts["measured"]["training_adults"] == 35
 
 
 def test_the_gate_survives_its_json(fitted):
@@ -381,7 +408,7 @@ def test_the_command_writes_a_gate_into_a_bundle(tmp_path, monkeypatch, capsys):
     assert "children_let_in" in printed
     assert "adults_outside" in printed
     after = json.loads((bundle / "bundle.json").read_text())
-    assert after.pop("gate")["measured"]["training_adults"] < 30
+    assert after.pop("gate")["measured"]["training_adults"] == 30
     before.pop("gate")
     assert after == before
     assert predict(load_classifier(bundle), encode(child(400))).label

@@ -202,17 +202,25 @@ GATE = {
     "on their side, recognised": "rotated_recognised",
     "small pieces of chest X-rays refused": "pieces_refused",
     "strongly cropped, noticed": "cropped_noticed",
+    "Normal, let in": "children_normal_let_in",
+    "Pneumonia, let in": "children_pneumonia_let_in",
+    "Normal under stress, let in": "children_normal_under_stress_let_in",
+    "Pneumonia under stress, let in": "children_pneumonia_under_stress_let_in",
     "adults told that they are outside": "adults_outside",
     "adults refused for any reason": "adults_refused",
 }
 
 
 def gated(names: list[str]) -> Cells:
-    measured = BUNDLED["gate"]["measured"]
-    assert set(GATE.values()) == {k for k, v in measured.items() if isinstance(v, dict)}
-    assert names == [*GATE]
-    for key in GATE.values():
-        yield [str(measured[key]["n"]), percent(measured[key]["share"])]
+    measured = dict(BUNDLED["gate"]["measured"])
+    hospitals = measured.pop("adults_answered_without_a_word", {})
+    shares = {key: of for key, of in measured.items() if isinstance(of, dict)}
+    assert shares.keys() <= {*GATE.values()}
+    found = {name: shares[key] for name, key in GATE.items() if key in shares}
+    found |= {f"adults of {name}, answered": of for name, of in hospitals.items()}
+    assert names == [*found]
+    for of in found.values():
+        yield [str(of["n"]), percent(of["share"])]
 
 
 def maps(names: list[str]) -> Cells:
