@@ -25,7 +25,7 @@ def lay_out(tmp_path: Path, rows: tuple[str, ...] = ROWS, head: str = HEAD) -> P
     for row in ROWS:
         path = tmp_path / "in" / row.split(",")[0]
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (64, 64), 90).save(path)
+        Image.linear_gradient("L").save(path)
     table, out = tmp_path / "labels.csv", tmp_path / "out"
     table.write_text("\n".join([head, *rows]))
     main(["adults", str(tmp_path / "in"), "--labels", str(table), "--out", str(out)])
