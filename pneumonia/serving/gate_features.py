@@ -5,6 +5,8 @@ network: once over the whole picture, and once over the crop to the lungs, where
 frame has no say.
 """
 
+import functools
+
 import numpy as np
 from PIL import Image
 
@@ -118,15 +120,20 @@ def _edges(images: np.ndarray) -> np.ndarray:
     down[:, 1:-1] = images[:, 2:] - images[:, :-2]
     right[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
     turn = (np.arctan2(down, right) / (2 * np.pi) + 0.5) * _DIRECTIONS
-    direction = turn.astype(int) % _DIRECTIONS
+    direction = turn.astype(int) & (_DIRECTIONS - 1)  # a power of two
     # one number for each image, cell and direction: its edges are added up there
-    cell = np.arange(side) * cells // side
-    cell = cell[:, None] * cells + cell
     bins = cells**2 * _DIRECTIONS
-    place = np.arange(count)[:, None, None] * bins + cell * _DIRECTIONS
+    place = np.arange(count)[:, None, None] * bins + _places(side)
     strength = np.hypot(right, down) / (side // cells) ** 2
     edges = np.bincount((place + direction).ravel(), strength.ravel(), count * bins)
     return edges.reshape(count, cells, cells, _DIRECTIONS)
+
+
+@functools.cache
+def _places(side: int) -> np.ndarray:
+    """Return where each pixel's cell begins in the sums of `_edges`: (side, side)."""
+    cell = np.arange(side) * _CELLS[1] // side
+    return (cell[:, None] * _CELLS[1] + cell) * _DIRECTIONS
 
 
 def _compare(edges: np.ndarray) -> np.ndarray:
