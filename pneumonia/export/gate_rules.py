@@ -20,6 +20,7 @@ LET_IN = 0.998
 _FOLDS = 4
 _RIDGE = 1.0
 _STIFF = 10.0  # the same of rules that are to hold at other hospitals
+_STILL = 1e-3  # what hardly varies says little, and float16 holds its weight
 _AXES = 30  # of children's coarse edges
 _FAR = 0.5  # how much the distance counts beside the linear rules, both of spread 1
 
@@ -148,7 +149,7 @@ def _ridge(
             aims.append(np.full(count, aim))
             loads.append(np.full(count, sample.weight / whole / max(count, 1)))
     x, y, w = map(np.concatenate, (rows, aims, loads))
-    mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+    mean, spread = x.mean(axis=0), x.std(axis=0) + _STILL
     x = np.column_stack([(x - mean) / spread, np.ones(len(x))])
     penalties = penalty / len(mean) * np.eye(x.shape[1])
     penalties[-1, -1] = 0
