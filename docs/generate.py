@@ -87,7 +87,7 @@ def _measured() -> Iterator[tuple[str, dict, int]]:
     yield all_of, _STRESS["all"], _REPORT["n"] * len(families)
     lowest = f"the family of the lowest AUROC: {worst}"
     yield lowest, families[worst], families[worst]["n"]
-    yield "adults of another hospital, held out", _ADULTS, _ADULTS["n"]
+    yield "adults of another hospital, read by radiologists", _ADULTS, _ADULTS["n"]
 
 
 @_marked
@@ -148,7 +148,7 @@ def bands() -> str:
     found = {
         "held-out patients": _REPORT["band"],
         "the same under stress": _STRESS["band"],
-        "adults, held out": _ADULTS["band"],
+        "adults, read by radiologists": _ADULTS["band"],
     }
     return _table(
         [
@@ -318,6 +318,10 @@ _GATE = {
     "rotated_recognised": "on their side, recognised",
     "pieces_refused": "small pieces of chest X-rays refused",
     "cropped_noticed": "strongly cropped, noticed",
+    "children_normal_let_in": "Normal, let in",
+    "children_pneumonia_let_in": "Pneumonia, let in",
+    "children_normal_under_stress_let_in": "Normal under stress, let in",
+    "children_pneumonia_under_stress_let_in": "Pneumonia under stress, let in",
     "adults_outside": "adults told that they are outside",
     "adults_refused": "adults refused for any reason",
 }
@@ -326,18 +330,13 @@ _GATE = {
 @_marked
 def gate() -> str:
     """Write whom the gate lets in."""
-    measured = {
-        name: of
-        for name, of in _BUNDLED["gate"]["measured"].items()
-        if isinstance(of, dict)
-    }
-    return _table(
-        ["what", "n", "share"],
-        (
-            [_GATE[name], str(measured[name]["n"]), _percent(measured[name]["share"])]
-            for name in sorted(measured, key=[*_GATE].index)
-        ),
-    )
+    measured = dict(_BUNDLED["gate"]["measured"])
+    hospitals = measured.pop("adults_answered_without_a_word", {})
+    shares = {name: of for name, of in measured.items() if isinstance(of, dict)}
+    found = {_GATE[name]: shares[name] for name in sorted(shares, key=[*_GATE].index)}
+    found |= {f"adults of {name}, answered": of for name, of in hospitals.items()}
+    rows = ([what, str(of["n"]), _percent(of["share"])] for what, of in found.items())
+    return _table(["what", "n", "share"], rows)
 
 
 @_marked

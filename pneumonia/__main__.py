@@ -35,6 +35,15 @@ def _data(args: argparse.Namespace) -> None:
         print(f"arrays written to {args.arrays}")
 
 
+def _adults(args: argparse.Namespace) -> None:
+    from .data import adults
+
+    counts = adults.lay_out(args.source, args.labels, args.out)
+    for what, count in counts.items():
+        print(f"{what}: {count}")
+    print(f"adults written to {args.out}")
+
+
 def _download(args: argparse.Namespace) -> None:
     from .data import folder
 
@@ -162,7 +171,7 @@ def _gate(args: argparse.Namespace) -> None:
     measured = gate_fit.refit(
         args.bundle,
         folder.load(args.source),
-        folder.load(args.adults) if args.adults else None,
+        {place.name: folder.load(place, labelled=False) for place in args.adults},
     )
     for name, value in measured.items():
         print(f"{name}: {value}")
@@ -193,6 +202,7 @@ def _selftest(args: argparse.Namespace) -> None:
 
 _COMMANDS = (
     _data,
+    _adults,
     _download,
     _widen,
     _train,

@@ -301,7 +301,7 @@ def test_table_of_reasons_is_that_of_the_code():
         elif code in gate.SENTENCES and code not in gate.REFUSALS:
             assert status == "200" and meaning.startswith("warning: "), code
         elif status in ("demo", "command line", "Python"):
-            assert code in ("gone", "unreadable")
+            assert code in ("gone", "unreadable", "needs_worker")
         else:
             assert status == str(flask_app._STATUS.get(code, 422)), code
         refusal = gate.refuse(code) if code in gate.REFUSALS else ImageError(code, "")

@@ -85,12 +85,14 @@ def as_input(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / 255
 
 
-def load(source: str | Path, progress: bool = True) -> Dataset:
+def load(source: str | Path, progress: bool = True, labelled: bool = True) -> Dataset:
     """Decode a data set once, or read the arrays that `save` wrote.
 
     Args:
         source: a folder as in `layout.look`, or a file .npz.
         progress: show a progress bar, and say what was left out.
+        labelled: False takes all pictures below the folder, whose labels nobody asks
+            for: all are 0.
 
     Returns:
         The images in the order of their paths. Files that can't be read are listed in
@@ -102,7 +104,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
     source = Path(source)
     if source.suffix == ".npz":
         return _load_arrays(source)
-    layout = look(source)
+    layout = look(source, labelled)
     found = layout.images
     if progress and layout.left_out:
         left_out = layout.describe_left_out()

@@ -55,7 +55,7 @@ class Layout:
         return some + (f" and {more} more" if more > 0 else "")
 
 
-def look(folder: str | Path) -> Layout:
+def look(folder: str | Path, labelled: bool = True) -> Layout:
     """List the images of a data set, and what is left out.
 
     A file is recognised by its suffix, and where that is unknown by its first bytes.
@@ -63,25 +63,27 @@ def look(folder: str | Path) -> Layout:
     Args:
         folder: holds `NORMAL/` and `PNEUMONIA/`, or a folder `train/` that does,
             or is what such a folder was unpacked into.
+        labelled: False takes all pictures below the folder, each as of the first label.
 
     Raises:
         DataError: the folder is not laid out so, or a class has no image.
     """
     folder = Path(folder)
+    if not labelled:
+        images, left_out = _below(folder, folder, 0)
+        if not images:
+            raise DataError(f"{folder} holds no image. Expected X-rays below it.")
+        return Layout(folder, images, left_out)
     root = folder if _fits(folder) else find_training(folder)
     if root is None:
         raise DataError(_no_data_set(folder))
     images, left_out = [], []
     for index, name in enumerate(CLASSES):
-        of_class = []
-        for path in sorted(files_below(root / name)):
-            if _is_image(path):
-                of_class.append((path, index))
-            else:
-                left_out.append(path.relative_to(folder).as_posix())
+        of_class, no_images = _below(root / name, folder, index)
         if not of_class:
             raise DataError(f"{root / name} holds no image. Expected X-rays in it.")
         images += of_class
+        left_out += no_images
     above = [root, *root.parents][: 1 + len(root.relative_to(folder).parts)]
     taken = {*above, *(root / name for name in CLASSES)}
     left_out += [
@@ -105,6 +107,21 @@ def find_training(folder: Path) -> Path | None:
             return found[0] / "train" if len(found) == 1 else None
         places = [path for place in places for path in _folders(place)]
     return None
+
+
+def _below(
+    place: Path, folder: Path, label: int
+) -> tuple[list[tuple[Path, int]], list[str]]:
+    """Return the images below a place, and what else is there, named in the folder."""
+    if not place.is_dir():
+        raise DataError(f"{place} is no folder.")
+    images, left_out = [], []
+    for path in sorted(files_below(place)):
+        if _is_image(path):
+            images.append((path, label))
+        else:
+            left_out.append(path.relative_to(folder).as_posix())
+    return images, left_out
 
 
 def _fits(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from . import gate as gates
 from . import zones
 from .classifier import Classifier, Outputs
 from .encode import save_jpeg
+from .gate_features import root
 from .image import to_input
 from .isolated import read_anywhere
 from .overlay import by_method, draw_overlay, enlarge
@@ -249,7 +250,7 @@ def _distance(classifier: Classifier, outputs: Outputs) -> float:
     if classifier.gate is None:
         return np.nan
     near = classifier.gate.near
-    return float(near.distance(outputs.embedding)[0] / near.most)
+    return float(near.distance(root(outputs.embedding))[0] / near.most)
 
 
 def explain(warning: str) -> str:
