@@ -90,6 +90,7 @@ def test_the_path_keeps_what_was_installed(monkeypatch, tmp_path):
 
 
 def test_a_failed_import_is_told_as_one(monkeypatch):
+    monkeypatch.delattr("pneumonia.serving.dicom", raising=False)  # imported before
     monkeypatch.setitem(sys.modules, "pneumonia.serving.dicom", None)
     with pytest.raises(InstallationError, match=r"pip install -r requirements\.txt"):
         image.read_picture(FILM)
