@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from .layout import CLASSES, DataError, look
-from .patients import patient_of
+from .patients import patients_of
 
 ADULT = 18
 """Age in years from which somebody is no child."""
@@ -45,19 +45,17 @@ def lay_out(source: str | Path, table: str | Path, out: str | Path) -> dict[str,
     rows = _rows(Path(table))
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out} is not empty. Name a new folder.")
-    files = [
-        (path, path.relative_to(source).as_posix(), CLASSES[label])
-        for path, label in look(source).images
-    ]
-    known = [name for _, name, _ in files if name in rows]
-    if not known:
+    layout = look(source)
+    names = [path.relative_to(source).as_posix() for path, _ in layout.images]
+    if rows.keys().isdisjoint(names):
         raise DataError(
-            f"{table} names no picture of {source}. Expected paths like {files[0][1]} "
+            f"{table} names no picture of {source}. Expected paths like {names[0]} "
             "in its column file."
         )
-    read = {patient_of(name) for name in known if rows[name][1]}
+    who = dict(zip(names, patients_of(layout.below_class()), strict=True))
+    read = {who[name] for name in names if name in rows and rows[name][1]}
     counts: Counter[str] = Counter()
-    for path, name, label in files:
+    for name, (path, index) in zip(names, layout.images, strict=True):
         if name not in rows:
             counts["left out, not in the table"] += 1
             continue
@@ -66,10 +64,10 @@ def lay_out(source: str | Path, table: str | Path, out: str | Path) -> dict[str,
             counts["left out, a child"] += 1
         elif seen == _NEITHER:
             counts["left out, neither normal nor opaque"] += 1
-        elif not seen and patient_of(name) in read:
+        elif not seen and who[name] in read:
             counts["left out, another picture of the patient was read"] += 1
         else:
-            to = out / ("read" if seen else "mined") / _READ.get(seen, label)
+            to = out / ("read" if seen else "mined") / _READ.get(seen, CLASSES[index])
             to.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, to / path.name)
             counts[f"{to.parent.name}/{to.name}"] += 1

@@ -42,11 +42,16 @@ class Layout:
     left_out: list[str]
 
     def below_class(self) -> list[str]:
-        """Return each image's path below its class folder, as `patients_of` wants."""
-        return [
-            path.relative_to(self.root / CLASSES[index]).as_posix()
-            for path, index in self.images
-        ]
+        """Return each image's path below its class folder, as `patients_of` wants.
+
+        Where images are taken without labels, there may be no such folder.
+        """
+        below = []
+        for path, index in self.images:
+            folder = self.root / CLASSES[index]
+            start = folder if path.is_relative_to(folder) else self.root
+            below.append(path.relative_to(start).as_posix())
+        return below
 
     def describe_left_out(self) -> str:
         """Say what was not taken; empty where nothing was left."""
