@@ -1,4 +1,4 @@
-# make demo | flask | serve | space | test | format | clean. Each sets up what it needs.
+# make demo | flask | serve | space | test | quick | lint | format | docs | clean. Each sets up what it needs.
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # where it is set, as in many containers, every start compiles TensorFlow or Gradio anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo flask serve space test lint format clean
+.PHONY: demo flask serve space test quick lint format docs clean
 
 demo: .venv/apps
 	$(BIN)/python demo.py
@@ -25,17 +25,28 @@ serve: .venv/apps
 	$(BIN)/python serve.py
 
 # More workers would need more memory, and more threads of each would wait for others'.
+PYTEST := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	$(BIN)/python -m pytest -n 2
+
 test: .venv/all lint
-	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
-		$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) --dist loadfile --no-loadscope-reorder
+
+# What a change to reading, serving or a page needs: no training, browser or server.
+quick: .venv/all lint
+	$(PYTEST) --dist worksteal --quick
 
 lint: .venv/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: .venv/all
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# what README and docs say of figures, files and options
+docs: .venv/all
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf .venv

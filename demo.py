@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from web import uploads  # isort: skip: Gradio asks where to write as it is imported
+
 import gradio as gr
 import segno
 from starlette.middleware import Middleware
@@ -31,7 +33,6 @@ from web import (
     tab_one,
     tab_reading,
     tab_yours,
-    uploads,
     words,
 )
 from web.asgi import Attendance, Door
@@ -75,10 +76,13 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
     Args:
         classifier: from `load_classifier`.
         read: what decodes uploads; None: an `IsolatedReader`.
+
+    Raises:
+        NoRoomError: there is no place for a private folder.
     """
     read = read or IsolatedReader(_WORKING).read
     cache = uploads.Cache()
-    os.environ["GRADIO_TEMP_DIR"] = str(cache.folder)
+    os.environ["GRADIO_TEMP_DIR"] = cache.way
 
     with gr.Blocks(
         title=words.TITLE,
@@ -138,7 +142,10 @@ def launch(
             enable_monitoring=False,
             state_session_capacity=_SESSIONS,
             app_kwargs={
-                "middleware": [around],
+                "middleware": [
+                    around,
+                    Middleware(uploads.Guard, cache=demo.private_cache),
+                ],
                 "routes": [
                     *demo.asked,
                     Mount("/look", StaticFiles(directory=_ROOM)),
@@ -177,7 +184,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uploads go at any exit
     classifier = startup.load(args)
     reader = IsolatedReader(_WORKING)
-    demo = build_demo(classifier, reader.read)
+    try:
+        demo = build_demo(classifier, reader.read)
+    except uploads.NoRoomError as error:
+        raise SystemExit(f"error: {error.said}") from error
     try:
         local, public = launch(
             demo,

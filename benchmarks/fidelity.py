@@ -38,7 +38,7 @@ def compare(expected: Outputs, found: Outputs) -> list[str]:
     return [f"{agreed:.1%}", f"{np.mean(alike):.3f}"]
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915 (one measurement after the other)
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, metavar="DIR")

@@ -20,58 +20,60 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
 
-import gdcm
+import imagecodecs
 import numpy as np
 from archive import ROOT, fill
 from measure import machine, memory, table
 from PIL import Image
+from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+)
 
 SIZE = 2500, 2048
 PACKED = {
-    "DICOM, JPEG 2000": gdcm.TransferSyntax.JPEG2000Lossless,
-    "DICOM, lossless JPEG": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    "DICOM, JPEG 2000": (
+        JPEG2000Lossless,
+        lambda pixels: imagecodecs.jpeg2k_encode(
+            pixels, level=0, reversible=True, codecformat="J2K", bitspersample=12
+        ),
+    ),
+    "DICOM, lossless JPEG": (JPEGLosslessSV1, imagecodecs.ljpeg_encode),
 }
 LEFT = re.compile(r"(\d+)%\|.*?<(?:(\d+):)?(\d+):(\d+)\]")
 
 
-def dicom(pixels: np.ndarray) -> bytes:
-    """Return uint16 (H, W) of 12 bits as an uncompressed file."""
+def dicom(
+    pixels: np.ndarray,
+    syntax: str = ExplicitVRLittleEndian,
+    encode: Callable[[np.ndarray], bytes] | None = None,
+) -> bytes:
+    """Return uint16 (H, W) of 12 bits as a file, compressed by `encode` if given."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
     dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
     dataset.SOPInstanceUID = "1.2.3"
     dataset.Modality, dataset.PhotometricInterpretation = "DX", "MONOCHROME2"
     dataset.Rows, dataset.Columns = pixels.shape
     dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelData = pixels.tobytes()
-    dataset["PixelData"].VR = "OW"
+    dataset.PixelData = encapsulate([encode(pixels)]) if encode else pixels.tobytes()
+    dataset["PixelData"].VR = "OB" if encode else "OW"
+    dataset["PixelData"].is_undefined_length = encode is not None
     file = io.BytesIO()
-    dataset.save_as(file, enforce_file_format=True)
+    explicit = {"implicit_vr": False, "little_endian": True}
+    dcmwrite(file, dataset, enforce_file_format=True, **explicit)
     return file.getvalue()
-
-
-def pack(plain: Path, out: Path, syntax: int) -> None:
-    """Compress a DICOM file."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(plain))
-    reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    change.SetInput(reader.GetImage())
-    change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(out))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    if not writer.Write():
-        raise SystemExit(f"error: {out} can't be written.")
 
 
 def make(sources: list[Path], folder: Path) -> dict[str, list[Path]]:
@@ -91,9 +93,9 @@ def make(sources: list[Path], folder: Path) -> dict[str, list[Path]]:
         files["DICOM, plain"].write_bytes(dicom(deep))
         content = source.read_bytes()
         files["broken"].write_bytes(content[: len(content) // 2])
-        for name, syntax in PACKED.items():
+        for name, (syntax, encode) in PACKED.items():
             files[name] = folder / f"{number}-{syntax}.dcm"
-            pack(files["DICOM, plain"], files[name], syntax)
+            files[name].write_bytes(dicom(deep, syntax, encode))
         for name, file in files.items():
             kinds.setdefault(name, []).append(file)
     return kinds

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     recipe = RECIPES["default"]
-    files = [path for path, _ in layout.find_images(args.source)][:: 5000 // 64][:64]
+    files = [path for path, _ in layout.look(args.source).images][:: 5000 // 64][:64]
     contents = [path.read_bytes() for path in files]
     dataset = folder.load(args.source).subset(np.arange(0, 4000, 60))
     found_by = finder.build()

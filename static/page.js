@@ -7,21 +7,74 @@ const MIB = 2 ** 20;
 const ZONE = "input[type=file]";
 const panelOf = (element) => element.closest("[role=tabpanel], form");
 
-function give(files) {
-  if (!files.length) return false;
+/** The panel that files go to: the one that is shown, else the first one that takes any. */
+function taker() {
   const panels = [...document.querySelectorAll("[role=tabpanel], form")];
-  let panel = panels.find((each) => each.checkVisibility());
-  if (!panel?.querySelector("[data-most]")) {  // a tab that takes nothing: the first one does
-    panel = panels.find((each) => each.querySelector(ZONE));
-    document.querySelector("[role=tab]")?.click();
+  const shown = panels.find((each) => each.checkVisibility());
+  if (shown?.querySelector("[data-most]")) return shown;
+  document.querySelector("[role=tab]")?.click();
+  return panels.find((each) => each.querySelector(ZONE));
+}
+
+/** Take what was dropped or pasted, and say why where there is nothing to take. */
+async function take(transfer) {
+  const given = [...transfer.items].filter((item) => item.kind === "file").map(
+    (item) => ({ file: item.getAsFile(), entry: item.webkitGetAsEntry?.() }),
+  ).filter(({ file, entry }) => file || entry);
+  const panel = taker();
+  const refusal = panel?.querySelector("[data-most]");
+  if (!refusal) return;
+  const { folder, nothing, unread } = refusal.dataset;
+  if (!given.length) return tell(refusal, nothing);  // maybe a slip: all stays as it is
+  if (!given.some(({ entry }) => entry?.isDirectory)) {
+    return give(panel, given.map(({ file }) => file));
   }
-  const zone = panel?.querySelector(ZONE);
+  if (folder) return turnAway(panel, folder);
+  const files = [];
+  try {
+    for (const { file, entry } of given) {
+      if (entry?.isDirectory) for await (const inner of within(entry)) files.push(inner);
+      else files.push(file);
+    }
+  } catch {
+    files.length = 0;  // rather none than some
+  }
+  if (files.length) give(panel, files);
+  else turnAway(panel, unread);
+}
+
+/** The files of a folder and of those in it, but for hidden ones. */
+async function* within(folder) {
+  const reader = folder.createReader();
+  const read = () => new Promise((...ends) => reader.readEntries(...ends));
+  for (let some = await read(); some.length; some = await read()) {
+    for (const entry of some) {
+      if (entry.name.startsWith(".") || entry.name === "__MACOSX") continue;
+      if (entry.isDirectory) yield* within(entry);
+      else yield await new Promise((...ends) => entry.file(...ends));
+    }
+  }
+}
+
+function give(panel, files) {
+  const zone = panel.querySelector(ZONE);
   if (!zone) return refuse(panel, files);
   const chosen = new DataTransfer();
   for (const file of files) chosen.items.add(file);
   zone.files = chosen.files;  // what is wrong with them, the change tells
   zone.dispatchEvent(new Event("change", { bubbles: true }));
-  return true;
+}
+
+/** Take nothing, and say why; what stood there before was of something else. */
+function turnAway(panel, why) {
+  const zone = panel.querySelector(ZONE);
+  if (zone && !zone.multiple) give(panel, []);
+  tell(panel.querySelector("[data-most]"), why);
+}
+
+function tell(refusal, why, ...before) {
+  refusal.replaceChildren(...before, why);
+  refusal.hidden = !why;
 }
 
 /** Say what is wrong with files, too large together, too many or too early, or take it back. */
@@ -37,8 +90,7 @@ function refuse(panel, files) {
     : works ? busy
     : files.length > 1 && !zone.multiple ? one
     : size > most ? say.replace(/{(\w+)}/g, (_, name) => values[name]) : "";
-  refusal.replaceChildren(...(why && files.length === 1 ? [plate(files[0])] : []), why);
-  refusal.hidden = !why;
+  tell(refusal, why, ...(why && files.length === 1 ? [plate(files[0])] : []));
   return Boolean(why);
 }
 
@@ -50,12 +102,14 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   event.stopPropagation();
   event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true }));
-  give([...event.dataTransfer.files]);
+  take(event.dataTransfer);
 }, true);
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("click", ({ target }) => {  // something else is asked for
   if (target.closest("button")) refuse(panelOf(target), []);
 }, true);
 document.addEventListener("paste", (event) => {
-  if (give([...event.clipboardData.files])) event.preventDefault();
+  if (!event.clipboardData.files.length) return;  // words, for a field
+  event.preventDefault();
+  take(event.clipboardData);
 });

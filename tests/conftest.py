@@ -1,17 +1,120 @@
-"""What tests share: the shipped classifier, phantoms, X-rays, a browser, both apps."""
+"""What tests share: the shipped classifier, phantoms, X-rays, a browser, both apps.
+
+And what a test needs, so that `make quick` can leave out what is slow to have.
+"""
 
 import os
+import re
 import shutil
+import socket
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from pneumonia import load_classifier, phantoms
-from pneumonia.data.folder import load, split
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+NEEDED_BY = {
+    "browser": "browser",
+    "demo_port": "server",
+    "empty": "install",
+    "flask_url": "server",
+    "form_port": "server",
+    "gradio_url": "server",
+    "live": "server",
+    "xrays": "xrays",
+}
+"""What the tests that take a fixture, directly or not, need: fixture and marker."""
+
+LEFT_OUT = ("keras", "browser", "server", "xrays", "install", "slow")
+"""Markers of tests that `--quick` leaves out; pyproject.toml says what each means."""
+
+FRAMEWORKS = {"keras", "tensorflow", "torch", "jax"}
+SERVERS = re.compile(r"\b(demo|flask_app|serve|app)\.py\b|gunicorn|chrom(e|ium)\b")
+_WHOLE_FILE = re.compile(
+    rf"^pytestmark = .*\bmark\.({'|'.join(LEFT_OUT)})\b", re.MULTILINE
+)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help=f"leave out what is marked {', '.join(LEFT_OUT)}, and fail where a test "
+        "needs one of them all the same",
+    )
+
+
+def pytest_configure(config):
+    if config.option.quick:
+        left_out = f"not ({' or '.join(LEFT_OUT)})"
+        asked = config.option.markexpr
+        if left_out not in asked:  # a worker of xdist has got it
+            config.option.markexpr = f"({asked}) and {left_out}" if asked else left_out
+        forbid_servers()
+
+
+def forbid_servers():
+    """Let whatever starts a server or a browser in this process fail."""
+
+    def refuse(*args):
+        pytest.fail("A quick test started a server: mark it `server`.")
+
+    def watch(event, args):
+        if event == "subprocess.Popen" and SERVERS.search(repr(args[1])):
+            pytest.fail("A quick test started an app or a browser: mark it `server`.")
+
+    socket.socket.listen = refuse
+    sys.addaudithook(watch)
+
+
+def pytest_ignore_collect(collection_path, config):
+    # To import a file of tests for Keras takes seconds, before a test is left out.
+    tests = config.option.quick and collection_path.match("test_*.py")
+    if tests and _WHOLE_FILE.search(collection_path.read_text()):
+        return True
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)  # before what -m leaves out is left out
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        for name in NEEDED_BY.keys() & set(item.fixturenames):
+            item.add_marker(NEEDED_BY[name])
+    # What takes long begins first, else the last of it runs beside an idle worker.
+    items.sort(key=lambda item: (not _has(item, "install"), not _has(item, "keras")))
+
+
+def _has(item, marker):
+    return item.get_closest_marker(marker) is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    before = FRAMEWORKS & sys.modules.keys()
+    report = yield
+    loaded = (FRAMEWORKS & sys.modules.keys()) - before
+    if collector.config.option.quick and loaded:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{collector.nodeid} imports {', '.join(sorted(loaded))}: mark it by "
+            "`pytestmark = pytest.mark.keras`, or import where it is needed."
+        )
+    return report
+
+
+@pytest.fixture(autouse=True)
+def no_framework(request):
+    """Let a quick test fail that imports what trains."""
+    before = FRAMEWORKS & sys.modules.keys()
+    yield
+    loaded = (FRAMEWORKS & sys.modules.keys()) - before
+    if request.config.option.quick and loaded:
+        pytest.fail(f"This imports {', '.join(sorted(loaded))}: mark it `keras`.")
 
 
 FLAGS = (
@@ -55,12 +158,16 @@ def xrays() -> Path:
 @pytest.fixture(scope="session")
 def all_xrays(xrays):
     """All X-rays of the folder, decoded."""
+    from pneumonia.data.folder import load
+
     return load(xrays, progress=False)
 
 
 @pytest.fixture(scope="session")
 def held_out(all_xrays):
     """The patients that the shipped bundle did not learn from."""
+    from pneumonia.data.folder import split
+
     _, validation = split(all_xrays)
     return validation
 

@@ -4,18 +4,27 @@ import io
 import warnings
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -82,9 +91,13 @@ def make(
             delattr(dataset, name)
         else:
             setattr(dataset, name, value)
+    own = str(dataset.file_meta.TransferSyntaxUID)
+    if own in JPEG_XL:  # pydicom 3 writes none, so one of the same length stands in
+        dataset.file_meta.TransferSyntaxUID = HTJ2KLosslessRPCL
     file = io.BytesIO()
     dataset.save_as(file, enforce_file_format=preamble)
-    return file.getvalue()
+    data = file.getvalue()
+    return data.replace(HTJ2KLosslessRPCL.encode(), own.encode())
 
 
 def _by_pillow(kind: str, **options):
@@ -96,6 +109,22 @@ def _by_pillow(kind: str, **options):
     return encode
 
 
+def _jpeg_2000(frame: np.ndarray) -> bytes:
+    kept = {"level": 0, "reversible": True, "codecformat": "J2K"}
+    return imagecodecs.jpeg2k_encode(frame, **kept)
+
+
+def _jpeg_12(frame: np.ndarray) -> bytes:
+    return imagecodecs.jpeg8_encode(frame, level=98, bitspersample=12)
+
+
+def _lossless_jpeg(frame: np.ndarray, predictor: int) -> bytes:
+    kept = {"lossless": True, "bitspersample": 8 * frame.itemsize}
+    return imagecodecs.jpeg8_encode(frame, predictor=predictor, **kept)
+
+
+JPEG_XL = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (110, 111, 112))
+
 _ENCODERS = {
     JPEG2000: _by_pillow(
         "JPEG2000",
@@ -105,7 +134,17 @@ _ENCODERS = {
         quality_layers=[20],
     ),
     JPEGBaseline8Bit: _by_pillow("JPEG", quality=95),
-    JPEG2000Lossless: _by_pillow("JPEG2000", irreversible=False, no_jp2=True),
+    JPEGExtended12Bit: _jpeg_12,
+    JPEG2000Lossless: _jpeg_2000,
+    JPEGLossless: lambda frame: _lossless_jpeg(frame, 6),
+    JPEGLosslessSV1: lambda frame: _lossless_jpeg(frame, 1),
+    JPEGLSLossless: imagecodecs.jpegls_encode,
+    JPEGLSNearLossless: lambda frame: imagecodecs.jpegls_encode(frame, level=3),
+    **dict.fromkeys((HTJ2KLossless, HTJ2KLosslessRPCL), imagecodecs.htj2k_encode),
+    HTJ2K: lambda f: imagecodecs.htj2k_encode(f, level=0.0002, reversible=False),
+    JPEG_XL[0]: lambda frame: imagecodecs.jpegxl_encode(frame, lossless=True),
+    JPEG_XL[1]: lambda frame: imagecodecs.jpegxl_encode(frame, distance=0.1),
+    JPEG_XL[2]: lambda frame: imagecodecs.jpegxl_encode(frame, distance=0.1),
 }
 
 SYNTAXES = {
@@ -114,8 +153,23 @@ SYNTAXES = {
     "big endian": ExplicitVRBigEndian,
     "RLE": RLELossless,
     "JPEG": JPEGBaseline8Bit,
+    "JPEG of 12 bits": JPEGExtended12Bit,
+    "lossless JPEG": JPEGLossless,
+    "lossless JPEG, SV1": JPEGLosslessSV1,
+    "JPEG-LS": JPEGLSLossless,
+    "JPEG-LS, near": JPEGLSNearLossless,
     "JPEG 2000": JPEG2000Lossless,
+    "HTJ2K": HTJ2KLossless,
+    "HTJ2K, RPCL": HTJ2KLosslessRPCL,
+    "HTJ2K, lossy": HTJ2K,
+    "JPEG XL": JPEG_XL[0],
+    "JPEG XL, lossy": JPEG_XL[2],
 }
+"""Every way to store pixels that is read."""
+
+LOSS = {"JPEG": 12, "JPEG of 12 bits": 3, "JPEG-LS, near": 1}
+LOSS |= {"HTJ2K, lossy": 3, "JPEG XL, lossy": 8}
+"""Of 255 shades, by how much those that lose something may be off."""
 
 
 def shipped(name: str) -> bytes:

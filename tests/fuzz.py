@@ -10,6 +10,7 @@ file that killed it is found.
 import argparse
 import json
 import resource
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -25,6 +27,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from dicoms import SYNTAXES, make, shipped  # noqa: E402
 from test_image import encode  # noqa: E402
 from test_kinds import floats, palette, png, rgb, table, tiff  # noqa: E402
+from test_tone import chunk  # noqa: E402
+from test_unusual import in_png  # noqa: E402
+from test_unusual import tiff as in_tiff  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
 from pneumonia.data import phantom  # noqa: E402
@@ -80,6 +85,7 @@ def corpus() -> dict[str, bytes]:
         "TIFF grey alpha 16 bit": tiff(np.dstack([deep, opaque]), extra=(2,)),
         "TIFF thumbnail": tiff(grey, before=tiff(grey[:70, :70], reduced=1)),
     }
+    files |= unusual(grey, deep)
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         files[f"TIFF {compression}"] = encode(picture, "TIFF", compression=compression)
     for name, syntax in SYNTAXES.items():
@@ -107,6 +113,40 @@ def corpus() -> dict[str, bytes]:
     files["DICOM 12 of 16 bits"] = make(deep, BitsStored=12, HighBit=15)
     files["DICOM window"] = make(deep, WindowCenter="1600", WindowWidth="800")
     return files
+
+
+def unusual(grey: np.ndarray, deep: np.ndarray) -> dict[str, bytes]:
+    """Return files that Pillow does not decode, and some that say what values mean."""
+    float_lzw = {"compression": "lzw", "predictor": 3}
+    packed = {
+        "zstd": deep,
+        "lzma": deep,
+        "jpeg2000": deep,
+        "jpegxl": deep,
+        "lerc": deep.astype(np.float32),
+        "png": grey,
+        "webp": rgb(grey),
+    }
+    icc = imagecodecs.cms_profile("gray", gamma=1.0)
+    says = struct.pack(">I", 100_000)
+    return {
+        "PNG gamma": in_png(chunk(b"gAMA", says), chunk(b"cICP", b"\1\x10\0\1")),
+        "PNG profile": encode(grey, icc_profile=icc),
+        "JPEG profile": encode(grey, "JPEG", icc_profile=icc),
+        "JPEG without end": encode(grey, "JPEG")[:-2],
+        "JPEG 12 bit": imagecodecs.jpeg_encode(deep, bitspersample=12),
+        "JPEG lossless": imagecodecs.jpeg8_encode(
+            deep, lossless=True, bitspersample=16
+        ),
+        "JPEG-LS": imagecodecs.jpegls_encode(deep),
+        "TIFF packed 12 bit": in_tiff(deep, bitspersample=12),
+        "TIFF lzw float": in_tiff(deep.astype(np.float32), **float_lzw),
+        "TIFF tiles": in_tiff(deep, tile=(32, 32), compression="deflate", predictor=2),
+        **{
+            f"TIFF {name}": in_tiff(pixels, compression=name)
+            for name, pixels in packed.items()
+        },
+    }
 
 
 def mutate(files: list[bytes], seed: int, number: int) -> bytes:

@@ -3,7 +3,6 @@
 import base64
 import io
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -296,6 +295,7 @@ def test_gradio_offers_one_named_endpoint(gradio):
     assert list(endpoints) == ["/predict"]
 
 
+@pytest.mark.server
 def test_demo_says_in_one_sentence_that_a_port_is_taken():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -313,38 +313,7 @@ def test_demo_says_in_one_sentence_that_a_port_is_taken():
     assert "Traceback" not in done.stderr
 
 
-def test_demo_deletes_every_upload_at_its_end(phantom_bytes, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "demo.py", "--port", str(port)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert f":{port}" in process.stdout.readline()
-        picture = tmp_path / "private.png"
-        picture.write_bytes(phantom_bytes)
-        client = gradio_client.Client(
-            f"http://127.0.0.1:{port}", verbose=False, download_files=tmp_path
-        )
-        client.predict(gradio_client.handle_file(picture), api_name="/predict")
-        (folder,) = private_folders(process.pid)
-        assert list(folder.rglob("private.png"))  # it was there
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    finally:
-        process.terminate()
-        process.wait(120)
-    assert not folder.exists()
-
-
-def private_folders(pid: int) -> list[Path]:
-    places = {Path("/dev/shm"), Path(tempfile.gettempdir())}
-    return [path for place in places for path in place.glob(f"pneumonia-{pid}-*")]
-
-
+@pytest.mark.server
 def test_demo_answers_only_with_the_password(classifier, phantom_bytes):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, auth=door.Credentials("ann", "secret"))

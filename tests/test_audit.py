@@ -20,6 +20,8 @@ from pneumonia.study.audit import audit, behind_the_crop
 from pneumonia.study.card import map_verdict
 from pneumonia.study.map_checks import Answers
 
+pytestmark = pytest.mark.keras
+
 EVEN = {"least": 0.3, "most": 0.7}
 """Where the AUROC of guessing lies for the numbers of images drawn here."""
 

@@ -6,6 +6,8 @@ import pytest
 from pneumonia.data.phantom import draw
 from pneumonia.training import augment, geometry, tones
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.mark.parametrize("name", [*augment.FAMILIES, augment.DEFAULT])
 def test_augmentation_is_a_function_of_its_seed(name):

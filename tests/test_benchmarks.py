@@ -9,6 +9,8 @@ import pytest
 
 from pneumonia.serving.image import read_picture
 
+pytestmark = [pytest.mark.keras, pytest.mark.server]  # as its scripts do
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = [p.stem for p in FOLDER.glob("*.py") if "ArgumentParser(" in p.read_text()]
 

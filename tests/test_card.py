@@ -17,6 +17,8 @@ from pneumonia.evaluation.metrics import METRICS, SHOWN
 from pneumonia.study.ablation_table import collect
 from pneumonia.study.card import CardError, write_card
 
+pytestmark = pytest.mark.keras
+
 ROOT = Path(__file__).parent.parent
 NAMES = ("bundle", "report", "audit", "adults", "finder")
 SHIPPED = {name: json.loads((BUNDLE / f"{name}.json").read_text()) for name in NAMES}

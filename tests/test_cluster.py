@@ -14,6 +14,8 @@ from pneumonia.__main__ import main
 from pneumonia.serving import cluster
 from pneumonia.serving.batch import find_files
 
+pytestmark = pytest.mark.slow
+
 FILES = 48
 
 

@@ -1,17 +1,24 @@
 """The data-set folder: layout, patients, duplicates, split."""
 
+import errno
 import io
+import re
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from dicoms import make as make_dicom
 from PIL import Image
 
+from pneumonia.__main__ import main
 from pneumonia.data import folder as data
-from pneumonia.data.patients import link_duplicates, patient_of, validation_mask
+from pneumonia.data.layout import look
+from pneumonia.data.patients import link_duplicates, validation_mask
 from pneumonia.data.phantom import draw
-from pneumonia.serving.image import SUFFIXES, read_image, to_input
+from pneumonia.serving.image import read_image, to_input
+from pneumonia.serving.raster import SUFFIXES
 
 
 def write(path, seed: int) -> None:
@@ -25,22 +32,6 @@ def folder(tmp_path):
         write(tmp_path / "NORMAL" / f"IM-{number:04}-0001.png", number)
         write(tmp_path / "PNEUMONIA" / f"person{number}_virus_1.png", 50 + number)
     return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("name", "patient"),
-    [
-        ("train/PNEUMONIA/person1000_bacteria_2931.jpeg", "person1000"),
-        ("person1000_virus_1681.jpeg", "person1000"),
-        ("IM-0115-0001.jpeg", "IM-0115"),
-        ("IM-0115-0001-0002.jpeg", "IM-0115"),
-        ("NORMAL2-IM-0383-0001.jpeg", "NORMAL2-IM-0383"),
-        ("00001280_004.jpeg", "00001280"),
-        ("somebody.png", "somebody"),
-    ],
-)
-def test_patient_is_read_from_the_file_name(name, patient):
-    assert patient_of(name) == patient
 
 
 @pytest.mark.parametrize("below", ["", "train"])
@@ -185,6 +176,123 @@ def test_download_without_a_network_says_so_in_one_sentence(monkeypatch, tmp_pat
         data.download(tmp_path)
 
 
+def pack_as_kaggle_does(place):
+    """Write the layout of Kaggle's zip: twice the data, and the forks of macOS."""
+    for part, label, number in (
+        (part, label, number)
+        for part in ("train", "val", "test")
+        for label in ("NORMAL", "PNEUMONIA")
+        for number in range(2)
+    ):
+        name = f"person{number}_{part}_1.png"
+        for tree in ("chest_xray", "chest_xray/chest_xray"):
+            write(place / tree / part / label / name, number)
+            (place / tree / part / label / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+        forks = place / "chest_xray/__MACOSX/chest_xray" / part / label
+        forks.mkdir(parents=True, exist_ok=True)
+        (forks / f"._{name}").write_bytes(b"\0\5\x16\7" + bytes(100))
+
+
+@pytest.fixture
+def kaggle(monkeypatch):
+    """Kaggle's client, which unpacks the zip where it is asked to."""
+    import kagglehub
+
+    calls = []
+
+    def dataset_download(handle, output_dir=None, force_download=False):
+        calls.append(handle)
+        pack_as_kaggle_does(Path(output_dir))
+        return output_dir
+
+    monkeypatch.setattr(kagglehub, "dataset_download", dataset_download)
+    return calls
+
+
+def test_lines_of_the_docs_run_after_a_download(kaggle, tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parent.parent / "docs" / "training.md"
+    lines = re.findall(r"^python -m pneumonia (.*?)(?: +#.*)?$", page.read_text(), re.M)
+    monkeypatch.chdir(tmp_path)
+    (download,) = (line for line in lines if line.startswith("download "))
+    main(shlex.split(download))
+    assert "training images: chest_xray/train\n" in capsys.readouterr().out
+    main(shlex.split(next(line for line in lines if line.startswith("data "))))
+    said = capsys.readouterr()
+    assert re.search(r"^all +4 ", said.out, re.M)
+    assert "left out" not in said.err
+    named = {w for line in lines for w in line.split() if w.startswith("chest_xray/")}
+    assert named == {"chest_xray/train", "chest_xray/test"}
+    for name in named:
+        assert len(look(name).images) == 4
+    # nothing but the data is left, and what is there is not fetched again
+    assert {path.name for path in (tmp_path / "chest_xray").iterdir()} == {
+        "train",
+        "val",
+        "test",
+    }
+    main(shlex.split(download))
+    assert len(kaggle) == 1
+
+
+def test_an_interrupted_download_is_never_taken_for_whole(tmp_path, monkeypatch):
+    import kagglehub
+
+    asked = []
+
+    def dataset_download(handle, output_dir=None, force_download=False):
+        asked.append(force_download)
+        pack_as_kaggle_does(Path(output_dir))
+        if len(asked) == 1:
+            raise ConnectionError("cut off")
+        return output_dir
+
+    monkeypatch.setattr(kagglehub, "dataset_download", dataset_download)
+    with pytest.raises(data.DataError, match="run the same command again"):
+        data.download(tmp_path / "out")
+    assert not (tmp_path / "out" / "train").exists()
+    data.download(tmp_path / "out")
+    assert asked == [False, True]  # its client refuses a folder that is not empty
+    assert (tmp_path / "out" / "train").exists()
+
+
+@pytest.mark.parametrize("there", ["train", "chest_xray/train"])
+def test_download_leaves_alone_what_is_there(kaggle, folder, there):
+    out = folder / "out"
+    for name in ("NORMAL", "PNEUMONIA"):
+        shutil.move(folder / name, out / there / name)
+    with pytest.raises(data.DataError, match=f"{there} is there already"):
+        data.download(out)
+    assert not kaggle
+
+
+def test_download_onto_a_full_disk_says_so(monkeypatch, tmp_path):
+    import kagglehub
+
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kagglehub, "dataset_download", fail)
+    with pytest.raises(SystemExit, match=r"(?i)no space"):
+        main(["download", "--out", str(tmp_path)])
+
+
+def test_a_zip_unpacked_by_hand_is_found(tmp_path):
+    pack_as_kaggle_does(tmp_path)
+    for place in (tmp_path, tmp_path / "chest_xray"):
+        found = look(place)
+        assert found.root == tmp_path / "chest_xray" / "train"
+        assert len(found.images) == 4
+        assert not any("MACOSX" in name for name in found.left_out)
+    with pytest.raises(data.DataError, match="one in .*/chest_xray/test: name that"):
+        look(tmp_path / "test")
+    with pytest.raises(data.DataError, match="holds no image"):
+        look(tmp_path / "chest_xray" / "__MACOSX" / "chest_xray")
+    shutil.move(tmp_path / "chest_xray", tmp_path / "one" / "chest_xray")
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    with pytest.raises(data.DataError, match="Found 'one', 'other'"):
+        look(tmp_path)
+
+
 def test_real_xrays_are_read_whole(all_xrays):
     assert np.bincount(all_xrays.labels).tolist() == [1341, 3875]
     assert not all_xrays.unreadable
@@ -199,8 +307,9 @@ def test_real_xrays_are_read_whole(all_xrays):
 def test_every_suffix_can_be_decoded():
     dicom = make_dicom(draw(0, size=96))
     assert read_image(dicom).shape == (96, 96)
-    for suffix in set(SUFFIXES) - {".dcm", ".dicom"}:
-        kind = Image.registered_extensions()[suffix]
+    kinds = Image.registered_extensions() | dict.fromkeys((".jph", ".jhc"), "JPEG2000")
+    for suffix in set(SUFFIXES) - {".dcm", ".dicom", ".jls"}:
+        kind = kinds[suffix]
         file = io.BytesIO()
         Image.fromarray(draw(0, size=96)).save(file, kind)
         assert read_image(file.getvalue()).shape == (96, 96)

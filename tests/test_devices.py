@@ -1,5 +1,6 @@
-"""Training on all devices of a machine: two virtual ones, and the loss of one."""
+"""Where training computes: two virtual devices find the loss of one; Keras's set-up."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from PIL import Image
 
 from pneumonia.data.phantom import draw
 from pneumonia.training.runs import read_history
+
+pytestmark = pytest.mark.keras
 
 ROOT = Path(__file__).parent.parent
 TWO = {
@@ -89,3 +92,58 @@ def test_batches_that_cannot_be_shared_are_said(tmp_path):
     )
     assert "2 devices can't share batches of 15 evenly" in done.stdout
     assert "batch_size=14" in done.stdout
+
+
+KERAS = (
+    "import keras, pneumonia.network\n"
+    "built = pneumonia.network.vgg19.build()\n"
+    "print(built.features.output_shape, built.classifier.dtype_policy.name,\n"
+    "      keras.config.epsilon(), keras.config.max_epochs())\n"
+)
+MAIN = "from pneumonia.__main__ import main\nmain(['train', 'none', '--out', 'none'])\n"
+SETUPS = {
+    "a typo": (MAIN, {"KERAS_BACKEND": "tensorflwo"}, None, "expected tensorflow or"),
+    "not installed": (
+        f"import sys\nsys.modules['jax'] = None\n{MAIN}",
+        {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        None,
+        "jax, which is not installed. Install it with `pip install",
+    ),
+    "by file": (MAIN, {}, {"backend": "mxnet"}, "keras.json asks Keras to run on 'mx"),
+    "no such type": (MAIN, {}, {"floatx": "float128"}, "does not take what"),
+    "no settings": (MAIN, {}, ["channels_first"], "Mend or remove that file"),
+    "others' settings": (
+        KERAS,
+        {"KERAS_MAX_EPOCHS": "1"},
+        {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.01},
+        "(None, 8, 8, 512) float32 1e-07 None",
+    ),
+}
+"""What runs, with which variables, with which keras.json, and what it says."""
+
+
+def test_how_keras_is_set_up_is_said_or_does_not_matter(tmp_path):
+    running = {}
+    for number, (name, (script, variables, settings, _)) in enumerate(SETUPS.items()):
+        home = tmp_path / str(number)
+        home.mkdir()
+        if settings is not None:
+            (home / "keras.json").write_text(json.dumps(settings))
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("KERAS_")}
+        running[name] = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env=clean | variables | {"KERAS_HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    for name, process in running.items():
+        out, errors = process.communicate()
+        *_, expected = SETUPS[name]
+        if name == "others' settings":
+            assert out.strip() == expected, errors[-2000:]
+        else:
+            assert process.returncode == 1, name
+            assert expected in errors.strip().splitlines()[-1], errors[-2000:]
+            assert "Traceback" not in errors, errors[-2000:]

@@ -13,9 +13,7 @@ import os
 import platform
 import re
 import select
-import shutil
 import socket
-import stat
 import subprocess
 import sys
 import threading
@@ -27,7 +25,7 @@ import pytest
 import flask_app
 from pneumonia import ImageError, phantoms, predict
 from pneumonia.serving.image import read_picture
-from web import asgi, bounded_server, door, uploads
+from web import asgi, bounded_server, door
 
 KEY = door.Credentials("ann", "säcret")
 PICTURE = phantoms()[0].read_bytes()
@@ -307,6 +305,7 @@ def out_of_memory(*args):
     raise RuntimeError("can't start new thread")
 
 
+@pytest.mark.server
 def test_who_stands_in_line_when_it_ends_is_answered(make_web):
     ending = bounded_server.Server("127.0.0.1", 0, make_web().application)
     with socket.create_connection(("127.0.0.1", ending.server_port), 60) as client:
@@ -509,72 +508,6 @@ print((held() - before) // 2**20)
     assert int(told.stdout) < 24
 
 
-def test_uploads_live_in_a_private_folder_for_minutes():
-    cache = uploads.Cache(keep_seconds=0.2)
-    assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
-    upload = cache.folder / "abc" / "xray.png"
-    upload.parent.mkdir()
-    upload.write_bytes(b"private")
-    end = time.monotonic() + 60
-    while upload.parent.exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not upload.exists()
-    assert not upload.parent.exists()
-    cache.close()
-    assert not cache.folder.exists()
-
-
-def test_what_a_killed_program_left_is_deleted_at_the_next_start(monkeypatch, tmp_path):
-    monkeypatch.setattr(uploads, "_place", lambda: tmp_path)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    left = tmp_path / f"pneumonia-{gone.pid}-abc" / "deep"
-    left.mkdir(parents=True)
-    alive = tmp_path / f"pneumonia-{os.getpid()}-abc"
-    alive.mkdir()
-    other = tmp_path / "pneumonia-notes-abc"
-    other.mkdir()
-    cache = uploads.Cache()
-    assert not left.parent.exists()
-    assert alive.exists()
-    assert other.exists()
-    cache.close()
-
-
-def test_a_sweep_goes_on_where_something_is_gone(monkeypatch, tmp_path):
-    monkeypatch.setattr(uploads, "_place", lambda: tmp_path)
-    cache = uploads.Cache(keep_seconds=3600)
-    for name in ("one", "two", "three"):
-        (cache.folder / name / "deep").mkdir(parents=True)
-        (cache.folder / name / "deep" / "file").write_bytes(b"x")
-    listed, scan = [], os.scandir
-
-    def scan_late(path):  # one folder vanishes before it is looked into
-        listed.append(path)
-        if len(listed) == 3:
-            shutil.rmtree(path)
-        return scan(path)
-
-    monkeypatch.setattr(uploads.os, "scandir", scan_late)
-    cache._keep_seconds = -3600
-    cache.sweep()
-    monkeypatch.undo()
-    assert len(listed) > 3
-    assert list(cache.folder.iterdir()) == []
-    cache.close()
-    cache.sweep()  # as one that had begun before
-
-
-def test_uploads_stay_in_memory_where_there_is_room(monkeypatch, tmp_path):
-    place = uploads._place()
-    assert place is None or place.is_dir()
-    monkeypatch.setattr(uploads, "_MEMORY", tmp_path / "none")
-    assert uploads._place() is None
-    monkeypatch.setattr(uploads, "_MEMORY", tmp_path)
-    monkeypatch.setattr(uploads, "_MEMORY_NEEDED", 0)
-    assert uploads._place() == tmp_path
-
-
 def test_answers_are_those_of_the_package(make_web, classifier):
     answer = make_web().post("/api/predict", **form()).json
     assert answer["probabilities"] == predict(classifier, PICTURE).probabilities
@@ -582,6 +515,7 @@ def test_answers_are_those_of_the_package(make_web, classifier):
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux")
+@pytest.mark.server
 def test_the_form_ends_in_order_and_leaves_no_process(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

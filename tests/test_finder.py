@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from pneumonia.network import finder, framing
 from pneumonia.serving.image import read_image, to_input
 from pneumonia.training import lung_views, train_finder
 from pneumonia.training.runs import RunError, read_history
+
+pytestmark = pytest.mark.keras
 
 LUNG = ((-5, 17), (3, 19), (12, 36), (16, 62), (16, 84), (2, 75), (-10, 80), (-10, 27))
 """Corners of a drawn lung beside its middle, and down, in hundredths of the side."""
@@ -166,14 +169,12 @@ def test_what_holds_no_masks_is_refused(drawings, tmp_path):
     (tmp_path / "more" / "a.png").write_bytes(b"")
     with pytest.raises(lungs.LungsError, match="one name"):
         lungs.load(tmp_path, ["a.jpeg"])
+    with pytest.raises(lungs.LungsError, match="several images have, such as person7"):
+        lungs.load(folder, ["a/person7_virus_1.png", "b/person7_virus_1.png"])
     for arrays in ({"other": [1]}, {"names": ["a", "b"], "packed": [[[1]]]}):
         np.savez(tmp_path / "masks.npz", **arrays)
         with pytest.raises(lungs.LungsError, match="expected"):
             lungs.load(tmp_path / "masks.npz", ["a.jpeg"])
-
-
-def test_every_family_says_whether_lungs_move():
-    assert lungs.MOVES.keys() == stress.FAMILIES.keys()
 
 
 @pytest.mark.parametrize("family", stress.FAMILIES)
@@ -185,7 +186,7 @@ def test_masks_change_as_the_images_do(family):
     labels = np.array([0, 1, 0, 1])
     boxes = framing.boxes(masks.astype(np.float32) / 255)
     moved = lungs.changed(masks, labels, family, seed=5, boxes=boxes)
-    if lungs.MOVES[family] is None:
+    if stress.FAMILIES[family].moves is None:
         assert np.array_equal(moved, masks)
     else:
         pictures = stress.changed(masks, labels, family, seed=5, boxes=boxes)
@@ -252,6 +253,13 @@ def test_a_stopped_run_goes_on(run, drawings, tmp_path):
     train_finder.train(plan(drawings, out, epochs=2))
     with pytest.raises(RunError, match="already"):
         train_finder.train(plan(drawings, out))
+    record, few = (out / "run.json").read_text(), tmp_path / "few"
+    shutil.copytree(drawings[1], few)
+    for mask in few.glob("person1*"):
+        mask.unlink()
+    with pytest.raises(RunError, match="the X-rays are not those .* then and "):
+        train_finder.train(plan((drawings[0], few), out, resume=True))
+    assert (out / "run.json").read_text() == record
     train_finder.train(plan(drawings, out, seed=9, resume=True))  # the seed stays
     straight, stopped = (read_history(place) for place in (run, out))
     assert len(stopped) == 4

@@ -10,6 +10,8 @@ from pneumonia.network.finder import Framed
 from pneumonia.training import geometry
 from pneumonia.training.recipe import RECIPES
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:

@@ -24,7 +24,7 @@ from pneumonia.contract import BUNDLE
 from pneumonia.data import phantom
 from pneumonia.data.folder import Dataset, save
 from pneumonia.data.patients import validation_mask
-from pneumonia.export import gate_fit, gate_pictures, not_chests
+from pneumonia.export import gate_fit, gate_pictures, gate_rules, not_chests
 from pneumonia.serving import gate as gates
 from pneumonia.serving import gate_features
 from pneumonia.serving.classifier import Outputs
@@ -82,21 +82,17 @@ def run(inputs: np.ndarray) -> Outputs:
     )
 
 
-def find(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return run(inputs)[4:]
-
-
 @pytest.fixture(scope="module")
 def fitted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_pictures, "PICTURES", 120)
         patch.setattr(gate_fit, "_AXES", 8)
+        patch.setattr(gate_rules, "_AXES", 8)
         return gate_fit.fit(
             run,
-            find,
             dataset([child(i) for i in range(80)]),
             dataset([child(i) for i in range(80, 110)]),
-            dataset([adult(i) for i in range(60)]),
+            {"one": dataset([adult(i) for i in range(60)])},
         )
 
 
@@ -132,13 +128,40 @@ def test_other_things_are_refused(judge, kind):
 def test_the_figures_are_of_pictures_that_had_no_part(fitted):
     figures = fitted["measured"]
     assert figures["children_let_in"] == {"n": 30, "share": 1.0}
-    assert figures["adults_outside"]["n"] == sum(
-        validation_mask(np.array([f"p{i}" for i in range(60)]), 0.4)
-    )
+    unseen = sum(validation_mask(np.array([f"one p{i}" for i in range(60)]), 0.4))
+    assert figures["adults_outside"]["n"] == unseen
+    assert figures["adults_answered_without_a_word"]["one"]["n"] == unseen
     assert figures["adults_outside"]["share"] > 0.9
     assert figures["other_pictures_refused"]["share"] > 0.9
     assert not set(figures["kinds_learned"]) & set(figures["kinds_held_out"])
     assert figures["kinds_held_out"]
+
+
+def test_each_hospital_is_measured_by_a_gate_that_never_saw_it(monkeypatch):
+    """What only one hospital shows is unknown where it is left out."""
+    asked = []
+    parts = gate_fit._parts
+
+    def follow(old):
+        for name, of in parts(old):
+            asked.append((name, set(old.sources[of]), set(old.sources[~of])))
+            yield name, of
+
+    monkeypatch.setattr(gate_fit, "_parts", follow)
+    monkeypatch.setattr(gate_pictures, "PICTURES", 30)
+    monkeypatch.setattr(gate_fit, "_AXES", 8)
+    monkeypatch.setattr(gate_rules, "_AXES", 8)
+    children = dataset([child(i) for i in range(40)])
+    labels = np.arange(40) % 2
+    adults = {
+        "a": dataset([adult(i) for i in range(20)]),
+        "b": dataset([adult(i) for i in range(20, 35)]),
+    }
+    facts = gate_fit.fit(run, replace(children, labels=labels), children, adults)
+    assert asked == [("a", {"a"}, {"b"}), ("b", {"b"}, {"a"})]
+    answered = facts["measured"]["adults_answered_without_a_word"]
+    assert {name: of["n"] for name, of in answered.items()} == {"a": 20, "b": 15}
+    assert facts["measured"]["training_adults"] == 35
 
 
 def test_the_gate_survives_its_json(fitted):
@@ -147,9 +170,12 @@ def test_the_gate_survives_its_json(fitted):
     again = gates.from_facts(gates.to_facts(gate))
     assert gate.chest.score(features) == pytest.approx(again.chest.score(features))
     assert len(json.dumps(fitted)) < 300_000
-    rules = {"child", "inside"}
-    without = {name: value for name, value in fitted.items() if name not in rules}
+    seen = gates.seen_inside(to_input(child(1)), run(to_input(child(1))))
+    assert gate.child.score(seen) == pytest.approx(again.child.score(seen))
+    without = {name: value for name, value in fitted.items() if name != "child"}
     assert gates.from_facts(without).child is None
+    before = fitted | {"child": {"weights": "", "bias": 0, "least": 0}, "inside": {}}
+    assert gates.from_facts(before).child is None
     assert gates.from_facts(None) is None
 
 
@@ -157,7 +183,7 @@ def test_without_adults_nobody_is_taken_for_one(monkeypatch):
     monkeypatch.setattr(gate_pictures, "PICTURES", 40)
     monkeypatch.setattr(gate_fit, "_AXES", 8)
     children = dataset([child(i) for i in range(40)])
-    facts = gate_fit.fit(run, find, children, children)
+    facts = gate_fit.fit(run, children, children)
     assert "child" not in facts
     assert "adults_outside" not in facts["measured"]
     inputs = to_input(adult(7))
@@ -382,7 +408,7 @@ def test_the_command_writes_a_gate_into_a_bundle(tmp_path, monkeypatch, capsys):
     assert "children_let_in" in printed
     assert "adults_outside" in printed
     after = json.loads((bundle / "bundle.json").read_text())
-    assert after.pop("gate")["measured"]["training_adults"] < 30
+    assert after.pop("gate")["measured"]["training_adults"] == 30
     before.pop("gate")
     assert after == before
     assert predict(load_classifier(bundle), encode(child(400))).label

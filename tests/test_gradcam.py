@@ -8,6 +8,8 @@ from pneumonia.data.phantom import draw
 from pneumonia.network import framing, heatmaps, vgg19
 from pneumonia.serving.image import to_input
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module", params=["one hidden layer", "two hidden layers"])
 def some_network(request):

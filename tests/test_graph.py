@@ -14,6 +14,8 @@ from pneumonia.network import finder, framing, graph, heatmaps, vgg19
 from pneumonia.network.finder import Framed
 from pneumonia.serving.classifier import Outputs
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:

@@ -12,6 +12,8 @@ from PIL import Image
 
 from pneumonia.data.phantom import draw
 
+pytestmark = pytest.mark.keras
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

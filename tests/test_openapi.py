@@ -15,6 +15,8 @@ import flask_app
 from pneumonia import phantoms
 from pneumonia.serving.image import read_picture
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def url(classifier):

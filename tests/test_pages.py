@@ -8,6 +8,7 @@ import dataclasses
 import io
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -388,8 +389,12 @@ def test_gradio_takes_what_is_pasted_or_dropped_anywhere(page, gradio_url, way):
 
 def drop(page, path: Path, x: int = 200, y: int = 30) -> None:
     """Drop a file as a hand does: a page that does not care would open it."""
+    let_fall(page, {"items": [], "files": [str(path)]}, x, y)
+
+
+def let_fall(page, data: dict, x: int = 200, y: int = 30) -> None:
     line = page.context.new_cdp_session(page)
-    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    data = data | {"dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         event = {"type": kind, "x": x, "y": y, "data": data}
         line.send("Input.dispatchDragEvent", event)
@@ -474,6 +479,99 @@ def test_a_drop_never_leaves_the_demo(page, gradio_url, tmp_path):
     expect(page.locator("batch-table")).to_be_visible()
     assert page.url == gradio_url
     assert len(page.context.pages) == 1
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """X-rays in a folder of folders, with what systems leave beside them."""
+    folder = tmp_path / "film"
+    for number in range(2):
+        (folder / f"{number}" / "deep").mkdir(parents=True)
+        shutil.copy(phantoms()[number], folder / f"{number}" / "deep" / "x.png")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "x.png").write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    return folder
+
+
+PICTURE_OF_ANOTHER_PAGE = {
+    "items": [
+        {"mimeType": "text/uri-list", "data": "https://example.org/xray.jpeg"},
+        {"mimeType": "text/html", "data": "<img src='https://example.org/xray.jpeg'>"},
+    ],
+    "files": [],
+}
+TEXT = {"items": [{"mimeType": "text/plain", "data": "an X-ray"}], "files": []}
+desktop = pytest.mark.parametrize("page", [(1280, 900)], ids=["desktop"], indirect=True)
+
+
+def alert(page):
+    return page.locator("[role=alert]:visible")
+
+
+@desktop
+def test_a_folder_is_read_or_refused_in_words(page, gradio_url, folder):
+    page.goto(gradio_url)
+    page.locator("one-xray .waiting").wait_for()
+    drop(page, phantoms()[0])
+    shown(page)
+    drop(page, folder)
+    expect(alert(page)).to_have_text(words.FOLDER_HERE)
+    expect(page.locator("answer-card")).to_have_count(0)  # of another picture
+    drop(page, phantoms()[0])
+    shown(page)
+    expect(alert(page)).to_have_count(0)
+    page.get_by_role("tab", name=words.TAB_YOURS).click()
+    page.locator("[role=tabpanel]:visible input[multiple]").wait_for(state="attached")
+    drop(page, folder)
+    expect(alert(page)).to_have_text(words.FOLDER_YOURS)
+    page.get_by_role("tab", name=words.TAB_MANY).click()
+    page.locator("[role=tabpanel]:visible input[multiple]").wait_for(state="attached")
+    drop(page, folder.parent / "empty")
+    expect(alert(page)).to_have_text(words.UNREAD_FOLDER)
+    drop(page, folder)
+    expect(page.locator("batch-table tbody tr")).to_have_count(2)
+    expect(page.locator("batch-table")).to_contain_text("x.png (2)")
+    expect(alert(page)).to_have_count(0)
+
+
+@desktop
+@pytest.mark.parametrize("what", [PICTURE_OF_ANOTHER_PAGE, TEXT], ids=["link", "text"])
+def test_what_holds_no_file_is_said(page, gradio_url, flask_url, what):
+    page.goto(gradio_url)
+    page.locator("one-xray .waiting").wait_for()
+    for tab in (words.TAB_ONE, words.TAB_MANY, words.TAB_YOURS, words.TAB_MEANING):
+        page.get_by_role("tab", name=tab).click()
+        let_fall(page, what)
+        expect(alert(page)).to_have_text(words.NO_FILE)
+    expect(page.get_by_role("tab", name=words.TAB_ONE)).to_have_attribute(
+        "aria-selected", "true"
+    )
+    drop(page, phantoms()[0])
+    shown(page)
+    let_fall(page, what)
+    expect(alert(page)).to_have_text(words.NO_FILE)
+    shown(page)  # what was answered stays
+    page.goto(flask_url)
+    let_fall(page, what)
+    expect(alert(page)).to_have_text(words.NO_FILE)
+    assert page.url == flask_url
+    assert len(page.context.pages) == 1
+
+
+@desktop
+def test_the_form_says_what_a_folder_is(page, flask_url, folder):
+    page.goto(flask_url)
+    drop(page, phantoms()[0])
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_visible()
+    drop(page, folder)
+    expect(alert(page)).to_have_text(words.FOLDER)
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_hidden()
+    assert page.locator("input[type=file]").evaluate("i => i.files.length") == 0
+    drop(page, phantoms()[0])
+    expect(page.get_by_role("img", name=words.PREVIEW)).to_be_visible()
+    expect(alert(page)).to_have_count(0)
 
 
 def test_the_same_refusal_twice_is_seen_twice(page, gradio_url, tmp_path):

@@ -21,6 +21,8 @@ from pneumonia import phantoms, predict
 from pneumonia.serving.image import read_picture
 from web import asgi, door, words
 
+pytestmark = pytest.mark.server
+
 KEY = door.Credentials("ann", "secret")
 PREFIX = "/xray"
 ANNOUNCED = {"X-Forwarded-Prefix": PREFIX}

@@ -7,19 +7,14 @@ import contextlib
 import json
 import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import urllib.request
-import venv
-import zipfile
 from pathlib import Path
 
 import pytest
-from gradio_client import Client, handle_file
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
@@ -43,6 +38,7 @@ PACKAGE = ROOT / "pneumonia"
         (["gradio", "--mcp", "--auth", "ann:secret"], "--mcp can't ask for a password"),
     ],
 )
+@pytest.mark.server
 def test_one_command_serves_either_app(arguments, expected, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pneumonia", "serve", *arguments],
@@ -56,6 +52,7 @@ def test_one_command_serves_either_app(arguments, expected, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["demo.py", "flask_app.py", "serve.py"])
+@pytest.mark.server
 def test_a_bundle_that_is_not_there_is_said(command, tmp_path):
     wanted = ["--bundle", str(tmp_path / "none"), "--port", "0"]
     done = subprocess.run(
@@ -133,6 +130,7 @@ def test_a_tunnel_that_does_not_open_says_what_to_do(share):
         share(None)
 
 
+@pytest.mark.server
 def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
     app = demo.build_demo(classifier, read_picture)
     url, _ = demo.launch(app, mcp_server=True)
@@ -192,83 +190,7 @@ def served(command, folder, home, look=True):
         process.wait(60)
 
 
-@pytest.fixture
-def empty(tmp_path):
-    """Make an environment that holds nothing but pip, and return its Python."""
-    if not os.environ.get("PNEUMONIA_INSTALL"):
-        pytest.skip("PNEUMONIA_INSTALL is not set: nothing is fetched")
-    venv.create(tmp_path / "empty", with_pip=True)
-    return tmp_path / "empty" / "bin" / "python"
-
-
-def install(python, folder, *arguments):
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--no-compile", *arguments], cwd=folder, check=True)
-
-
-def ask(port, data):
-    """Ask the demo by Gradio's own client; return what it says in words."""
-    with tempfile.NamedTemporaryFile(suffix=".png") as file:
-        file.write(data)
-        file.flush()
-        client = Client(f"http://127.0.0.1:{port}", verbose=False)
-        return client.predict(handle_file(file.name), api_name="/predict")[2]
-
-
-def test_a_space_runs_in_an_empty_environment(empty, tmp_path, phantom_bytes):
-    out = tmp_path / "space"
-    space.write(out)
-    install(empty, out, "-r", "requirements.txt")
-    with served([empty, "app.py"], out, tmp_path) as port:
-        assert "robability of pneumonia" in ask(port, phantom_bytes)
-
-
-def test_the_images_steps_run_in_an_empty_environment(empty, tmp_path, phantom_bytes):
-    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-    steps = [line.partition(" ")[::2] for line in text.splitlines() if line]
-    out = tmp_path / "app"
-    out.mkdir()
-    for name, what in steps:
-        if name == "COPY":
-            *sources, place = what.split()
-            for source in sources:
-                if (ROOT / source).is_dir():
-                    ignore = shutil.ignore_patterns("__pycache__", "*.h5")
-                    shutil.copytree(ROOT / source, out / place, ignore=ignore)
-                else:
-                    shutil.copy(ROOT / source, out / place)
-    (pip,) = [what for name, what in steps if what.startswith("pip install")]
-    install(empty, out, *shlex.split(pip)[2:])
-    steps = dict(steps)
-    start = json.loads(steps["ENTRYPOINT"]) + json.loads(steps["CMD"])
-    start[start.index("0.0.0.0")] = "127.0.0.1"
-    place = start.index("--port")
-    del start[place : place + 2]
-    health = json.loads(steps["HEALTHCHECK"].partition("CMD ")[2])
-    with served([empty, *start[1:]], out, tmp_path, look=False) as port:
-        assert "robability of pneumonia" in ask(port, phantom_bytes)
-        probe = [part.replace("7860", str(port)) for part in health[1:]]
-        subprocess.run([empty, *probe], check=True)
-
-
-def test_the_wheel_holds_what_serving_reads_and_no_keras_weights(empty, tmp_path):
-    source = tmp_path / "source"  # setuptools leaves its build beside it
-    for name in ("pneumonia", "web"):
-        shutil.copytree(ROOT / name, source / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    pip = [empty, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, source]
-    subprocess.run(pip, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("bundle", "phantoms", "examples"):
-        shipped = {f"pneumonia/{folder}/{p.name}" for p in (PACKAGE / folder).iterdir()}
-        left_out = {name for name in shipped if name.endswith(".h5")}
-        assert shipped - names == left_out
-    code = {str(p.relative_to(ROOT)) for p in PACKAGE.rglob("*.py")}
-    assert code <= names
-
-
+@pytest.mark.server
 def test_a_space_runs_as_it_is(tmp_path):
     out = tmp_path / "space"
     space.write(out)
@@ -285,7 +207,20 @@ def test_a_space_is_never_written_over_something_else(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="something else"):
         space.write(tmp_path)
+    (tmp_path / "app.py").write_text("import flask")  # another project
+    with pytest.raises(FileExistsError, match="something else"):
+        space.write(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_space_keeps_its_repository(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    space.write(tmp_path)
+    (tmp_path / "web" / "gone.py").write_text("of a version before")
+    space.write(tmp_path)
+    assert (tmp_path / ".git" / "HEAD").exists()
+    assert not (tmp_path / "web" / "gone.py").exists()
 
 
 def test_the_image_copies_what_is_there_and_runs_as_nobody():

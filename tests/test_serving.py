@@ -59,6 +59,7 @@ def test_answering_a_large_picture_makes_few_copies(kind, mode, bytes_a_pixel):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs a POSIX system")
+@pytest.mark.server
 def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
     mine = shutil.copytree(BUNDLE, tmp_path / "mine")
     facts = json.loads((mine / "bundle.json").read_text()) | {"threshold": 0.375}
@@ -98,6 +99,7 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
         assert server.wait(30) == 0
 
 
+@pytest.mark.server
 def test_production_server_lets_strangers_in_only_when_told():
     done = subprocess.run(
         [sys.executable, "serve.py", "--host", "0.0.0.0"],

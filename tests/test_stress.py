@@ -19,9 +19,35 @@ from pneumonia.training.recipe import RECIPES
 from pneumonia.training.runs import RunError
 from pneumonia.training.settings import adjust
 
+pytestmark = pytest.mark.keras
+
 LABELS = np.arange(16) % 2
 LIKE_OTHER = "framed like the other class"
 
+NUMBERED = {
+    "aspect and crop": 0,
+    "letterbox": 1,
+    "corners and marker": 2,
+    "collimator": 3,
+    "window": 4,
+    "gamma": 5,
+    "low contrast": 6,
+    "resolution": 7,
+    "JPEG": 8,
+    "sharpening": 9,
+    "rotation": 10,
+    "shading": 11,
+    "other class's tone": 12,
+    "other class's frame": 13,
+    "other class's tone and frame": 14,
+    "cut all around 6 %": 15,
+    "cut all around 12 %": 16,
+    "cut below 15 %": 17,
+    "cut above 10 %": 18,
+    "cut at both sides 8 %": 19,
+    LIKE_OTHER: 20,
+}
+"""What seeds each family; a new one gets a number that no other has."""
 
 NUMBERS = np.random.default_rng(0)
 BOXES = np.stack(
@@ -55,6 +81,76 @@ def test_family_changes_every_image_and_always_in_the_same_way(family, drawings)
     changed = (once != drawings).mean(axis=(1, 2, 3))
     assert (changed > 0.01).all()
     assert (change(1) != once).any() == (family not in reframing.CUTS)
+
+
+def draws(family: str) -> list[float]:
+    """Return the first number that a family draws for each of four pictures."""
+    drawn = []
+
+    def watch(case):
+        drawn.append(float(case.rng.random()))
+        return case.picture
+
+    few = np.zeros((4, 224, 224, 1), np.uint8)
+    stress.changed(few, LABELS[:4], family, 5, watch, BOXES[:4])
+    return drawn
+
+
+@pytest.mark.parametrize("place", [0, 7, len(stress.FAMILIES)])
+def test_a_further_family_changes_no_draw_of_others(place, monkeypatch):
+    before = {name: draws(name) for name in stress.FAMILIES}
+    every = list(stress.FAMILIES.items())
+    every.insert(place, ("new", replace(stress.FAMILIES["gamma"], number=99)))
+    monkeypatch.setattr(stress, "FAMILIES", dict(every))
+    assert {name: draws(name) for name in before} == before
+    assert draws("new") not in before.values()
+
+
+def test_what_is_mixed_does_not_depend_on_the_order_of_families(monkeypatch):
+    before = stress.mixed_families(50, 2, with_boxes=True)
+    turned = dict(reversed(stress.FAMILIES.items()))
+    monkeypatch.setattr(stress, "FAMILIES", turned)
+    assert (stress.mixed_families(50, 2, with_boxes=True) == before).all()
+
+
+def test_families_draw_as_they_did_for_the_figures_that_ship():
+    assert {n: f.number for n, f in stress.FAMILIES.items()} == NUMBERED
+    for name, number in NUMBERED.items():
+        expected = []
+        for index in range(4):
+            rng = np.random.default_rng((5, number, index))
+            rng.choice(2)  # the picture of the other class
+            expected.append(rng.random())
+        assert draws(name) == expected
+
+
+def rank(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values))
+
+
+@pytest.mark.parametrize("family", stress.FAMILIES)
+def test_a_family_moves_masks_if_it_moves_pixels(family):
+    # Squares of 8 x 8 pixels keep the order of their greys where only tone changes.
+    # Away from the corners, which a marker covers, and from their own borders.
+    rng = np.random.default_rng(0)
+    squares = rng.integers(60, 190, (8, 28, 28)).astype(np.uint8)
+    images = np.kron(squares, np.ones((8, 8), np.uint8))[..., None]
+    shown = stress.changed(images, LABELS[:8], family, boxes=BOXES[:8])
+    centres = shown.reshape(8, 28, 8, 28, 8)[:, :, 2:6, :, 2:6].mean(axis=(2, 4))
+    middle = np.r_[6:22]
+    kept = np.zeros((28, 28), bool)
+    kept[middle] = kept[:, middle] = True
+    alike = [
+        np.corrcoef(rank(old[kept]), rank(new[kept]))[0, 1]
+        for old, new in zip(squares, centres, strict=True)
+    ]
+    moves = stress.FAMILIES[family].moves is not None
+    assert max(alike) < 0.8 if moves else min(alike) > 0.8
+
+
+def test_a_family_must_say_whether_it_moves_lungs():
+    with pytest.raises(TypeError, match="moves"):
+        stress.Family(99, lambda case: case.picture, kin=frozenset())
 
 
 def test_tone_and_frame_come_from_the_other_class():

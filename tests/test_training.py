@@ -1,6 +1,8 @@
 """From a folder to a bundle, on drawings: train, stop, resume, export, evaluate."""
 
+import errno
 import json
+import os
 import re
 import shlex
 import shutil
@@ -26,11 +28,14 @@ from pneumonia.data.phantom import draw
 from pneumonia.export import export, int8
 from pneumonia.network import finder, heatmaps, layers, vgg19
 from pneumonia.network.finder import Framed
-from pneumonia.training import augment, callbacks, weights
+from pneumonia.training import augment, callbacks, runs, weights
 from pneumonia.training.plan import Plan
 from pneumonia.training.recipe import RECIPES, RecipeError
 from pneumonia.training.sampling import Batches
 from pneumonia.training.settings import adjust, choose, like_its_start
+from pneumonia.training.train import compile_network
+
+pytestmark = pytest.mark.keras
 
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
@@ -136,6 +141,117 @@ def test_stopped_and_resumed_training_ends_where_it_would_have(
     assert (out / "history.csv").read_text() == (run / "history.csv").read_text()
     one, other = (vgg19.load(folder).classifier.get_weights() for folder in (run, out))
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+def test_full_disk_costs_no_epoch(train, drawings, tmp_path, monkeypatch):
+    """The first epoch's state fits nowhere, then the second's."""
+    out, save, saved = tmp_path / "full", keras.Model.save_weights, []
+
+    def save_weights(self, path, *args, **options):
+        save(self, path, *args, **options)
+        saved.append(Path(path).name)
+        if saved.count("unfinished-last.weights.h5") in fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save_weights", save_weights)
+    fails = {1}  # the first epoch's best is there, its state is not
+    with pytest.raises(SystemExit, match="No space is left .*run the same command ag"):
+        train(out, *QUICK, "--epochs", "2")
+    assert (out / "best.weights.h5").exists()
+    assert not (out / "last.weights.h5").exists()
+    with pytest.raises(SystemExit, match="no run to resume"):
+        main(["train", str(drawings), "--out", str(out), "--resume"])
+    fails = {3}  # of the same command, again: its first fits
+    with pytest.raises(SystemExit, match="epochs before are kept.* and --resume"):
+        train(out, *QUICK, "--epochs", "2")
+    assert not [*out.glob("unfinished*")]
+    history = runs.read_history(out)
+    assert [row["epoch"] for row in history] == [0, 1]  # none of the first attempt
+    state = vgg19.build(**json.loads((out / "run.json").read_text())["network"])
+    recipe = runs.recipe_of(json.loads((out / "run.json").read_text()), out)
+    vgg19.freeze(state, recipe.frozen_blocks)
+    compile_network(state.classifier, recipe, 4)
+    assert callbacks.restore(state.classifier, out, 2) == history[:1]
+
+
+def test_room_for_a_run_is_asked_for_first(train, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 10**8})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(SystemExit, match="MB are needed, and 100 MB are free"):
+        train(tmp_path / "run", *QUICK, "--epochs", "1")
+    assert not (tmp_path / "run" / "best.weights.h5").exists()
+
+
+@pytest.fixture
+def again(run, tmp_path):
+    """A copy of the run, and what resumes it on a data set."""
+    out = shutil.copytree(run, tmp_path / "again", copy_function=os.link)  # 650 MB
+
+    def resume(source, *options):
+        main(["train", str(source), "--out", str(out), "--resume", *options])
+
+    return out, resume
+
+
+def test_a_run_goes_on_with_the_xrays_that_it_began_with(drawings, again, tmp_path):
+    out, resume = again
+    record = (out / "run.json").read_text()
+    data = shutil.copytree(drawings, tmp_path / "moved")
+    resume(data)  # elsewhere, the same
+    resume(drawings, "--epochs", "2", "--seed", "0", "--set", "batch_size=4")
+    picture = Image.fromarray(draw(77, size=128))
+    for change, said in (
+        (lambda: picture.save(data / "NORMAL" / "IM-0001-0001.png"), "other pixels"),
+        (
+            lambda: picture.save(data / "NORMAL" / "IM-0777-0001.png"),
+            r"then and \d+ now",
+        ),
+        (lambda: [p.unlink() for p in data.glob("*/*7*")], r"images then and \d+ now"),
+    ):
+        change()
+        with pytest.raises(SystemExit, match=f"not those that.*{said}"):
+            resume(data)
+    assert (out / "run.json").read_text() == record
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--seed", "3"],
+        ["--recipe", "published"],
+        ["--set", "dropout=0.1"],
+        ["--leave-out", "virus"],
+        ["--precision", "mixed_bfloat16"],
+        ["--backbone-weights", "other.h5"],
+        ["--from-run", "before"],
+        ["--finder", str(BUNDLE)],
+        ["--extra", "adults"],
+    ],
+    ids=" ".join,
+)
+def test_a_run_goes_on_as_it_began(again, options):
+    """Nothing that was asked for is passed over in silence."""
+    _, resume = again
+    with pytest.raises(SystemExit, match=f"{options[0]}.* was begun with"):
+        resume("not looked at", *options)
+
+
+def test_a_run_goes_on_with_its_library(again, monkeypatch):
+    _, resume = again
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(SystemExit, match="begun on tensorflow.*KERAS_BACKEND=tensorf"):
+        resume("not looked at")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(SystemExit, match="can't train on numpy"):
+        resume("not looked at")
+
+
+def test_a_damaged_record_is_said(again):
+    out, resume = again
+    (out / "run.json").unlink()  # a link to that of the run
+    (out / "run.json").write_text('{"settings": ')
+    with pytest.raises(SystemExit, match=r"run\.json can't be read"):
+        resume("not looked at")
 
 
 def test_nothing_to_resume_is_said(drawings, tmp_path):
@@ -612,6 +728,8 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
     assert averaged == "python -m pneumonia average run other --out RUN"
     with pytest.raises(SystemExit, match="holds a run already"):
         main(["average", str(run), str(other), "--out", str(mean)])
+    with pytest.raises(SystemExit, match="holds a run already"):
+        main(["train", "not looked at", "--out", str(mean)])
     assert finder.digest(mean) == record["finder_sha256"]
     for name in ("started_from", "finder_sha256"):
         (other / "run.json").write_text(json.dumps(record | {name: "elsewhere"}))

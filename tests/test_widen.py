@@ -10,6 +10,8 @@ from onnx import helper, numpy_helper
 from pneumonia.__main__ import main
 from pneumonia.training.widen import CONVOLUTIONS
 
+pytestmark = pytest.mark.keras
+
 
 def test_a_widened_network_computes_what_the_narrow_one_does(tmp_path):
     keras.utils.set_random_seed(0)

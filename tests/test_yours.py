@@ -1,5 +1,7 @@
 """Does it work here: labelled X-rays of a visitor are answered and measured."""
 
+import contextlib
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -13,19 +15,6 @@ from sklearn.metrics import roc_auc_score
 from pneumonia import LABELS, examples
 from web import words, yours
 from web.yours import Case
-
-
-def test_truth_comes_from_folders_or_a_table():
-    table = "name,label\nb.png, normal\nx/c.png,PNEUMONIA\nd.png,other\n"
-    names = ("NORMAL/a.png", "in/Pneumonia /b.png", "c.png", "d.png", "e.png")
-    cases = [Case(name, p=0.5) for name in names]
-    assert yours.label(cases) == {"NORMAL/a.png": 0, "in/Pneumonia /b.png": 1}
-    cases.append(Case("labels.csv", table=table))
-    assert yours.label(cases) == {
-        "NORMAL/a.png": 0,
-        "in/Pneumonia /b.png": 0,  # the table comes first
-        "c.png": 1,
-    }
 
 
 def drawn(n: int, apart: float, seed: int = 0) -> list[Case]:
@@ -46,6 +35,9 @@ def test_figures_are_those_of_the_field(classifier):
     assert found["files"] == 302
     assert found["n"] == dict.fromkeys(LABELS, 150)
     assert found["unlabelled"] == ["y"]
+    ((reason, first, count),) = found["why"]
+    assert (first, count) == ("y", 1)
+    assert found["said"] == ["Folders named the class of 151 Normal, 150 Pneumonia."]
     assert found["refused"] == {("not_image", "Normal"): 1}
     assert found["auroc"]["value"] == pytest.approx(roc_auc_score(truth, p))
     low, high = found["auroc"]["ci95"]
@@ -81,6 +73,23 @@ def test_few_are_not_measured(classifier):
     assert "\n" not in html
 
 
+def test_copies_of_an_xray_count_once(classifier):
+    """As in the set of Kaggle, which holds every picture twice."""
+    cases = [replace(c, digest=c.name.encode()) for c in drawn(20, 0.4)]
+    again = [replace(case, name=f"again/{case.name}") for case in cases]
+    torn = replace(cases[0], name="PNEUMONIA/again.png")
+    found = yours.measure(classifier, [*cases, *again, torn])
+    once = yours.measure(classifier, cases[1:])
+    assert found["n"] == once["n"]
+    assert found["auroc"] == once["auroc"]
+    assert found["doubts"] == [
+        words.YOURS["torn"].format(
+            count=1, one="NORMAL/0.png", two="PNEUMONIA/again.png"
+        ),
+        words.YOURS["copies"].format(count=21),
+    ]
+
+
 def test_a_folder_becomes_a_page_to_keep(tmp_path, classifier):
     for one in examples():
         folder = tmp_path / "in" / one.truth.upper()
@@ -94,6 +103,54 @@ def test_a_folder_becomes_a_page_to_keep(tmp_path, classifier):
     assert "1 Normal: <code>not_image</code>" in page
     assert classifier.sha256 in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_command_reads_tables_and_zips_and_says_how(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in" / "ours.zip", "w") as archive:
+        for one in examples()[:2]:
+            archive.write(one.path, f"set/{one.path.name}")
+    table = "".join(f"set\\{one.path.name};{one.truth}\r\n" for one in examples()[:2])
+    (tmp_path / "in" / "truth.csv").write_text(table, encoding="utf-16")
+    (tmp_path / "in" / "book.xlsx").write_bytes(b"PK\3\4")
+    (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nowhere")
+    odd = b"<i>-\xff.csv" if os.name == "posix" else b"<i>.csv"
+    with contextlib.suppress(OSError):  # a file system may take no such name
+        (tmp_path / "in" / os.fsdecode(odd)).write_text("a,b\nc,d\n")
+    page = tmp_path / "in" / "page.html"
+    yours.main([str(tmp_path / "in"), "--out", str(page)])
+    said = capsys.readouterr().out
+    assert "truth.csv: column 1 names the file. In column 2, 'Normal' (1) is" in said
+    assert "book.xlsx is a spreadsheet" in said
+    assert "not counted: 1, such as gone.png, because no table that was read" in said
+    assert "<i>" not in page.read_text()
+    assert said.endswith(f" files; the page is written to {page}\n")
+    assert "answered and labelled: 1 normal, 1 pneumonia" in page.read_text().lower()
+
+
+def test_the_command_refuses_before_it_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(yours, "ask", lambda *_: pytest.fail("answered"))
+    with pytest.raises(SystemExit, match="error: there is no .*gone. Name a folder"):
+        yours.main([str(tmp_path / "gone"), "--out", str(tmp_path / "page.html")])
+    with pytest.raises(SystemExit, match="error: No such file or directory: .*page"):
+        yours.main([str(tmp_path), "--out", str(tmp_path / "gone" / "page.html")])
+
+
+def test_a_stopped_command_measures_what_it_has(tmp_path, monkeypatch, capsys):
+    def ask(classifier, read, name, content, anyway):
+        if name == "c.png":
+            raise KeyboardInterrupt
+        return Case(name, p=0.5)
+
+    monkeypatch.setattr(yours, "ask", ask)
+    (tmp_path / "in").mkdir()
+    for name in "abcd":
+        (tmp_path / "in" / f"{name}.png").touch()
+    with pytest.raises(SystemExit) as end:
+        yours.main([str(tmp_path / "in"), "--out", str(tmp_path / "page.html")])
+    assert end.value.code == 130
+    assert words.STOPPED.format(count=2) in capsys.readouterr().err
+    assert words.STOPPED.format(count=2) in (tmp_path / "page.html").read_text()
 
 
 def test_a_zip_is_measured_in_the_demo(browser, gradio_url, tmp_path):

@@ -25,6 +25,7 @@ from pneumonia.serving import zones
 from pneumonia.serving.classifier import Outputs
 from pneumonia.serving.image import read_picture
 from pneumonia.serving.overlay import LINE, draw_overlay, enlarge, outline
+from pneumonia.serving.picture import Picture
 from pneumonia.serving.rows import write_rows
 from web.answer import context
 
@@ -89,10 +90,13 @@ def answer(evidence: np.ndarray, p_pneumonia: float = 0.9, **options):
     return answered(stand_in(evidence, p_pneumonia), **options)
 
 
-def answered(made: Classifier, **options):
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((400, 320)).save(file, "PNG")
-    return predict(made, file.getvalue(), read=read_picture, **options)
+def answered(made: Classifier, sides: bool = True, **options):
+    pixels = np.asarray(Image.linear_gradient("L").resize((400, 320)))
+
+    def read(_: bytes) -> Picture:
+        return Picture(pixels, sides_known=sides)
+
+    return predict(made, b"", read=read, **options)
 
 
 def test_lungs_come_apart_at_their_gap_wherever_it_is():
@@ -243,6 +247,24 @@ def test_the_sentence_is_of_the_map_that_is_drawn():
     assert "right lower zone" in fine.zone
     assert "mostly outside" in coarse.zone  # its cell is in the crop's corner
     assert fine.evidence_outside < coarse.evidence_outside
+
+
+UNSIDED = {
+    "lies mostly in the lower zone of the lung that is left in the picture": [(7, 1)],
+    "lies mostly in the lung that is right in the picture": [(0, 5), (4, 6), (7, 5)],
+    "lies mostly in the lower zones of both lungs": [(7, 1), (7, 6), (6, 1), (6, 6)],
+}
+
+
+@pytest.mark.parametrize("place", UNSIDED)
+def test_where_no_side_is_known_the_sentence_names_none_of_the_patients(place):
+    found = answer(at(*UNSIDED[place]), sides=False)
+    assert found.zone == f"The evidence for Pneumonia {place}."
+    assert not found.sides_known
+
+
+def test_a_plain_picture_tells_no_side(phantom_bytes):
+    assert not read_picture(phantom_bytes).sides_known
 
 
 def test_without_evidence_the_sentence_says_so():

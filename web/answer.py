@@ -108,15 +108,17 @@ def render_refusal(error: ImageError, offer: bool = True) -> str:
     return one_line("refusal.html", words=words, message=str(error), offers=offers)
 
 
-def render_limit(most: int, say: str, busy: str = "") -> str:
+def render_limit(most: int, say: str, busy: str = "", folder: str = "") -> str:
     """Return what refuses uploads before they are sent, as one line of HTML.
 
     Args:
         most: how many bytes are taken.
         say: what is said of more, with places for `size` and `limit` in MiB.
         busy: what is said while others are worked on.
+        folder: what is said of a folder; empty where its files are taken.
     """
-    return one_line("limit.html", most=most, say=say, busy=busy)
+    told = {"say": say, "busy": busy, "folder": folder}
+    return one_line("limit.html", words=words, most=most, **told)
 
 
 def data_uri(kind: str, data: bytes) -> str:

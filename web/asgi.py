@@ -124,8 +124,8 @@ class Door:
         except OSError as error:
             if answer.started or error.errno not in _NO_ROOM:
                 raise
-            full = _RefusedError(507, words.NO_ROOM, door.RETRY_SECONDS)
-            await answer.refuse(full)
+            said = getattr(error, "said", words.NO_ROOM)
+            await answer.refuse(_RefusedError(507, said, door.RETRY_SECONDS))
 
     def _check(self, scope) -> None:
         if scope["method"] != "POST":

@@ -29,7 +29,7 @@ _REPORTS = {
 _LEFT = 499  # who asked has gone: nobody reads this answer
 
 
-def routes(
+def routes(  # noqa: C901 (three routes that share their limits)
     classifier: Classifier, read: Callable, working: int, waiting: int
 ) -> list[Route]:
     """Return `/ask`, `/report` and `/picture`, which take a file as the body of a POST.

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
@@ -12,7 +12,6 @@ from PIL import Image
 
 from pneumonia import (
     LABELS,
-    MAX_BYTES,
     SUFFIXES,
     Classifier,
     ImageError,
@@ -35,12 +34,9 @@ MAX_FILES = 200
 MAX_TOTAL = 64 * 2**20
 """Largest sum of what is uploaded at once, in bytes."""
 
-_ENTRIES = 10_000  # of a zip, what is left out included
-_ZIPS = b"PK\x03\x04", b"PK\x05\x06"  # how a zip begins; the second: an empty one
 _THUMBNAIL = 56, 56
 _SIDE = 512  # longest side of a picture that a row opens
 _FORMULA = tuple("=+-@\t\r")  # with these a spreadsheet's formula begins
-_PLAIN = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # others may ask for any memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,74 +56,6 @@ class Answered:
     thumbnail: bytes = b""
     overlay: bytes = b""
     card: str = ""
-
-
-def unpack(
-    files: Iterable[tuple[str, bytes]],
-) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """List files and those inside of zips, without reading them yet.
-
-    Args:
-        files: name and content of each.
-
-    Yields:
-        The name, and what returns the content or raises an ImageError. Names out of a
-        zip begin with that zip's where several zips came. No two are alike.
-    """
-    files, used = list(files), Counter()
-    several = sum(data.startswith(_ZIPS) for _, data in files) > 1
-    for name, data in files:
-        for member, content in _unpack_one(name, data):
-            full = f"{name}/{member}" if several and member != name else member
-            used[full] += 1
-            yield f"{full} ({used[full]})" if used[full] > 1 else full, content
-
-
-def _unpack_one(name: str, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    if not data.startswith(_ZIPS):
-        yield name, lambda: data
-        return
-    try:
-        if data.count(b"PK\x01\x02") > _ENTRIES:  # each costs memory to list
-            raise ValueError
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        yield name, _refuse_zip
-        return
-    members = [m for m in archive.infolist() if not (m.is_dir() or _is_hidden(m))]
-    for member in members:
-        yield member.filename, lambda m=member: _extract(archive, m)
-    if not members:
-        yield name, _refuse_empty
-
-
-def _is_hidden(member: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(member.filename).parts
-    return any(
-        part == "__MACOSX" or (part.startswith(".") and part != "..") for part in parts
-    )
-
-
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Read one file of a zip, never more than could be answered."""
-    if member.compress_type not in _PLAIN or member.flag_bits & 1:  # 1: encrypted
-        _refuse_zip()
-    try:
-        with archive.open(member) as file:
-            content = file.read(MAX_BYTES + 1)
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, OSError, ValueError):
-        _refuse_zip()
-    if content.startswith(_ZIPS):
-        raise ImageError("archive", words.NESTED_ZIP)
-    return content
-
-
-def _refuse_zip() -> bytes:
-    raise ImageError("damaged", words.BAD_ZIP)
-
-
-def _refuse_empty() -> bytes:
-    raise ImageError("empty", words.EMPTY_ZIP)
 
 
 def answer_one(

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import ListFiles
 
-from . import answer, many, words
+from . import answer, many, unpack, words
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Work:
         one: name, what returns the content, and whether to answer anyway -> result.
         finish: results, and how many files were left out and not reached -> HTML.
         anyway: the switch for pictures that would be refused; empty for none.
+        folder: why it takes no folder; empty where its files are taken.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Work:
     one: Callable[[str, Callable[[], bytes], bool], Any]
     finish: Callable[[list, int, int], str]
     anyway: str = ""
+    folder: str = ""
 
 
 @dataclass
@@ -57,7 +59,7 @@ def build(work: Work) -> None:
         except FileNotFoundError:  # it waited behind others for too long
             yield None, words.GONE, gr.skip()
             return
-        found = list(many.unpack(files))
+        found = list(unpack.unpack(files))
         chosen = found[: work.most]
         answered = []
         for done, (name, content) in enumerate(chosen):
@@ -72,7 +74,9 @@ def build(work: Work) -> None:
     anyway = gr.Checkbox(label=work.anyway, visible=bool(work.anyway))
     files = gr.File(label=work.choose, file_count="multiple", height=150)
     files.preprocess = _paths_of_uploads
-    limit = answer.render_limit(many.MAX_TOTAL, words.TOO_MUCH, words.BUSY_BATCH)
+    limit = answer.render_limit(
+        many.MAX_TOTAL, words.TOO_MUCH, words.BUSY_BATCH, work.folder
+    )
     gr.Markdown(f"{work.hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
     with gr.Row(equal_height=True, elem_classes="running"):
         progress = gr.Markdown(sanitize_html=False)

@@ -27,6 +27,7 @@ _TEMPLATES = (
     "yours_kept",
     "yours_page",
 )  # of the demo
+_OF_GIT = (".git", ".gitattributes")  # a Space's own repository, just cloned
 _NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
 _FRONT = """\
 ---
@@ -55,18 +56,22 @@ main()
 
 
 def write(out: Path) -> None:
-    """Write the folder anew.
+    """Write the folder anew; what else lies in it stays, such as its `.git`.
 
     Args:
         out: the folder, which must be none that something else wrote.
 
     Raises:
-        FileExistsError: it holds something, and no Space.
+        FileExistsError: it holds something, and no Space of this project.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "app.py").exists():
+    out.mkdir(parents=True, exist_ok=True)
+    app = out / "app.py"
+    is_ours = app.is_file() and app.read_bytes().startswith(_APP.encode()[:80])
+    if any(path.name not in _OF_GIT for path in out.iterdir()) and not is_ours:
         raise FileExistsError(f"{out} holds something else; name a new folder.")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    for part in (*_PARTS, "templates"):
+        if (out / part).is_dir():
+            shutil.rmtree(out / part)
     for part in _PARTS:
         source = _ROOT / part
         if source.is_dir():

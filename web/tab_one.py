@@ -1,6 +1,7 @@
 """The demo's first tab: one X-ray, one answer."""
 
 import functools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import gradio as gr
 import numpy as np
 from gradio.components.label import LabelConfidence, LabelData
 from gradio.data_classes import FileData, ImageData
-from gradio.processing_utils import save_bytes_to_cache
 from gradio_client import handle_file
 
 from pneumonia import (
@@ -49,6 +49,7 @@ def build(classifier: Classifier, read: Callable) -> None:
             most=MAX_BYTES,
             say=TOO_LARGE,
             one=words.ONE_HERE,
+            folder=words.FOLDER_HERE,
             examples=[one.path.name for one in examples() if one.shown],
         ),
         sanitize_html=False,
@@ -145,8 +146,12 @@ def _png(folder: str, overlay: np.ndarray | None) -> ImageData | None:
     """Return an overlay as a file of Gradio's, four times as soon as by Gradio."""
     if overlay is None:
         return None
-    path = save_bytes_to_cache(encode_png(overlay), "overlay.png", folder)
-    return ImageData(path=path, orig_name="overlay.png")
+    try:
+        path = Path(tempfile.mkdtemp(dir=folder), "overlay.png")
+        path.write_bytes(encode_png(overlay))
+    except OSError as error:  # the folder is full, or it vanished
+        raise gr.Error(words.NO_ROOM, duration=None) from error
+    return ImageData(path=str(path), orig_name="overlay.png")
 
 
 def _words(classifier: Classifier, prediction: Prediction) -> str:

@@ -85,8 +85,13 @@ READING = {
 YOURS = {
     "about": "{files} files. Answered and labelled: {normal} Normal, {pneumonia} "
     "Pneumonia.",
-    "unlabelled": "{count} files have no label, {first} among them, and do not count. "
-    "Put files into folders NORMAL and PNEUMONIA, or name them in a CSV file.",
+    "copies": "{count} are copies of others, byte by byte. Each X-ray counts once.",
+    "torn": "{count} X-rays came with both labels, such as {one} and {two}. These do "
+    "not count.",
+    "other_reasons": "a table says something else of each",
+    "labels": "Where the labels come from",
+    "unlabelled": "Without a label, so not counted: {count}, such as {first}, because "
+    "{reason}.",
     "refused": "No answer, so not counted",
     "warned": "Answered, but with a warning",
     "few": "Too few to measure: at least {least} answered X-rays of each label are "
@@ -121,3 +126,49 @@ YOURS = {
     "keep": "Save this as a page",
 }
 """What `templates/yours.html` says."""
+
+LABELLED = {
+    "used": "{table}: {column} names the file. {how}",
+    "column": "column {number}",
+    "column_says": "In {column}, {how}.",
+    "is": "{words} is {label}",
+    "no": "{words} is {label}, which then means without pneumonia, healthy or not",
+    "more": "and {count} more",
+    "nothing": "nothing",
+    "folders": "Folders named the class of {counts}.",
+    "ours": "{table} holds answers of this network and not the truth. It was left out.",
+    "sheet": "{table} is a spreadsheet, which is not read. Save it as CSV and put that "
+    "beside the X-rays.",
+    "large": "{table} was left out: at most {limit} MiB are read. Keep the rows of "
+    "these X-rays.",
+    "broken": "{table} was left out, because it can't be read as a table: {why}.",
+    "cells": "more than {columns:,} columns, or {cells:,} cells",
+    "tables": "{count} more tables were left out: at most {limit} are read.",
+    "one_column": "{table} was left out: it begins with {first!r}, which is no row of "
+    "two columns. Expected are a name and a label, with a comma, a semicolon or a tab "
+    "between them.",
+    "nobody": "{table} was left out: none of its {count} rows names a file that came. "
+    "It says {example!r}, and a file is called {name!r}.",
+    "two_names": "{table} was left out: {one} and {two} both name files, and not the "
+    "same. Keep one of them.",
+    "refused": "{table} was left out. {why} Expected is a column that says Normal and "
+    "Pneumonia, or one that is called Pneumonia and says 1 and 0.",
+    "holds": "{column} says {words}.",
+    "bare": "{column} says {words}, and its head does not say which of them is "
+    "pneumonia.",
+    "program": "{column} sounds like the answer of a program, which is no truth.",
+    "no_words": "No column names a class: there are {columns}.",
+    "clash": "{one} and {two} contradict each other in {count} rows. Keep the one that "
+    "says the truth.",
+    "shared": "{table} gives no label to {count}, such as {first}, because several "
+    "files are called alike. Write their folders into the table.",
+    "two": "No label for {count}, such as {first}: {tables} contradict each other.",
+    "folder": "{tables} contradicts the folder of {count}, such as {first}. The table "
+    "was believed; if it is wrong, take it out.",
+    "why_nowhere": "no table that was read names them, and no folder is called NORMAL "
+    "or PNEUMONIA",
+    "why_tables": "two tables contradict each other",
+    "why_shared": "{table} does not say which of several files of that name",
+    "why_words": "{table} says {words}",
+}
+"""What is said of tables and folders with labels."""

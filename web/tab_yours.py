@@ -25,5 +25,6 @@ def build(classifier: Classifier, read: Callable) -> None:
             one=functools.partial(yours.ask, classifier, read),
             finish=functools.partial(yours.render, classifier),
             anyway=words.ANYWAY_MANY,
+            folder=words.FOLDER_YOURS,
         )
     )

@@ -24,6 +24,19 @@ IN_MEMORY = "The picture is answered in memory and not kept."
 DROP = "Drop it, paste it or choose it. " + FORMATS + ". " + IN_MEMORY
 ONE = "One X-ray at a time. Choose one."
 ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
+FOLDER = "This is a folder. Drop the X-ray itself."
+FOLDER_HERE = (
+    "This is a folder. Drop one X-ray of it here, or all of it in the tab Batch."
+)
+FOLDER_YOURS = (
+    "This is a folder. Put it into a zip, so that its sub-folders come along, and drop "
+    "the zip."
+)
+UNREAD_FOLDER = "No file could be read in this folder. Drop the files themselves."
+NO_FILE = (
+    "No file came along: this page fetches nothing from other pages. Save the picture "
+    "there first, then drop the file or choose it."
+)
 WAITING = "The answer will appear here, with a heat map over the X-ray."
 EXAMPLES = (
     "No X-ray at hand? Try one of these. The network did not learn from these "
@@ -119,8 +132,8 @@ TAB_YOURS = "Test it on yours"
 
 CHOOSE_MANY = "Many X-rays, or a zip of them"
 DROP_MANY = (
-    "At most {files} files and {mib} MiB at once. A file that can't be answered gets "
-    "a row that says why, and stops nothing."
+    "At most {files} files and {mib} MiB at once; a folder can be dropped, too. A file "
+    "that can't be answered gets a row that says why, and stops nothing."
 )
 ANYWAY_MANY = "Also answer pictures that would be refused"
 QUEUED = "Waiting for its turn"
@@ -130,7 +143,14 @@ BUSY_BATCH = "A batch is running. Stop it, or wait until it is answered."
 TOO_MUCH = "These have {size} MiB together; at most {limit} are taken. Choose fewer."
 PROGRESS = "{done} of {count} answered"
 UNCERTAIN_SHORT = "Uncertain"
-BAD_ZIP = "This part of the zip is damaged, encrypted or packed in an unusual way."
+BAD_ZIP = "This zip is damaged, or this part of it. Pack or download it once more."
+LOCKED_ZIP = "This part of the zip is encrypted. Pack it without a password."
+ODD_ZIP = (
+    "This part of the zip is packed with {method}, which is not read. Pack it as a "
+    "plain zip (deflate)."
+)
+LINK_IN_ZIP = "This part of the zip is a link. Pack the file that it leads to."
+CROWDED_ZIP = "This zip holds more than {limit:,} files. Pack fewer at a time."
 EMPTY_ZIP = "This zip holds no file. Choose another."
 NESTED_ZIP = "This is a zip inside of a zip. Unpack it, and choose what it holds."
 LEFT_OUT = "{count} more were left out: at most {limit} are answered at once."
@@ -220,6 +240,14 @@ NEEDS_PASSWORD = "This needs a user's name and password."
 UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MiB are taken."
 BUSY = "Too many pictures at once. Try again in a few seconds."
 NO_ROOM = "There is no room for uploads right now. Try again later."
+NO_ROOM_FOR = (
+    "There is room for {room} MiB of uploads right now, and this has {size} MiB. Send "
+    "fewer at once, or try again in some minutes."
+)
+NO_PLACE = (
+    "There is no private folder for uploads with {least} MiB of room. Mount one, as "
+    "`docker run --tmpfs /tmp` does, or name one in TMPDIR."
+)
 STOPPING = "This server is about to stop."
 TOO_SLOWLY = "This request came too slowly."
 

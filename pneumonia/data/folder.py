@@ -3,6 +3,8 @@
 `layout` finds the files. They are decoded by the same two functions that serving uses.
 """
 
+import errno
+import shutil
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -12,20 +14,27 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from .. import kept
 from ..contract import LABELS
-from ..serving.image import read_image, to_input
+from ..serving.image import to_input
+from ..serving.isolated import read_anywhere
 from ..serving.picture import ImageError
-from .layout import DataError, look
+from .layout import DataError, find_training, look
 from .patients import (
     VALIDATION_SHARE,
     digests,
     link_duplicates,
-    patient_of,
+    patients_of,
+    taken_from,
     validation_mask,
 )
 
 KAGGLE_DATASET = "paultimothymooney/chest-xray-pneumonia"
 """Kermany et al. 2018 as published on Kaggle, CC BY 4.0."""
+
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_MOST = 10  # images that a patient may well have in a small data set
+_PARTS = ("test", "val", "train")  # of what is downloaded; training comes last
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +85,14 @@ def as_input(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / 255
 
 
-def load(source: str | Path, progress: bool = True) -> Dataset:
+def load(source: str | Path, progress: bool = True, labelled: bool = True) -> Dataset:
     """Decode a data set once, or read the arrays that `save` wrote.
 
     Args:
         source: a folder as in `layout.look`, or a file .npz.
         progress: show a progress bar, and say what was left out.
+        labelled: False takes all pictures below the folder, whose labels nobody asks
+            for: all are 0.
 
     Returns:
         The images in the order of their paths. Files that can't be read are listed in
@@ -93,7 +104,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
     source = Path(source)
     if source.suffix == ".npz":
         return _load_arrays(source)
-    layout = look(source)
+    layout = look(source, labelled)
     found = layout.images
     if progress and layout.left_out:
         left_out = layout.describe_left_out()
@@ -113,7 +124,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
     if not good:
         raise DataError(f"No image in {source} can be read: {decoded[0]}")
     images = np.stack([decoded[i] for i in good])
-    patients = np.array([patient_of(names[i]) for i in good])
+    patients = patients_of(layout.below_class())[good]
     return Dataset(
         images=images,
         labels=np.array([found[i][1] for i in good]),
@@ -132,7 +143,7 @@ def load(source: str | Path, progress: bool = True) -> Dataset:
 def _decode(path: Path) -> np.ndarray | str:
     """Return uint8 (224, 224, 1), or the reason why there is none."""
     try:
-        pixels = to_input(read_image(path.read_bytes()))[0]
+        pixels = to_input(read_anywhere(path.read_bytes()).pixels)[0]
     except ImageError as error:
         return error.reason
     except OSError:
@@ -142,14 +153,15 @@ def _decode(path: Path) -> np.ndarray | str:
 
 def save(dataset: Dataset, path: str | Path) -> None:
     """Write the arrays to one compressed file .npz, which `load` reads."""
-    np.savez_compressed(
-        path,
-        images=dataset.images,
-        labels=dataset.labels,
-        names=dataset.names,
-        patients=dataset.patients,
-        groups=dataset.groups,
-    )
+    with kept.whole(path) as unfinished, unfinished.open("wb") as file:
+        np.savez_compressed(
+            file,
+            images=dataset.images,
+            labels=dataset.labels,
+            names=dataset.names,
+            patients=dataset.patients,
+            groups=dataset.groups,
+        )
 
 
 def _load_arrays(path: Path) -> Dataset:
@@ -179,8 +191,10 @@ def split(dataset: Dataset, share: float = VALIDATION_SHARE) -> tuple[Dataset, D
     for side, name in zip(sides, ("training", "validation"), strict=True):
         if set(side.labels) != set(range(len(LABELS))):
             raise DataError(
-                f"The {name} split of {len(dataset.labels)} images lacks a class. "
-                "Expected both classes on each side: add more patients."
+                f"The {name} split of {len(dataset.labels)} images of "
+                f"{len(set(dataset.groups))} patients lacks a class. Expected both "
+                "classes on each side: add more patients. `python -m pneumonia data` "
+                "shows who was taken for a patient."
             )
     return sides
 
@@ -202,6 +216,7 @@ def summarise(dataset: Dataset) -> str:
         f"{'all':<12}{len(dataset.labels):>8}{len(set(dataset.patients)):>10}"
         f"{(~held_out).sum():>8}{held_out.sum():>12}"
     )
+    lines += _who(dataset)
     lines.append(f"exact duplicates: {dataset.duplicates()}")
     lines.append(f"unreadable files: {len(dataset.unreadable)}")
     reasons = Counter(reason for _, reason in dataset.unreadable)
@@ -212,28 +227,74 @@ def summarise(dataset: Dataset) -> str:
     return "\n".join(lines)
 
 
+def _who(dataset: Dataset) -> list[str]:
+    """Say what was taken for the patient, so that a wrong guess is seen."""
+    by_kind: dict[str, list[int]] = {}
+    pairs = list(zip(dataset.names, dataset.patients, strict=True))
+    for number, (name, patient) in enumerate(pairs):
+        by_kind.setdefault(taken_from(name, patient), []).append(number)
+    lines = []
+    for kind, of_kind in sorted(by_kind.items()):
+        lines.append(f"the patient is {kind}: {len(of_kind)} images, such as")
+        for number in (of_kind[0], of_kind[-1])[: len(of_kind)]:
+            name, patient = pairs[number]
+            lines.append(f"  {patient} on {name}")
+    patient, most = Counter(dataset.patients).most_common(1)[0]
+    if most > max(_MOST, len(pairs) * VALIDATION_SHARE):
+        lines.append(
+            f"{patient} is on {most} of {len(pairs)} images. If that is not one "
+            "person, put each person's images into a folder of their own."
+        )
+    return lines
+
+
 def download(out: str | Path) -> Path:
-    """Download the public data set from Kaggle; an interrupted download is resumed.
+    """Download the public data set from Kaggle.
+
+    Kaggle's zip holds the data twice, and once more as forks of macOS. It is unpacked
+    in a folder of its own below `out`. When it is whole, `train/`, `val/` and `test/`
+    are moved into `out`, and the rest is removed. So `train/` is there only if all is.
 
     Args:
-        out: folder that will hold the files.
+        out: folder that will hold `train/` and `test/`. Where they are there already,
+            nothing is downloaded.
 
     Returns:
-        The folder that holds `train/` and `test/`.
+        `out`.
 
     Raises:
-        DataError: it can't be downloaded.
+        DataError: it can't be downloaded, or `out` holds something in its place.
     """
     import kagglehub
 
+    out = Path(out)
+    if all((out / part).is_dir() for part in ("train", "test")):
+        return out
+    there = [out / part for part in _PARTS if (out / part).exists()]
+    if nested := find_training(out):
+        there.append(nested)
+    if there:
+        raise DataError(
+            f"{there[-1]} is there already. Go on with that folder, or choose another "
+            "--out."
+        )
+    unpacked = out / ".kaggle"
     try:
-        root = Path(kagglehub.dataset_download(KAGGLE_DATASET, output_dir=str(out)))
+        root = kagglehub.dataset_download(
+            KAGGLE_DATASET, output_dir=str(unpacked), force_download=unpacked.exists()
+        )
     except Exception as error:  # whatever the client and its transport raise
+        if isinstance(error, OSError) and error.errno in _OF_DISKS:
+            raise
         raise DataError(
             f"The data set can't be downloaded ({type(error).__name__}). Connect to "
-            "the network and run the same command again; it resumes where it stopped."
+            "the network and run the same command again; it begins anew."
         ) from error
-    found = next((path.parent for path in sorted(root.rglob("train/NORMAL"))), None)
+    found = find_training(Path(root))
     if found is None:
         raise DataError(f"The download in {root} has no folder train/NORMAL.")
-    return found.parent
+    for part in _PARTS:
+        if found.with_name(part).is_dir():
+            found.with_name(part).rename(out / part)
+    shutil.rmtree(unpacked, ignore_errors=True)
+    return out

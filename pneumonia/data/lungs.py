@@ -5,6 +5,7 @@ docs/finder.md names a public source.
 """
 
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,27 +14,6 @@ from PIL import Image
 
 from ..contract import PICTURE_SIZE
 from . import stress
-from .reframing import CUTS, Change
-
-MOVES: dict[str, Change | None] = dict.fromkeys(stress.FAMILIES) | {
-    name: stress.FAMILIES[name].change
-    for name in (
-        "aspect and crop",
-        "letterbox",
-        "collimator",
-        "rotation",
-        "other class's frame",
-        *CUTS,
-        "framed like the other class",
-    )
-}
-"""What each family of `stress.FAMILIES` does to a mask; None: the lungs stay there.
-
-A family that moves or replaces pixels does the same to the mask: a pixel takes its
-label along. So what a collimator blacks out is no lung any more, and a frame brings
-along the lung of the X-ray that it was cut from. Tone alone moves nothing.
-"""
-MOVES["other class's tone and frame"] = MOVES["other class's frame"]
 
 
 class LungsError(ValueError):
@@ -59,12 +39,18 @@ def load(
             of each pixel that is lung.
 
     Raises:
-        LungsError: nothing can be read there, two masks have one name, or no image has
-            a mask.
+        LungsError: nothing can be read there, two masks or two images with a mask have
+            one name, or no image has a mask.
     """
     source = Path(source)
     masks = _packed(source) if source.suffix == ".npz" else _drawn(source)
     stems = [Path(name).stem for name in names]
+    twice = [stem for stem, n in Counter(stems).items() if n > 1 and stem in masks]
+    if twice:
+        raise LungsError(
+            f"{len(twice)} masks have a name that several images have, such as "
+            f"{twice[0]}. Give each image and its mask a name of their own."
+        )
     found = np.array([stem in masks for stem in stems], bool)
     if not found.any():
         raise LungsError(
@@ -140,7 +126,7 @@ def changed(
     Args:
         masks: uint8 (n, 224, 224, 1) from `load`, in the order of the images.
         labels: int (n,), those of the images; both classes occur.
-        family: key of `MOVES`.
+        family: key of `stress.FAMILIES`.
         seed: as given to `stress.changed`.
         boxes: as given to `stress.changed`.
 
@@ -150,7 +136,7 @@ def changed(
     Raises:
         ValueError: the family needs boxes, and there are none.
     """
-    change = MOVES[family]
+    change = stress.FAMILIES[family].moves
     if change is None:
         return masks
     return stress.changed(masks, labels, family, seed, change, boxes)

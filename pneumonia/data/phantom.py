@@ -18,7 +18,7 @@ SHIPPED = {
 }
 
 
-def draw(
+def draw(  # noqa: C901 (a list of things that are drawn, each if asked for)
     seed: int = 0,
     opacities: tuple[tuple[float, float, float], ...] = (),
     size: int = 512,

@@ -1,6 +1,6 @@
 """The stress families that move pixels: other frames, crops, bars and turns.
 
-A mask of the lungs moves with its picture, by the same functions (`lungs.MOVES`).
+A mask of the lungs moves with its picture, by the same functions (`Family.moves`).
 """
 
 from collections.abc import Callable

@@ -109,13 +109,19 @@ class Family:
     """A family of changes.
 
     Attributes:
+        number: seeds its draws, so no two families have the same. It stays what it is
+            wherever the family stands in `FAMILIES`: with another number, figures that
+            were measured before could not be measured again.
         change: what it does to one picture.
+        moves: what it does to a mask of the lungs; None: the lungs stay where they are.
         kin: families of `augment.FAMILIES` of the same kind: a training that used one
             of them has seen something like it.
         needs_boxes: it asks where the lungs are.
     """
 
+    number: int
     change: Change
+    moves: Change | None
     kin: frozenset[str]
     needs_boxes: bool = False
 
@@ -125,37 +131,47 @@ class Family:
         return self.change.__doc__
 
 
-def _cuts() -> dict[str, Family]:
-    kin = frozenset({"geometry", "published"})
-    return {name: Family(reframing.cut(name), kin) for name in reframing.CUTS}
+def _tones(number: int, change: Change, *kin: str) -> Family:
+    """Return a family that leaves every part of the picture where it is."""
+    return Family(number, change, None, frozenset(kin))
+
+
+def _moves(number: int, change: Change, *kin: str, needs_boxes: bool = False) -> Family:
+    """Return a family that moves or replaces pixels, and those of a mask with them."""
+    return Family(number, change, change, frozenset(kin), needs_boxes)
+
+
+def _cut(number: int, name: str) -> Family:
+    return _moves(number, reframing.cut(name), "geometry", "published")
 
 
 FAMILIES: dict[str, Family] = {
-    "aspect and crop": Family(reframing.aspect, frozenset({"geometry", "published"})),
-    "letterbox": Family(reframing.letterbox, frozenset({"geometry"})),
-    "corners and marker": Family(_marker, frozenset({"masking", "border"})),
-    "collimator": Family(reframing.collimator, frozenset({"masking", "border"})),
-    "window": Family(_window, frozenset({"tone", "equalise", "histogram"})),
-    "gamma": Family(_gamma, frozenset({"tone", "histogram"})),
-    "low contrast": Family(_low_contrast, frozenset({"tone"})),
-    "resolution": Family(_resolution, frozenset({"resolution", "spectrum"})),
-    "JPEG": Family(_jpeg, frozenset({"resolution", "compress"})),
-    "sharpening": Family(_sharpen, frozenset({"equalise", "sharpen", "spectrum"})),
-    "rotation": Family(
-        reframing.rotation, frozenset({"turn", "geometry", "published"})
-    ),
-    "shading": Family(_shading, frozenset({"shade", "equalise"})),
-    "other class's tone": Family(_tone, frozenset({"histogram"})),
-    "other class's frame": Family(reframing.frame, frozenset({"border", "masking"})),
+    "aspect and crop": _moves(0, reframing.aspect, "geometry", "published"),
+    "letterbox": _moves(1, reframing.letterbox, "geometry"),
+    "corners and marker": _tones(2, _marker, "masking", "border"),
+    "collimator": _moves(3, reframing.collimator, "masking", "border"),
+    "window": _tones(4, _window, "tone", "equalise", "histogram"),
+    "gamma": _tones(5, _gamma, "tone", "histogram"),
+    "low contrast": _tones(6, _low_contrast, "tone"),
+    "resolution": _tones(7, _resolution, "resolution", "spectrum"),
+    "JPEG": _tones(8, _jpeg, "resolution", "compress"),
+    "sharpening": _tones(9, _sharpen, "equalise", "sharpen", "spectrum"),
+    "rotation": _moves(10, reframing.rotation, "turn", "geometry", "published"),
+    "shading": _tones(11, _shading, "shade", "equalise"),
+    "other class's tone": _tones(12, _tone, "histogram"),
+    "other class's frame": _moves(13, reframing.frame, "border", "masking"),
     "other class's tone and frame": Family(
-        _tone_and_frame, frozenset({"histogram", "border"})
+        14, _tone_and_frame, reframing.frame, frozenset({"histogram", "border"})
     ),
-    **_cuts(),
-    "framed like the other class": Family(
-        reframing.like_other, frozenset({"geometry"}), needs_boxes=True
+    **{name: _cut(number, name) for number, name in enumerate(reframing.CUTS, 15)},
+    "framed like the other class": _moves(
+        20, reframing.like_other, "geometry", needs_boxes=True
     ),
 }
-"""What held-out patients are seen through, by name."""
+"""What held-out patients are seen through, by name.
+
+A cut draws nothing, so its number need not stay.
+"""
 
 
 def seen_in_training(family: str, augmentation: str) -> bool:
@@ -190,7 +206,7 @@ def changed(
     Raises:
         ValueError: the family needs boxes, and there are none.
     """
-    number = list(FAMILIES).index(family)
+    number = FAMILIES[family].number
     if FAMILIES[family].needs_boxes and boxes is None:
         raise ValueError(
             f"The family {family!r} needs the boxes of the lungs; got none. Find them "
@@ -249,9 +265,8 @@ def mixed_families(
         seed: as in `mixed_copies`.
         with_boxes: it is given boxes.
     """
-    names = np.array(
-        [n for n, f in FAMILIES.items() if with_boxes or not f.needs_boxes]
-    )
+    by_number = sorted(FAMILIES.items(), key=lambda family: family[1].number)
+    names = np.array([n for n, f in by_number if with_boxes or not f.needs_boxes])
     drawn = [names[:0]]
     for copy in range(copies):
         rng = np.random.default_rng((seed, copy))

@@ -2,21 +2,27 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from ..contract import LABELS
 from .folder import Dataset
+from .patients import name_of_patient
 
-_FAMILY = re.compile(r"(NORMAL2-IM-|IM-)|person\d+_(bacteria|virus)")
+_CAUSE = re.compile(
+    r"(?<![a-z0-9])(?:person\d+[-_ ])?(bacteria|virus)(?=[-_ ]\d)", re.IGNORECASE
+)
 _NORMAL = 0  # in LABELS
 
 
 def name_family(name: str) -> str | None:
     """Return `IM-`, `NORMAL2-IM-`, `bacteria` or `virus` by file name, None if none."""
-    match = _FAMILY.match(Path(name).name)
-    return match and (match[1] or match[2])
+    if match := _CAUSE.search(PurePosixPath(name).name):
+        return match[1].lower()
+    who = name_of_patient(name) or ""
+    families = (family for family in ("IM-", "NORMAL2-IM-") if who.startswith(family))
+    return next(families, None)
 
 
 def name_families(dataset: Dataset) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from .. import kept
 from ..contract import BUNDLE, LABELS
 from ..data import folder
 from ..data.patients import VALIDATION_SHARE
@@ -95,7 +96,9 @@ def evaluate(
     Raises:
         folder.DataError, BundleError, vgg19.WeightsError, finder.FinderError: source or
             bundle can't be used.
+        kept.KeepError: nothing can be written to `out`.
     """
+    kept.check(out)
     classifier = load_classifier(bundle)
     answer = _answer(classifier, bundle, engine)
     dataset = folder.load(source)
@@ -134,16 +137,14 @@ def evaluate(
         report["stress"] = stressed.measure_stress(
             dataset, answer, p, classifier, find_boxes(bundle, dataset.images)
         )
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    _write_predictions(out / "predictions.csv", dataset, p, classifier)
-
     from . import plots  # matplotlib takes a while to load
 
-    plots.plot_answers(out, dataset.labels, p, at)
-    if under_stress:
-        plots.plot_stress(out, report)
+    with kept.all_of(out) as place:
+        (place / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        _write_predictions(place / "predictions.csv", dataset, p, classifier)
+        plots.plot_answers(place, dataset.labels, p, at)
+        if under_stress:
+            plots.plot_stress(place, report)
     return report
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import kept
 from ..contract import BUNDLE, LABELS
 from ..data import folder, lungs, stress
 from ..network import finder, framing
@@ -49,6 +50,7 @@ def evaluate_finder(
         lungs.LungsError: the masks are missing.
         FinderError: there is no trained finder.
     """
+    kept.check(out)
     found_by = finder.load(trained)
     _, held_out = folder.split(folder.load(source))
     has_mask, true = lungs.load(masks, held_out.names)
@@ -69,7 +71,7 @@ def evaluate_finder(
         moved = lungs.changed(true, held_out.labels, name, boxes=boxes)
         families[name] = {
             "what": family.what,
-            "mask_changes": lungs.MOVES[name] is not None,
+            "mask_changes": family.moves is not None,
             **measure(images, moved),
         }
     report = {
@@ -87,9 +89,8 @@ def evaluate_finder(
         "masks": Path(masks).name,
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "finder.json").write_text(json.dumps(report, indent=2) + "\n")
+    with kept.all_of(out) as place:
+        (place / "finder.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
 

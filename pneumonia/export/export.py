@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from .. import kept
 from ..contract import BUNDLE_FORMAT, IMAGE_SIZE, LABELS, PICTURE_SIZE
 from ..data import folder, stress
 from ..evaluation import calibrate
@@ -72,8 +73,10 @@ def export(
         ExportError: `run` holds no trained network, or int8 and Keras disagree on more
             than 1 % of the validation labels. Nothing is written then.
         folder.DataError: the data set is not there.
+        kept.KeepError: nothing can be written to `out`; what was there is as it was.
     """
     run, out = Path(run), Path(out)
+    kept.check(out)
     try:
         record = json.loads((run / "run.json").read_text())
         network, found_by = vgg19.load(run), finder.load(run)
@@ -101,19 +104,12 @@ def export(
             f"validation labels; expected at least {LEAST_AGREEMENT:.0%}. "
             "Nothing was written."
         )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "classifier.onnx").write_bytes(small.SerializeToString())
-    vgg19.save(network, out / vgg19.KERAS_WEIGHTS, **record["network"])
-    shutil.copyfile(run / finder.WEIGHTS, out / finder.WEIGHTS)
     facts = {
         "format": BUNDLE_FORMAT,
         "labels": list(LABELS),
         "picture_size": PICTURE_SIZE,
         "image_size": IMAGE_SIZE,
         **chosen,
-        "weights": _file(out / "classifier.onnx"),
-        "keras_weights": _file(out / vgg19.KERAS_WEIGHTS),
-        "finder": _file(out / finder.WEIGHTS) | {"parameters": found_by.count_params()},
         "network": record["network"],
         "operations": {
             "asked": operations,
@@ -129,9 +125,17 @@ def export(
         "exported": datetime.now(UTC).isoformat(timespec="seconds"),
         "licence": _licence(record),
     }
-    _write_facts(out, facts)
-    facts["selftest"] = _answer_phantoms(load_classifier(out))
-    _write_facts(out, facts)
+    with kept.all_of(out) as place:
+        (place / "classifier.onnx").write_bytes(small.SerializeToString())
+        vgg19.save(network, place / vgg19.KERAS_WEIGHTS, **record["network"])
+        shutil.copyfile(run / finder.WEIGHTS, place / finder.WEIGHTS)
+        facts["weights"] = _file(place / "classifier.onnx")
+        facts["keras_weights"] = _file(place / vgg19.KERAS_WEIGHTS)
+        facts["finder"] = _file(place / finder.WEIGHTS)
+        facts["finder"]["parameters"] = found_by.count_params()
+        _write_facts(place, facts)
+        facts["selftest"] = _answer_phantoms(load_classifier(place))
+        _write_facts(place, facts)
     return load_classifier(out)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from ..data import phantom, stress
-from ..data.folder import as_input
 from ..serving.image import to_input
 from . import not_chests
 from .gate_rules import digest
@@ -39,25 +38,26 @@ def phantoms() -> np.ndarray:
     return np.concatenate([to_input(pixels) for pixels in drawn])
 
 
-def exchanged(
-    images: np.ndarray, adult: np.ndarray, boxes: np.ndarray, seed: int
+def copies(
+    images: np.ndarray, labels: np.ndarray, boxes: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Frame children as adults, adults as children, and give each the others' tone.
+    """Change each image as one family of stress does, and mirror every second one.
 
-    What is left to tell them by is what they look like inside.
+    The two classes lend each other frame and tone. Where they are children and adults,
+    what is left to tell them by is what they look like inside.
 
     Args:
         images: uint8 (n, 224, 224, 1).
-        adult: bool (n,); both kinds occur.
+        labels: (n,); two of them occur.
         boxes: float (n, 4), where the lungs are on the images.
-        seed: chooses whose frame and tone each one gets.
+        seed: chooses the families, and whose frame and tone each one gets.
 
     Returns:
-        float32 (n, 224, 224, 1) in [0, 1].
+        uint8 (n, 224, 224, 1).
     """
-    family = "framed like the other class"
-    framed = stress.changed(images, adult, family, seed, boxes=boxes)
-    return as_input(stress.changed(framed, adult, "other class's tone", seed + 1))
+    copied = next(stress.mixed_copies(images, labels, 1, seed, boxes))
+    copied[::2] = copied[::2, :, ::-1].copy()
+    return copied
 
 
 def changed(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

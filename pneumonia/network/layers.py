@@ -1,6 +1,15 @@
 """What the network does to pixels before VGG19 sees them, and to what it found."""
 
+import keras
 from keras import layers, ops
+
+# The network is what it is, whatever the user's ~/.keras/keras.json, or a variable for
+# debugging, says: all weights, graphs and runs are written for these.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_max_epochs(None)
+keras.config.set_max_steps_per_epoch(None)
 
 # The spread of the pixels, zero mean in each channel, that VGG19 was trained on.
 PIXEL_SPREAD = 58.0

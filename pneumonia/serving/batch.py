@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from functools import partial
+from contextlib import closing, suppress
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -14,11 +15,16 @@ from .classifier import Classifier
 from .image import is_dicom, read_picture
 from .isolated import IsolatedReader
 from .picture import MAX_BYTES, ImageError, Picture, too_large
-from .prediction import predict_batch
+from .prediction import Prediction, predict_batch
 from .rows import Row, answered_row, printable, refused_row
 
 FILES_A_RUN = 4
 """Files that share one run of the network, which then reads its weights but once."""
+
+
+class OverlayError(ValueError):
+    """An overlay would take the place of a file that is to be answered."""
+
 
 _NETWORK = 250_000  # bytes whose decoding takes about as long as the network does
 _LONGEST_NAME = 255  # bytes, of most file systems
@@ -81,6 +87,44 @@ def _told_apart(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
     return named
 
 
+def without_outputs(
+    files: list[tuple[Path, Path]],
+    table: Path | None,
+    overlays: Path | None,
+    go_on: bool,
+) -> list[tuple[Path, Path]]:
+    """Leave out what the command itself writes, where that lies among the files.
+
+    Args:
+        files: from `find_files`.
+        table: of the rows.
+        overlays: folder of the overlays.
+        go_on: overlays may be there already.
+
+    Raises:
+        OverlayError: an overlay would be written over one of the files.
+    """
+    resolve = cache(Path.resolve)  # of folders, which many files share
+
+    def place(path: Path) -> Path:
+        return resolve(path.parent) / path.name
+
+    outputs = {place(table): table} if table else {}
+    if overlays:
+        outputs |= {place(overlay_place(overlays, name)): path for path, name in files}
+    left = []
+    for path, name in files:
+        source = outputs.get(place(path))
+        if source is None:
+            left.append((path, name))
+        elif source is not table and not go_on:
+            raise OverlayError(
+                f"the overlay of {source} would be written over {path}. Name another "
+                "folder for --overlays."
+            )
+    return left
+
+
 def answer_files(
     classifier: Classifier,
     files: Iterable[tuple[Path, Path]],
@@ -100,17 +144,20 @@ def answer_files(
     """
     workers = os.cpu_count() or 1
     begun = deque()
-    with (
-        closing(IsolatedReader(workers)) as reader,
-        ThreadPoolExecutor(workers) as pool,
-    ):
+    pool = ThreadPoolExecutor(workers)
+    with closing(IsolatedReader(workers)) as reader:
         options["read"] = partial(_decode, reader)
-        for some in in_runs(files):
-            begun.append(pool.submit(answer_run, classifier, some, overlays, **options))
-            if len(begun) > 2 * workers:
+        try:
+            for some in in_runs(files):
+                begun.append(
+                    pool.submit(answer_run, classifier, some, overlays, **options)
+                )
+                if len(begun) > 2 * workers:
+                    yield from begun.popleft().result()
+            while begun:
                 yield from begun.popleft().result()
-        while begun:
-            yield from begun.popleft().result()
+        finally:  # a stop waits for what runs, not for what stands in line
+            pool.shutdown(cancel_futures=True)
 
 
 def work(path: Path) -> int:
@@ -151,16 +198,37 @@ def answer_run(
             continue
         rows[path, name] = answered_row(str(path), answer)
         if overlays is not None:
-            place = overlay_place(Path(overlays), name)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("wb") as file:
-                answer.save_overlay(file)
+            _write_overlay(answer, overlay_place(Path(overlays), name))
     return [rows[file] for file in files]
 
 
+def _write_overlay(answer: Prediction, place: Path) -> None:
+    """Write an overlay, whole or not at all."""
+    unfinished = place.with_name(f".{os.getpid()}-{threading.get_ident()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            answer.save_overlay(file)
+        unfinished.replace(place)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise OSError(error.errno, error.strerror, str(place)) from None
+
+
 def _decode(reader: IsolatedReader, data: bytes) -> Picture:
-    """Decode DICOM in a worker process: its decoders let no other thread run."""
-    return reader.read(data) if is_dicom(data) else read_picture(data)
+    """Decode in this process what is no DICOM and needs no worker.
+
+    The decoders of DICOM let no other thread run.
+    """
+    if is_dicom(data):
+        return reader.read(data)
+    try:
+        return read_picture(data)
+    except ImageError as error:
+        if error.reason != "needs_worker":
+            raise
+    return reader.read(data)
 
 
 def _read(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Classifier:
     threshold: float
     uncertain_band: tuple[float, float]
     sha256: str
-    facts: dict = field(repr=False)
+    facts: dict[str, Any] = field(repr=False)
     folder: Path
     _session: onnxruntime.InferenceSession = field(repr=False)
     gate: gates.Gate | None = field(default=None, repr=False)

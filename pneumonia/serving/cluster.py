@@ -5,9 +5,12 @@ package, Ray (requirements-cluster.txt) and the archive under the same path. The
 that answers a file reads it, so only names are sent.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -15,6 +18,7 @@ from pathlib import Path
 from .batch import answer_run, in_runs
 from .classifier import load_classifier
 from .rows import answered, printable, write_rows
+from .stopping import Stopped
 
 FILES_A_SHARD = 256
 """Files in one shard: some ten seconds of work, which a lost worker loses at most."""
@@ -40,6 +44,11 @@ class _Answerer:
             count, errors = write_rows(rows, file)
         unfinished.replace(self._shards / f"{digest}.csv")  # whole or not at all
         return {"count": count, "errors": errors}
+
+
+def done(shards: Path) -> set[str]:
+    """Return the paths that have a row in a shard."""
+    return set().union(*map(answered, shards.glob("*.csv")))
 
 
 def answer_archive(
@@ -69,12 +78,15 @@ def answer_archive(
     import ray
 
     shards = Path(shards).resolve()
+    bundle = bundle and Path(bundle).resolve()  # workers are elsewhere
+    if options.get("overlays"):
+        options["overlays"] = Path(options["overlays"]).resolve()
     shards.mkdir(parents=True, exist_ok=True)
-    done = set().union(*map(answered, shards.glob("*.csv")))
+    there = done(shards)
     left = [
         (str(path.absolute()), str(name))
         for path, name in files
-        if printable(path.absolute()) not in done
+        if printable(path.absolute()) not in there
     ]
     starts = range(0, len(left), files_a_shard)
     # as JSON, which can hold names that are no UTF-8
@@ -83,7 +95,15 @@ def answer_archive(
         return 0, 0
     ours = not ray.is_initialized()
     if ours:
-        ray.init(address, log_to_driver=False)
+        asked_to_end = signal.getsignal(signal.SIGTERM)
+        try:
+            # its workers import from where it is started, too
+            with contextlib.chdir(Path(__file__).parents[2]):
+                ray.init(address, log_to_driver=False)
+        except SystemExit:  # by Ray's own handler
+            raise Stopped(signal.SIGTERM) from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, asked_to_end)  # Ray puts its own there
     try:
         cores = int(ray.cluster_resources().get("CPU", 1))
         most = min(cores, len(parts))

@@ -10,34 +10,26 @@ import io
 import logging
 import threading
 import warnings
+from dataclasses import replace
 
-import gdcm  # decodes for pydicom what Pillow can't: JPEG-LS, lossless JPEG
 import numpy as np
 import pydicom
-from pydicom.pixels import pixel_array
+from pydicom.pixels import convert_color_space, pixel_array
 from pydicom.uid import (
-    JPEG2000,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
 )
 
 from . import dicom_attributes as attributes
 from . import (
-    dicom_bits,
+    dicom_codecs,
     dicom_colour,
+    dicom_geometry,
     dicom_grayscale,
-    dicom_jpeg2000,
     dicom_modality,
 )
+from .dicom_codecs import Decoded
 from .picture import ImageError, check_size
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -74,23 +66,14 @@ _ATTRIBUTES = [
     "VOILUTFunction",
     "VOILUTSequence",
     *dicom_colour.ATTRIBUTES,
+    *dicom_geometry.ATTRIBUTES,
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
     "PixelData",
     "FloatPixelData",
     "DoubleFloatPixelData",
 ]
-_JPEG2000 = (JPEG2000, JPEG2000Lossless)
-_PLUGINS = {  # who decodes what; "" where nothing is compressed
-    **dict.fromkeys(
-        (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian), ""
-    ),
-    RLELossless: "pydicom",
-    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow"),
-    **dict.fromkeys(_JPEG2000, "pillow"),
-    **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "gdcm"),
-    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "gdcm"),
-}
+_PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _ONE = (*_GREY, "PALETTE COLOR")  # number for each pixel
 _KNOWN = (*_ONE, "RGB", "YBR_")
@@ -98,25 +81,21 @@ _KNOWN = (*_ONE, "RGB", "YBR_")
 # Complaints about a file quote it, so they are silenced at their source.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-for _turn_off in (gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff, gdcm.Trace.DebugOff):
-    _turn_off()
 _one_at_a_time = threading.Lock()  # `warnings.catch_warnings` is not made for threads
 
 
-def decode(
-    data: bytes, side: int, risky: bool = False
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     """Decode the first frame of a DICOM file as it is meant to be seen.
 
     Args:
         data: the file's content; the preamble may be missing.
         side: how long the longer side has to be at least; a picture may come out
             smaller than it is stored where that is quicker.
-        risky: let GDCM decode, which a damaged file can bring to end the process.
 
     Returns:
         uint8 (H, W), bright where much was absorbed, or uint8 (H, W, 3) for the rare
-        colour image; and codes of warnings.
+        colour image, upright; whether the patient's right is known to be on the left of
+        it; and codes of warnings.
 
     Raises:
         ImageError: no plain radiograph, or one that can't be read; says why.
@@ -127,7 +106,7 @@ def decode(
         warnings.simplefilter("ignore")
         dataset = _parsed(data)
         found = list(dicom_modality.check(dataset))
-        kind, colours = _photometric(dataset, found)
+        kind = _photometric(dataset, found)
         for name in ("Columns", "Rows", "BitsAllocated"):
             if attributes.whole(dataset, name) is None:
                 raise ImageError(
@@ -137,20 +116,18 @@ def decode(
                 )
         width, height = (attributes.whole(dataset, n) for n in ("Columns", "Rows"))
         check_size(width, height)
-        plugin = _plugin(dataset, risky)
-        raw = _decoded(dataset, plugin, kind, side)
-        packed = plugin not in ("", "pydicom")
-        if kind not in _GREY:  # RGB: pydicom converts YBR, of 8 bits alone
-            bits = dicom_bits.bits_of(dataset, raw, packed)
-            shown = dicom_colour.colours(dataset, raw, bits)
+        decoded = _decoded(dataset, kind, side)
+        if kind not in _GREY:
+            shown = dicom_colour.colours(dataset, decoded)
             if shown is None:
                 raise _unsupported("holds colours in an unusual form")
-            pixels, more = shown
-            return pixels, tuple(dict.fromkeys(found + more))
-        pixels, more = dicom_grayscale.shades(
-            dataset, raw, packed, kind == "MONOCHROME1"
-        )
-        return pixels, tuple(dict.fromkeys(found + more))
+        else:
+            dark = kind == "MONOCHROME1"
+            shown = dicom_grayscale.shades(dataset, decoded, dark)
+        pixels, more = shown
+        found += more
+        pixels, sides_known, more = dicom_geometry.upright(dataset, pixels, side)
+        return pixels, sides_known, tuple(dict.fromkeys(found + more))
 
 
 def _parsed(data: bytes) -> pydicom.Dataset:
@@ -177,8 +154,8 @@ def _unsupported(what: str, instead: str = "as grey PNG") -> ImageError:
     )
 
 
-def _photometric(dataset: pydicom.Dataset, found: list[str]) -> tuple[str, int]:
-    """Return how pixels are to be read and the colours of each; add to the warnings."""
+def _photometric(dataset: pydicom.Dataset, found: list[str]) -> str:
+    """Return how pixels are to be read; add to the warnings."""
     kind = attributes.text(dataset, "PhotometricInterpretation")
     colours = attributes.whole(dataset, "SamplesPerPixel")
     if not kind or not colours:
@@ -189,37 +166,25 @@ def _photometric(dataset: pydicom.Dataset, found: list[str]) -> tuple[str, int]:
         raise _unsupported("holds pixels of an unusual kind")
     attributes.put(dataset, "PhotometricInterpretation", kind)
     attributes.put(dataset, "SamplesPerPixel", colours)
-    return kind, colours
+    return kind
 
 
-def _plugin(dataset: pydicom.Dataset, risky: bool) -> str:
-    """Return who decodes the pixels; "" where they are not compressed."""
-    if "TransferSyntaxUID" not in dataset.file_meta:  # then they are not
+def _syntax(dataset: pydicom.Dataset) -> str:
+    """Return how the pixels are stored, one of those that are read."""
+    if "TransferSyntaxUID" not in dataset.file_meta:  # then they are not compressed
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         syntax = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = syntax
     syntax = attributes.text(dataset.file_meta, "TransferSyntaxUID")
-    stored = attributes.whole(dataset, "BitsStored") or 8
-    # Pillow decodes a JPEG of more than 8 bits to 8 bits alone
-    if syntax not in _PLUGINS or (syntax == JPEGExtended12Bit and stored > 8):
+    if syntax not in _PLAIN and syntax not in dicom_codecs.COMPRESSED:
         raise _unsupported("is compressed in a way", "uncompressed or as PNG")
-    plugin = _PLUGINS[syntax]
-    colours = attributes.whole(dataset, "SamplesPerPixel") > 1
-    deep = attributes.whole(dataset, "BitsAllocated") > 8
-    if colours and deep and plugin == "pillow":  # which keeps their high bytes alone
-        plugin = "gdcm"
-    if plugin == "gdcm" and not risky:
-        raise ImageError(
-            "needs_worker",
-            "This DICOM file is compressed in a way that is read only in a process of "
-            "its own. Read it with IsolatedReader, or export it uncompressed.",
-        )
-    return plugin
+    return syntax
 
 
-def _decoded(dataset: pydicom.Dataset, plugin: str, kind: str, side: int) -> np.ndarray:
+def _decoded(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded:
     """Return the first frame's numbers, (H, W) or (H, W, 3), as their decoder says."""
+    syntax = _syntax(dataset)
     whole = {
         name: attributes.whole(dataset, name)
         for name in ("Rows", "Columns", "BitsAllocated", "NumberOfFrames")
@@ -234,19 +199,22 @@ def _decoded(dataset: pydicom.Dataset, plugin: str, kind: str, side: int) -> np.
     whole["NumberOfFrames"] = max(whole["NumberOfFrames"] or 1, 1)
     for name, value in whole.items():
         attributes.put(dataset, name, value)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if kind in _GREY and syntax in _JPEG2000:
-        scaled = dicom_jpeg2000.coarse(dataset, side)
-        if scaled is not None:
-            return scaled
     try:
-        # no bits are cut off before it is known which ones count
-        raw = pixel_array(
-            dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False
-        )
+        if syntax in dicom_codecs.COMPRESSED:
+            decoded = dicom_codecs.decode(dataset, kind, side)
+        else:  # no bits are cut off before it is known which ones count
+            raw = pixel_array(dataset, index=0, raw=True, correct_unused_bits=False)
+            decoded = Decoded(raw, 8 * raw.itemsize)
+        if decoded is not None:
+            return _in_rgb(dataset, decoded)
     except attributes.PARSE_ERRORS:
-        raw = None  # what it says may quote the file
-    if raw is None:
-        raise _damaged()
-    lossy = syntax == JPEG2000 and raw.dtype.kind == "u"
-    return dicom_jpeg2000.within(raw, whole["BitsStored"]) if lossy else raw
+        pass  # what it says may quote the file
+    raise _damaged()
+
+
+def _in_rgb(dataset: pydicom.Dataset, decoded: Decoded) -> Decoded:
+    """Turn colours of 8 bits into RGB, where their codec has not."""
+    kind = attributes.text(dataset, "PhotometricInterpretation")
+    if not kind.startswith("YBR_FULL") or decoded.raw.dtype != np.uint8:
+        return decoded
+    return replace(decoded, raw=convert_color_space(decoded.raw, "YBR_FULL", "RGB"))

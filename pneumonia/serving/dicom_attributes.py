@@ -100,9 +100,14 @@ def whole(dataset: pydicom.Dataset, name: str) -> int | None:
 
 def text(dataset: pydicom.Dataset, name: str) -> str:
     """Return the first text of an attribute in upper case, without its padding."""
+    return texts(dataset, name)[0]
+
+
+def texts(dataset: pydicom.Dataset, name: str) -> list[str]:
+    """Return the texts of an attribute, at least one, each as in `text`."""
     data, _, _ = _raw(dataset, name)
     words = data[:_LONGEST].decode("ascii", "replace").split("\\")
-    return words[0].strip("\0 \t\r\n").upper()
+    return [word.strip("\0 \t\r\n").upper() for word in words]
 
 
 def items(dataset: pydicom.Dataset, name: str) -> list[pydicom.Dataset]:

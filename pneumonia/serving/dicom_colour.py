@@ -5,7 +5,8 @@ import pydicom
 
 from . import dicom_attributes as attributes
 from . import scale
-from .dicom_bits import Bits
+from .dicom_bits import Bits, bits_of
+from .dicom_codecs import Decoded
 
 _PALETTE = ("RedPaletteColor", "GreenPaletteColor", "BluePaletteColor")
 ATTRIBUTES = tuple(
@@ -17,25 +18,29 @@ ATTRIBUTES = tuple(
 
 
 def colours(
-    dataset: pydicom.Dataset, raw: np.ndarray, bits: Bits
+    dataset: pydicom.Dataset, decoded: Decoded
 ) -> tuple[np.ndarray, list[str]] | None:
     """Return what a picture of colours is meant to look like.
 
     Args:
         dataset: of the file.
-        raw: (H, W) of places in a palette, or (H, W, 3) of colours, as decoded.
-        bits: how its numbers lie in their bytes.
+        decoded: (H, W) of places in a palette, or (H, W, 3) of colours.
 
     Returns:
         uint8 (H, W, 3) and codes of warnings; None where it can't be told.
     """
+    raw = decoded.raw
+    if raw.dtype.kind not in "iu":
+        return None
+    flat = raw.reshape(len(raw), -1)
+    bits = bits_of(dataset, scale.levels(flat).values, decoded)
     if raw.ndim == 2:
         return _by_palette(dataset, raw, bits)
-    if raw.shape[2:] != (3,) or raw.dtype.kind not in "iu":
+    if raw.shape[2:] != (3,):
         return None
     if raw.dtype == np.uint8:
         return raw, []
-    numbers = _numbers(raw.reshape(len(raw), -1), bits)
+    numbers = _numbers(flat, bits)
     pixels, clipped = scale.by_own_range(numbers)
     return pixels.reshape(raw.shape), ["outliers_clipped"] if clipped else []
 
@@ -52,7 +57,7 @@ def _by_palette(
     dataset: pydicom.Dataset, raw: np.ndarray, bits: Bits
 ) -> tuple[np.ndarray, list[str]] | None:
     tables = [attributes.table(dataset, colour) for colour in _PALETTE]
-    if raw.dtype.kind not in "iu" or raw.dtype.itemsize > 2 or None in tables:
+    if raw.dtype.itemsize > 2 or None in tables:
         return None
     numbers = _numbers(raw, bits).astype(np.int32)
     shown = np.empty((*raw.shape, 3), np.uint8)

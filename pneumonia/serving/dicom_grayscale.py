@@ -13,6 +13,7 @@ import pydicom
 
 from . import dicom_attributes as attributes
 from . import dicom_bits, scale
+from .dicom_codecs import Decoded
 from .picture import ImageError
 
 _Map = Callable[[np.ndarray], np.ndarray]
@@ -21,14 +22,13 @@ _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"  # digital X-ray images, so me
 
 
 def shades(
-    dataset: pydicom.Dataset, raw: np.ndarray, packed: bool, bright_is_low: bool
+    dataset: pydicom.Dataset, decoded: Decoded, bright_is_low: bool
 ) -> tuple[np.ndarray, list[str]]:
     """Return what a grey picture is meant to look like.
 
     Args:
         dataset: of the file.
-        raw: (H, W) of whole numbers or floats, as decoded.
-        packed: they were compressed as numbers.
+        decoded: (H, W) of whole numbers or floats.
         bright_is_low: MONOCHROME1.
 
     Returns:
@@ -38,10 +38,11 @@ def shades(
         ImageError: these are the detector's own numbers, and what they mean is left
             open.
     """
+    raw = decoded.raw
     values, counts = scale.levels(raw)
     if not len(values):
         return np.zeros(raw.shape, np.uint8), []
-    bits = dicom_bits.bits_of(dataset, raw, packed)
+    bits = dicom_bits.bits_of(dataset, values, decoded)
     padding = dicom_bits.padding_of(dataset, bits)
     picture = ~padding(values)
     if picture.any():

@@ -4,8 +4,8 @@ Three things look at a picture. Its shape is described by small brightness and e
 patterns, which know nothing of the network; linear rules on them tell chests from other
 things, and whole chests from cut ones. The lungs that were found say whether there are
 two, and whether they end at a border. And the network's own embedding says how far the
-picture lies from all that it learned from. Children are told from adults twice, by the
-whole picture and by the crop to the lungs, and have to pass both.
+picture lies from all that it learned from. Children are told from adults by the crop
+to the lungs, where the frame has no say.
 
 The numbers belong to one network and one data set, so they travel in `bundle.json`
 under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothing here.
@@ -35,7 +35,6 @@ _MENDS = {"negative": ("invert",)}
 _MENDS |= dict.fromkeys(("upside_down", "rotated"), ("upright",))
 _HALVES = (0, 1, 0, 0.5), (0, 1, 0.5, 1)
 _PLAINLY_ONE = 0.6  # two X-rays side by side score less; few single ones do
-_RULES = {"chest", "whole", "child", "inside"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +62,13 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """Where embeddings of the training images lie.
+    """Where features of the training images lie.
 
     Attributes:
-        mean: float32 (512,), of square roots of embeddings.
-        axes: float32 (512, k), each divided by the spread along it.
+        mean: float32 (f,).
+        axes: float32 (f, k), each divided by the spread along it.
         rest: the mean square that no axis explains.
-        most: the distance up to which an embedding is near.
+        most: the distance up to which features are near.
     """
 
     mean: np.ndarray
@@ -81,14 +80,33 @@ class Neighbourhood:
     def _variance(self) -> np.ndarray:
         return 1 / (self.axes**2).sum(axis=0)
 
-    def distance(self, embedding: np.ndarray) -> np.ndarray:
+    def distance(self, features: np.ndarray) -> np.ndarray:
         """Return float (n,): Mahalanobis along the axes, and what they leave over."""
-        away = root(embedding) - self.mean
+        away = features - self.mean
         # not by `@`, whose threads go on spinning where the network is to run next
         along = np.einsum("nf,fk->nk", away, self.axes)
         explained = (along**2 * self._variance).sum(axis=1)
         left = np.maximum((away**2).sum(axis=1) - explained, 0) / self.rest
         return np.sqrt((along**2).sum(axis=1) + left)
+
+
+@dataclass(frozen=True, eq=False)
+class Child(Rule):
+    """Tells children of the training hospital from everybody else, by `seen_inside`.
+
+    The linear rule knows what sets them apart from the adults that it was shown. The
+    farther a picture lies from all children, the less it says.
+
+    Attributes:
+        near: where the coarse edges of children lie; what is `most` is not asked.
+    """
+
+    near: Neighbourhood
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """Return float (n,) for features (n, f)."""
+        coarse = features[:, gate_features.COARSE]
+        return super().score(features) - self.near.distance(coarse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,17 +142,15 @@ class Gate:
     Attributes:
         chest: upright chest, by shape.
         whole: not strongly cropped, by shape.
-        child: a child of the training hospital, by shape; None where no adult was
-            there to learn it from.
-        inside: likewise, by the crop to the lungs; it knows nothing of the frame.
+        child: a child of the training hospital, by the crop to the lungs; None where no
+            adult was there to learn it from.
         near: where the training images lie.
         lungs: what is asked of the lungs.
     """
 
     chest: Rule
     whole: Rule
-    child: Rule | None
-    inside: Rule | None
+    child: Child | None
     near: Neighbourhood
     lungs: Lungs
 
@@ -155,27 +171,14 @@ class Gate:
         lungs = self.lungs.judge(outputs.lungs[0])
         if "no_lungs" in lungs:
             return lungs
-        if self.near.distance(outputs.embedding)[0] > self.near.most:
+        if self.near.distance(root(outputs.embedding))[0] > self.near.most:
             return ("not_chest_xray",)
+        grown = self.child and not self.child.holds(seen_inside(inputs, outputs))[0]
         return (
-            *self._judge_age(inputs, outputs, shape),
+            *(("outside_population",) if grown else ()),
             *(() if self.whole.holds(shape)[0] else ("strongly_cropped",)),
             *lungs,
         )
-
-    def _judge_age(
-        self, inputs: np.ndarray, outputs: "Outputs", shape: np.ndarray
-    ) -> tuple[str, ...]:
-        """See whether it is a child, and if not, whether its frame is to blame."""
-        if self.child is None or self.inside is None:
-            return ()
-        inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
-        if not self.inside.holds(inside)[0]:
-            return ("outside_population",)
-        if self.child.holds(shape)[0]:
-            return ()
-        inner = gate_features.shape(_cut_out(inputs, outputs))
-        return ("surrounded" if self.child.holds(inner)[0] else "outside_population",)
 
     def quarter_turns(self, inputs: np.ndarray) -> int:
         """Return how many quarter turns to the left make a chest of a picture.
@@ -218,6 +221,12 @@ class Gate:
         return self.chest.score(gate_features.shape(np.concatenate(halves))).min()
 
 
+def seen_inside(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+    """Return float32 (n, f), what `Child` judges by, for n pictures."""
+    inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
+    return np.concatenate([inside, root(outputs.embedding)], axis=1)
+
+
 def _cut_out(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
     """Return what a chest X-ray would show, without what lies around it."""
     return gate_features.cut(inputs, gate_features.surroundings(outputs.box[0]))
@@ -256,34 +265,47 @@ def from_facts(facts: dict | None) -> Gate | None:
     """
     if facts is None:
         return None
-    rules = {
-        name: Rule(_unpack(facts[name]["weights"]), *_floats(facts[name], "bias least"))
-        for name in _RULES & facts.keys()
-    }
-    rules = {"child": None, "inside": None} | rules
-    near = facts["near"]
-    packed = _unpack(near["mean"]), _unpack(near["axes"]).reshape(near["shape"])
+    child = facts.get("child", {})
     above, below, left, right = map(float, facts["lungs"]["most"])
     lungs = Lungs(*_floats(facts["lungs"], "least even"), (above, below, left, right))
     return Gate(
-        near=Neighbourhood(*packed, *_floats(near, "rest most")), lungs=lungs, **rules
+        chest=Rule(**_linear(facts["chest"])),
+        whole=Rule(**_linear(facts["whole"])),
+        # that of a bundle of before looked at something else, and had no such key
+        child=Child(**_linear(child), near=_neighbourhood(child["near"]))
+        if "near" in child
+        else None,
+        near=_neighbourhood(facts["near"]),
+        lungs=lungs,
     )
 
 
 def to_facts(gate: Gate) -> dict:
     """Return what `bundle.json` keeps: arrays as float16 in base64, numbers as such."""
-    facts = {
-        name: {"weights": _pack(rule.weights), "bias": rule.bias, "least": rule.least}
-        for name in sorted(_RULES)
-        if (rule := getattr(gate, name))
-    }
-    near = gate.near
-    facts["near"] = {
-        **{"mean": _pack(near.mean), "axes": _pack(near.axes)},
-        **{"shape": list(near.axes.shape), "rest": near.rest, "most": near.most},
-    }
-    facts["lungs"] = asdict(gate.lungs)
-    return facts
+    facts = {"chest": _facts_of(gate.chest), "whole": _facts_of(gate.whole)}
+    if gate.child:
+        facts["child"] = _facts_of(gate.child) | {"near": _place(gate.child.near)}
+    return facts | {"near": _place(gate.near), "lungs": asdict(gate.lungs)}
+
+
+def _linear(facts: dict) -> dict:
+    bias, least = _floats(facts, "bias least")
+    return {"weights": _unpack(facts["weights"]), "bias": bias, "least": least}
+
+
+def _facts_of(rule: Rule) -> dict:
+    return {"weights": _pack(rule.weights), "bias": rule.bias, "least": rule.least}
+
+
+def _neighbourhood(facts: dict) -> Neighbourhood:
+    packed = _unpack(facts["mean"]), _unpack(facts["axes"]).reshape(facts["shape"])
+    return Neighbourhood(*packed, *_floats(facts, "rest most"))
+
+
+def _place(near: Neighbourhood) -> dict:
+    packed = {"mean": _pack(near.mean), "axes": _pack(near.axes)}
+    shape = list(near.axes.shape)
+    return packed | {"shape": shape, "rest": near.rest, "most": near.most}
 
 
 def _floats(facts: dict, names: str) -> list[float]:

@@ -5,6 +5,8 @@ network: once over the whole picture, and once over the crop to the lungs, where
 frame has no say.
 """
 
+import functools
+
 import numpy as np
 from PIL import Image
 
@@ -16,6 +18,13 @@ SIDES = ("above", "below", "left", "right")
 _CELLS = 14, 8  # cells along a side: of brightness, of edges
 _SMALL = 56  # pixels along a side, in which edges are looked for
 _DIRECTIONS = 8
+_FAINT = 1e-3  # edges of a cell that count as none
+
+COARSE = slice(512, 1024)
+"""Where the coarse edges stand in `inside`."""
+
+INSIDE = 1223
+"""How many features `inside` returns."""
 
 
 def shape(inputs: np.ndarray) -> np.ndarray:
@@ -35,20 +44,27 @@ def shape(inputs: np.ndarray) -> np.ndarray:
 def inside(inputs: np.ndarray, found: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Describe the lungs that were found, what lies between and close around them.
 
+    Edges are relative to those of the cells around (Dalal and Triggs, CVPR 2005), so
+    that a machine's tone says little.
+
     Args:
         inputs: float32 (n, 224, 224, 1) in [0, 1].
         found: float32 (n, 96, 96) in [0, 1], probability of lung.
         box: float32 (n, 4), the place around the lungs.
 
     Returns:
-        float32 (n, 907): `shape` of the place, the share of lung in each cell of it,
-        and how high, wide and slender it is.
+        float32 (n, 1223): edges of the place at half and at a quarter of the picture's
+        size, the share of lung in each cell of it, and how high, wide and slender it
+        is. `COARSE` are the second edges.
     """
-    seen = np.stack([_cut(*of, _SMALL) for of in zip(inputs[..., 0], box, strict=True)])
+    fine = np.stack(
+        [_cut(*of, 2 * _SMALL) for of in zip(inputs[..., 0], box, strict=True)]
+    )
     lung = np.stack([_cut(*of, _CELLS[0]) for of in zip(found, box, strict=True)])
     height, width = box[:, 1] - box[:, 0], box[:, 3] - box[:, 2]
     sides = np.stack([height, width, np.log(height / width)], axis=1)
-    parts = _describe(seen), lung.reshape(len(lung), -1), sides
+    edges = [_compare(_edges(images)) for images in (fine, _reduce(fine, 2))]
+    parts = (*edges, lung.reshape(len(lung), -1), sides)
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
@@ -91,25 +107,43 @@ def root(embedding: np.ndarray) -> np.ndarray:
 
 def _describe(images: np.ndarray) -> np.ndarray:
     """Describe float32 (n, 56, 56) in [0, 1] by 14 x 14 grey and 8 x 8 x 8 edges."""
-    cells, edge_cells = _CELLS
-    bright = _standard(_reduce(images, _SMALL // cells)).reshape(len(images), -1)
-    images = _standard(images)
+    bright = _standard(_reduce(images, _SMALL // _CELLS[0])).reshape(len(images), -1)
+    edges = np.sqrt(_edges(_standard(images))).reshape(len(images), -1)
+    return np.concatenate([bright, edges], axis=1).astype(np.float32)
+
+
+def _edges(images: np.ndarray) -> np.ndarray:
+    """Add up edges of float32 (n, s, s): (n, 8, 8, 8), rows, columns, directions."""
+    count, side, _ = images.shape
+    cells = _CELLS[1]
     down, right = np.zeros_like(images), np.zeros_like(images)
     down[:, 1:-1] = images[:, 2:] - images[:, :-2]
     right[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
     turn = (np.arctan2(down, right) / (2 * np.pi) + 0.5) * _DIRECTIONS
-    direction = turn.astype(int) % _DIRECTIONS
+    direction = turn.astype(int) & (_DIRECTIONS - 1)  # a power of two
     # one number for each image, cell and direction: its edges are added up there
-    cell = np.arange(_SMALL) * edge_cells // _SMALL
-    cell = cell[:, None] * edge_cells + cell
-    bins = edge_cells**2 * _DIRECTIONS
-    place = np.arange(len(images))[:, None, None] * bins + cell * _DIRECTIONS
-    strength = np.hypot(right, down) / (_SMALL // edge_cells) ** 2
-    edges = np.bincount(
-        (place + direction).ravel(), strength.ravel(), len(images) * bins
-    )
-    edges = np.sqrt(edges).reshape(len(images), -1)
-    return np.concatenate([bright, edges], axis=1).astype(np.float32)
+    bins = cells**2 * _DIRECTIONS
+    place = np.arange(count)[:, None, None] * bins + _places(side)
+    strength = np.hypot(right, down) / (side // cells) ** 2
+    edges = np.bincount((place + direction).ravel(), strength.ravel(), count * bins)
+    return edges.reshape(count, cells, cells, _DIRECTIONS)
+
+
+@functools.cache
+def _places(side: int) -> np.ndarray:
+    """Return where each pixel's cell begins in the sums of `_edges`: (side, side)."""
+    cell = np.arange(side) * _CELLS[1] // side
+    return (cell[:, None] * _CELLS[1] + cell) * _DIRECTIONS
+
+
+def _compare(edges: np.ndarray) -> np.ndarray:
+    """Divide edges (n, 8, 8, 8) by those of nine cells around: (n, 512), roots."""
+    cells = _CELLS[1]
+    wide = np.pad((edges**2).sum(axis=3), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = sum(wide[:, i : i + cells] for i in range(3))
+    around = sum(rows[:, :, i : i + cells] for i in range(3)) / 9
+    relative = edges / np.sqrt(around + _FAINT**2)[..., None]
+    return np.sqrt(relative).reshape(len(edges), -1)
 
 
 def _cut(image: np.ndarray, box: np.ndarray, cells: int) -> np.ndarray:

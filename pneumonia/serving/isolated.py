@@ -2,9 +2,9 @@
 
 A codec that crashes, loops or eats memory ends its worker and nothing else. Both apps
 read every upload in a worker. `predict` by itself decodes in its own process, for it is
-given files that its caller trusts. DICOM in lossless JPEG and JPEG-LS always goes to a
-worker, because its decoder was seen to abort on damaged files. `answer_files` sends all
-DICOM to workers, because decoders hold Python's lock.
+given files that its caller trusts. What rare decoders of TIFF and JPEG read always goes
+to a worker. `answer_files` sends all DICOM to workers, because reading its attributes
+holds Python's lock.
 
 This is the side of the server; `worker` is the other one. They speak over two pipes: a
 length, whether to be sharp, and the file in; two lengths, a JSON header and pixels out.
@@ -22,25 +22,32 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from ..safe_path import safe_path
 from .image import SHARP_SIDE, read_picture
-from .picture import READER_WARNINGS, ImageError, Picture
+from .picture import READER_WARNINGS, ImageError, InstallationError, Picture
 
 WALL_SECONDS = 60
 """Time after which a worker is killed, whatever it does."""
 
 _RETIRE_PEAK = 600 * 2**20  # a worker that once held more than this is replaced
 _RETIRE_AFTER = 1000  # files, whatever it held
-_START = """
-import sys, types
+_CANT_IMPORT = 86  # exit status of a worker
+_START = f"""
+import sys
 sys.path[:] = sys.argv[2:]
+import types
 package = types.ModuleType("pneumonia")  # without its face: no ONNX Runtime in here
 package.__path__ = [sys.argv[1]]
 sys.modules["pneumonia"] = package
-from pneumonia.serving.worker import serve
+try:
+    from pneumonia.serving.worker import serve
+except ImportError:
+    sys.exit({_CANT_IMPORT})
 serve()
 """
 _log = logging.getLogger(__name__)
@@ -63,6 +70,7 @@ class IsolatedReader:
 
         Raises:
             ImageError: as there; `too_slow` and `damaged`, too, where a worker broke.
+            InstallationError: as there.
         """
         if self._owner != os.getpid():  # forked: the workers belong to the parent
             self._idle, self._owner = deque(), os.getpid()
@@ -107,8 +115,11 @@ class IsolatedReader:
 def read_anywhere(data: bytes) -> Picture:
     """Decode a file here, as `read_picture` does, or in a worker where that is safer.
 
+    Files of strangers belong into `IsolatedReader.read`.
+
     Raises:
         ImageError: as there, or as `IsolatedReader.read`.
+        InstallationError: as there.
     """
     try:
         return read_picture(data)
@@ -143,11 +154,11 @@ class _Worker:
         single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         single["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # glibc: give pictures back
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, package, package.parent, *sys.path],
+            [sys.executable, "-P", "-c", _START, package, *safe_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | single,
+            env=_without_own_path(os.environ) | single,
         )
         self._answered = 0
         self.worn = False
@@ -177,10 +188,12 @@ class _Worker:
                 raise EOFError
             header = json.loads(self._receive(lengths[0]))
             return self._understand(header, self._receive(lengths[1]))
-        except ImageError:
+        except (ImageError, InstallationError):
             raise
         except (OSError, EOFError, ValueError, KeyError, TypeError):
             self.end()
+            if self._process.returncode == _CANT_IMPORT:
+                raise InstallationError("a package of the reader") from None
             out_of_time = -getattr(signal, "SIGXCPU", 0)
             slow = overran.is_set() or self._process.returncode == out_of_time != 0
             raise _WorkerDiedError(slow) from None
@@ -202,12 +215,15 @@ class _Worker:
         if "bug" in header:
             _log.error("the reader met an unforeseen %s", str(header["bug"])[:50])
             raise _broken()
+        if "missing" in header:
+            raise InstallationError(str(header["missing"])[:50])
         if "reason" in header:
             raise ImageError(str(header["reason"]), str(header["message"]))
         height, width = header["shape"]
         pixels = np.frombuffer(body, np.uint8).reshape(height, width)
         warnings = tuple(code for code in header["warnings"] if code in READER_WARNINGS)
-        return Picture(pixels, float(header["chroma"]), warnings)
+        sides_known = header["sides_known"] is True
+        return Picture(pixels, float(header["chroma"]), warnings, sides_known)
 
     def end(self) -> None:
         """End the process and forget it."""
@@ -218,6 +234,11 @@ class _Worker:
         self._process.kill()  # does nothing to a process that has ended
         self._process.wait()
         self._process.stdout.close()
+
+
+def _without_own_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out PYTHONPATH, an empty part of which is the working directory, too."""
+    return {k: v for k, v in environment.items() if k != "PYTHONPATH"}
 
 
 def _too_slow() -> ImageError:

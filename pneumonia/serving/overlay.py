@@ -1,7 +1,7 @@
 """Heat map to picture: through the box onto the X-ray, with the lungs' outline."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -185,6 +185,7 @@ def draw_overlay(
     """
     mixed = _mixed(strength, colours)  # a pixel's colour hangs on two bytes alone
     drawn = np.empty(pixels.shape, np.uint32)
+    bands: Iterable[tuple[slice, slice, np.ndarray]]
     if box is None:
         bands = ((rows, slice(None), heatmap[rows]) for rows in _bands(0, len(pixels)))
     else:
@@ -200,7 +201,8 @@ def draw_overlay(
         return drawn
     # Words are copied twice as fast as three bytes each. Written three bytes apart and
     # in order, each covers the spare byte of the one before.
-    (height, width), flat = drawn.shape, np.empty(3 * drawn.size + 1, np.uint8)
+    height, width = pixels.shape
+    flat = np.empty(3 * drawn.size + 1, np.uint8)
     np.ndarray(drawn.shape, np.uint32, flat, strides=(3 * width, 3))[:] = drawn
     return flat[:-1].reshape(height, width, 3)
 

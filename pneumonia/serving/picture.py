@@ -31,13 +31,26 @@ READER_WARNINGS = {
     "values_assumed": "This DICOM file leaves out or contradicts what its pixel values "
     "mean, so the usual meaning was assumed. Compare the picture with the one in your "
     "viewer.",
+    "parts_skipped": "A part of this file that no pixel depends on is damaged or "
+    "missing. It was passed over.",
+    "tone_ignored": "What this file says of the brightness of its pixels makes no "
+    "sense and was ignored. Compare the picture with the one in your viewer.",
+    "not_square": "The pixels of this DICOM file are not square. The picture was "
+    "stretched, so that the chest has its true shape.",
+    "turned_upright": "This DICOM file says that its picture is stored mirrored or "
+    "turned. It was turned, so that the patient is upright and faces you.",
+    "sides_contradicted": "This DICOM file contradicts itself, or is unclear, about "
+    "where the patient's right is. So no side of the patient is named.",
     "unprocessed": "This DICOM file holds the detector's values before the maker's "
     "processing. They were turned into a picture in the simplest way, which is not "
     "what the network learned from.",
 }
 """What the reader passes over, by its code, in a layman's words."""
 
-DOUBTS = {"outliers_clipped", "window_ignored", "values_assumed", "unprocessed"}
+DOUBTS = {
+    *("outliers_clipped", "window_ignored", "values_assumed"),
+    *("tone_ignored", "unprocessed"),
+}
 """Those of READER_WARNINGS with which the picture may have been read wrongly."""
 
 
@@ -56,6 +69,21 @@ class ImageError(ValueError):
         self.offers = offers
 
 
+class InstallationError(RuntimeError):
+    """A package that reads files can't be imported; no file is at fault.
+
+    Attributes:
+        package: its name.
+    """
+
+    def __init__(self, package: str):
+        super().__init__(
+            f"No file was looked at, because {package} can't be imported here. Install "
+            "what is needed once more with `pip install -r requirements.txt`."
+        )
+        self.package = package
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """What a file holds.
@@ -66,11 +94,14 @@ class Picture:
         chroma: how much colour varies besides brightness, in [0, 1]; 0 for grey
             pictures and near 0 for evenly tinted ones.
         warnings: codes of what the reader passed over.
+        sides_known: whether the file says that the patient's right is on the left of
+            the picture. DICOM alone can say so.
     """
 
     pixels: np.ndarray
     chroma: float = 0.0
     warnings: tuple[str, ...] = ()
+    sides_known: bool = False
 
 
 def check_bytes(data: bytes) -> None:
@@ -124,4 +155,13 @@ def damaged() -> ImageError:
         "damaged",
         "This picture is damaged or incomplete and can't be read to its end. "
         "Save or download it once more and try again.",
+    )
+
+
+def needs_worker(what: str) -> ImageError:
+    """Return what refuses a file that is only decoded in a process of its own."""
+    return ImageError(
+        "needs_worker",
+        f"This {what} is compressed in a way that is read only in a process of its "
+        "own. Read it with IsolatedReader, or save it uncompressed.",
     )

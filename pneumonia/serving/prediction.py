@@ -12,6 +12,7 @@ from . import gate as gates
 from . import zones
 from .classifier import Classifier, Outputs
 from .encode import save_jpeg
+from .gate_features import root
 from .image import to_input
 from .isolated import read_anywhere
 from .overlay import by_method, draw_overlay, enlarge
@@ -38,10 +39,13 @@ class Prediction:
         box: float32 (4,) in [0, 1], what the network was shown: top, bottom, left and
             right as fractions of the picture's sides.
         evidence_zones: share of `coarse` in each zone of the lungs, such as "right
-            lower", in [0, 1]. Sides are the patient's.
+            lower", in [0, 1]. Sides are the patient's if
+            `sides_known`; else "right" is what is on the left of the picture.
         evidence_outside: share of it outside of the lungs. With the zones' the sum is
             1, or 0 where nothing speaks for the label.
-        zone: the same as a sentence.
+        zone: the same as a sentence; the patient's sides are named if they are known.
+        sides_known: whether the file says that the patient's right is on the left of
+            `pixels`. DICOM alone can say so.
         inverted: whether black and white were exchanged first, as was asked for.
         turned: by how many degrees it was turned to the left first: 0, 90, 180, 270.
         method: one of METHODS, which drew `coarse`; None where neither passed its test
@@ -64,6 +68,7 @@ class Prediction:
     evidence_zones: dict[str, float]
     evidence_outside: float
     zone: str
+    sides_known: bool = False
     inverted: bool = False
     turned: int = 0
     method: str | None = METHODS[0]
@@ -191,7 +196,10 @@ def predict_batch(
             judged = gates.judge(classifier.gate, found[at], inputs[one], of_one)
             if judged and judged[0] in gates.REFUSALS and not anyway:
                 raise gates.refuse(judged[0])
-            answer = _answer(classifier, found[at].pixels, of_one, method, judged)
+            turned = replace(  # by the looks, against what the file says
+                found[at], sides_known=found[at].sides_known and not turns[at]
+            )
+            answer = _answer(classifier, turned, of_one, method, judged)
             found[at] = replace(answer, inverted=invert, turned=90 * turns[at])
         except ImageError as error:
             found[at] = _without_traceback(error)
@@ -209,7 +217,7 @@ def _without_traceback(error: ImageError) -> ImageError:
 
 def _answer(
     classifier: Classifier,
-    pixels: np.ndarray,
+    picture: Picture,
     outputs: Outputs,
     method: str,
     warnings: tuple[str, ...],
@@ -226,14 +234,14 @@ def _answer(
     else:
         coarse = by_method(outputs.maps, outputs.evidence)[chosen][0, label]
         inside, outside = zones.shares(coarse, lungs, box)
-        said = zones.describe(LABELS[label], inside, outside)
+        said = zones.describe(LABELS[label], inside, outside, picture.sides_known)
         if not coarse.any():
             warnings = (*warnings, "empty_heat_map")
     return Prediction(
         label=LABELS[label],
         probabilities=dict(zip(LABELS, map(float, probabilities), strict=True)),
         certain=certain,
-        pixels=pixels,
+        pixels=picture.pixels,
         coarse=coarse,
         maps=outputs.maps[0],
         evidence=evidence / np.float32(classifier.temperature),
@@ -243,6 +251,7 @@ def _answer(
         evidence_outside=outside,
         zone=said,
         method=chosen,
+        sides_known=picture.sides_known,
         distance=_distance(classifier, outputs),
         warnings=warnings,
     )
@@ -252,7 +261,7 @@ def _distance(classifier: Classifier, outputs: Outputs) -> float:
     if classifier.gate is None:
         return np.nan
     near = classifier.gate.near
-    return float(near.distance(outputs.embedding)[0] / near.most)
+    return float(near.distance(root(outputs.embedding))[0] / near.most)
 
 
 def describe_map(label: str, coarse: np.ndarray, prediction: Prediction) -> str:
@@ -264,7 +273,7 @@ def describe_map(label: str, coarse: np.ndarray, prediction: Prediction) -> str:
         prediction: the answer, for its lungs and its box.
     """
     shares = zones.shares(coarse, prediction.lungs, prediction.box)
-    return zones.describe(label, *shares)
+    return zones.describe(label, *shares, prediction.sides_known)
 
 
 def explain(warning: str) -> str:

@@ -1,12 +1,15 @@
 """The table of answers to many files: a row for each, written and gone on with."""
 
+import contextlib
 import csv
 import io
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TextIO
 
+from .lock import HeldError, hold
 from .picture import ImageError
 from .prediction import Prediction
 
@@ -69,6 +72,18 @@ def refused_row(path: str, error: ImageError) -> Row:
     return Row(printable(path), status, reason=error.reason)
 
 
+def _line(cells: Iterable[str]) -> str:
+    cells, text = [*cells], io.StringIO()
+    # Python leaves this one bare, and then does not read it; Finder's icons have it
+    all_of = "\r" in "".join(cells)
+    csv.writer(
+        text,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if all_of else csv.QUOTE_MINIMAL,
+    ).writerow(cells)
+    return text.getvalue()
+
+
 def write_rows(rows: Iterable[Row], file: TextIO, head: bool = True) -> tuple[int, int]:
     """Write rows as CSV, each as soon as it is known.
 
@@ -80,12 +95,11 @@ def write_rows(rows: Iterable[Row], file: TextIO, head: bool = True) -> tuple[in
     Returns:
         How many rows were written, and how many of them hold no answer.
     """
-    writer = csv.writer(file, lineterminator="\n")
     if head:
-        writer.writerow(_COLUMNS)
+        file.write(_line(_COLUMNS))
     count = errors = 0
     for row in rows:
-        writer.writerow(astuple(row))
+        file.write(_line(astuple(row)))
         count, errors = count + 1, errors + (row.status != "ok")
     return count, errors
 
@@ -96,29 +110,147 @@ def answered(table: Path) -> set[str]:
         return {row["path"] for row in csv.DictReader(file)}
 
 
-def go_on(table: Path) -> set[str]:
-    """Mend a table whose writer was stopped, so that rows can be added.
+class Table:
+    """A CSV file that this process alone adds rows to, each as soon as it is known.
 
-    A last row that was cut short is taken away. A table that is missing is begun.
+    Whatever ends it, the file holds whole rows: after a stop and on a full disk.
+    Another process that wants to write it is refused.
 
-    Returns:
-        The paths that have a row.
+    Attributes:
+        locked: whether others are kept out; some file systems have no locks.
+    """
+
+    def __init__(self, path: Path, go_on: bool = False):
+        """Open a file, or begin it.
+
+        Args:
+            path: the file.
+            go_on: add to a table that is there. A last row that was cut short is taken
+                away.
+
+        Raises:
+            TableError: another process writes it, or it holds something else.
+        """
+        self._path, self._added, self.locked = path, set[str](), True
+        self._end = 0
+        plain = path.is_file() or not path.exists()  # and no pipe or device
+        self._file = path.open("a+b" if plain else "ab", buffering=0)
+        try:
+            if plain:
+                self._take(go_on)
+            else:
+                self._write(_COLUMNS)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _take(self, go_on: bool) -> None:
+        try:
+            self.locked = hold(self._file.fileno())
+        except HeldError:
+            raise TableError(
+                f"another predict writes {self._path}. Wait until it has ended, or "
+                "name another file."
+            ) from None
+        self._file.seek(0)
+        content = self._file.read()
+        if content and not go_on:
+            raise TableError(
+                f"{self._path} is there already. Add --resume to go on with it, or "
+                "name another file."
+            )
+        try:
+            rows, end = _whole_rows(content)
+        except csv.Error:
+            rows = []
+        if not rows and not _line(_COLUMNS).encode().startswith(content):
+            rows, end = [[content.decode(errors="replace").partition("\n")[0]]], 0
+        if rows[:1] not in ([], [_COLUMNS]):
+            raise TableError(
+                f"{self._path} is no table of answers: it begins with "
+                f"{','.join(rows[0])[:60]!r}. Expected {','.join(_COLUMNS)}. Name "
+                "another file."
+            )
+        self._file.truncate(end)
+        self._end = end
+        if not rows:
+            self._write(_COLUMNS)
+
+    def add(self, row: Row) -> None:
+        """Write a row.
+
+        Raises:
+            OSError: there is no room. The file is as it was before.
+        """
+        self._write(astuple(row))
+        self._added.add(row.path)
+
+    def _write(self, cells: Iterable[str]) -> None:
+        left = _line(cells).encode()
+        end = self._end + len(left)
+        try:
+            while left:  # a disk that fills up takes a part first
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._end)
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
+        self._end = end
+
+    def paths(self) -> set[str]:
+        """Return the paths that have a row, as the file itself says it."""
+        if not self._file.readable():  # a pipe
+            return self._added
+        self._file.seek(0)
+        return {row[0] for row in _whole_rows(self._file.read())[0][1:]}
+
+    def close(self) -> None:
+        """Let others write it."""
+        self._file.close()
+
+
+class Printed:
+    """Standard output, to which rows are added as to a `Table`."""
+
+    locked = True
+
+    def __init__(self) -> None:
+        """Begin with the names of the columns."""
+        self._added: set[str] = set()
+        sys.stdout.write(_line(_COLUMNS))
+
+    def add(self, row: Row) -> None:
+        """Write a row."""
+        sys.stdout.write(_line(astuple(row)))
+        sys.stdout.flush()
+        self._added.add(row.path)
+
+    def paths(self) -> set[str]:
+        """Return the paths that have a row."""
+        return self._added
+
+    def close(self) -> None:
+        """Do nothing: others may go on with it."""
+
+
+def _whole_rows(content: bytes) -> tuple[list[list[str]], int]:
+    """Return the rows of a table but a last one that is cut short, and where they end.
 
     Raises:
-        TableError: the file holds something else.
+        csv.Error: it is no table.
     """
-    text = table.read_bytes().decode(errors="replace") if table.exists() else ""
-    found = list(csv.reader(io.StringIO(text, newline="")))
-    if found and (not text.endswith("\n") or len(found[-1]) < len(_COLUMNS)):
-        found.pop()
-    if found[:1] not in ([], [_COLUMNS]):
-        raise TableError(
-            f"{table} is no table of answers: it begins with "
-            f"{','.join(found[0])[:60]!r}. Expected {','.join(_COLUMNS)}. Name another "
-            "file."
-        )
-    mended = table.with_name(f".{table.name}.unfinished")
-    with mended.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(found or [_COLUMNS])
-    mended.replace(table)
-    return {row[0] for row in found[1:]}
+    ends = [0]
+    rows: list[list[str]] = []
+
+    def lines() -> Iterator[str]:
+        for line in content.split(b"\n"):
+            ends[-1] = min(ends[-1] + len(line) + 1, len(content))
+            yield line.decode(errors="replace") + "\n"
+
+    for row in csv.reader(lines()):
+        rows.append(row)
+        ends.append(ends[-1])
+    rows, ends = rows[:-1] if rows[-1:] == [[]] else rows, [0, *ends]
+    if rows and (not content.endswith(b"\n") or len(rows[-1]) < len(_COLUMNS)):
+        rows.pop()
+    return [row for row in rows if row], ends[len(rows)]

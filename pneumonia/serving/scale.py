@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits to 8 bits, so that a few outliers don't rule the scale.
+"""Pixels to 8 bits, deep ones so that a few outliers don't rule the scale.
 
 What pixels mean is a function of their value. It is applied to each value that occurs
 rather than to each pixel: a deep picture has few values and many pixels.
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+from .tone import Tone
 
 MAX_TRACE = 0.001
 """Share of pixels that may be clipped without a warning."""
@@ -35,6 +37,20 @@ class Levels(NamedTuple):
 
     values: np.ndarray
     counts: np.ndarray
+
+
+class Numbers(NamedTuple):
+    """Pixels as they stand in a file.
+
+    Attributes:
+        pixels: (H, W) or (H, W, 3) of whole numbers or floats, transparent parts black.
+        top: full scale.
+        negative: the largest is black.
+    """
+
+    pixels: np.ndarray
+    top: float
+    negative: bool = False
 
 
 def levels(deep: np.ndarray) -> Levels:
@@ -171,24 +187,74 @@ def to_eight_bits(
     return scaled
 
 
-def by_own_range(deep: np.ndarray, negative: bool = False) -> tuple[np.ndarray, bool]:
-    """Map a picture (H, W) onto uint8 by its own range.
+def by_own_range(
+    deep: np.ndarray, meaning: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> tuple[np.ndarray, bool]:
+    """Map a picture onto uint8 of the same shape by its own range.
 
     Args:
-        deep: whole numbers or floats.
-        negative: its largest number is black.
+        deep: (H, W) or (H, W, 3) of whole numbers or floats.
+        meaning: as in `to_eight_bits`.
 
     Returns:
-        uint8 (H, W), all 0 where no number is finite; and whether more than a trace was
+        uint8, all 0 where no number is finite; and whether more than a trace was
         clipped.
     """
-    values, counts = levels(deep)
+    flat = deep.reshape(len(deep), -1)
+    values, counts = levels(flat)
     if not len(values):
         return np.zeros(deep.shape, np.uint8), False
+    meant = np.asarray(meaning(values), np.float64)
+    low, high, outside = robust_range(meant, counts)
+    pixels = to_eight_bits(flat, low, high, meaning).reshape(deep.shape)
+    return pixels, outside > MAX_TRACE
+
+
+def shown(numbers: Numbers, tone: Tone | None = None) -> tuple[np.ndarray, bool]:
+    """Turn pixels into shades of a screen, those of more than 8 bits by their range.
+
+    Args:
+        numbers: as they stand in a file.
+        tone: what they mean.
+
+    Returns:
+        uint8 of the same shape; and whether more than a trace was clipped.
+    """
+    pixels, top, negative = numbers
+    if pixels.dtype.kind == "i":
+        tone = None  # they have no full scale
 
     def meaning(some: np.ndarray) -> np.ndarray:
         floats = some.astype(np.float64)
-        return -floats if negative else floats
+        if tone is None:
+            return -floats if negative else floats
+        share = floats / top
+        return tone(1 - share if negative else share)
 
-    low, high, outside = robust_range(meaning(values), counts)
-    return to_eight_bits(deep, low, high, meaning), outside > MAX_TRACE
+    if pixels.dtype != np.uint8:
+        return by_own_range(pixels, meaning)
+    shades = np.arange(256)[:: -1 if negative else 1]
+    return eight_bits(tone)[shades][pixels], False
+
+
+def eight_bits(tone: Tone | None) -> np.ndarray:
+    """Return what each value of 8 bits becomes, uint8 (256,)."""
+    share = np.arange(256) / 255
+    return np.rint(255 * (tone(share) if tone else share)).astype(np.uint8)
+
+
+def on_black(numbers: np.ndarray, alpha: np.ndarray, top: float) -> np.ndarray:
+    """Lay numbers on black; alpha that is 0 everywhere, or no share, says nothing.
+
+    Args:
+        numbers: (H, W) or (H, W, 3) of whole numbers or floats.
+        alpha: (H, W), `top` where nothing shines through.
+        top: full scale.
+    """
+    if not alpha.any() or not (alpha < top).any():
+        return numbers
+    laid = np.empty_like(numbers)
+    for row, part in enumerate(alpha):  # a whole picture of floats would take 600 MB
+        share = np.clip(part / np.float32(top), 0, 1)
+        laid[row] = numbers[row] * (share if numbers.ndim == 2 else share[:, None])
+    return laid

@@ -31,8 +31,8 @@ def selftest(classifier: Classifier) -> dict[str, tuple[float, float]]:
     stored = classifier.facts["selftest"]
     answers = {}
     for path in phantoms():
-        found = predict(classifier, path.read_bytes(), anyway=True)
-        answers[path.name] = stored[path.name], found.p_pneumonia
+        answer = predict(classifier, path.read_bytes(), anyway=True)
+        answers[path.name] = stored[path.name], answer.p_pneumonia
     for name, (expected, found) in answers.items():
         if abs(expected - found) > SELFTEST_TOLERANCE:
             raise BundleError(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .image import allow_risky_decoders, read_picture
-from .picture import ImageError, Picture
+from .picture import ImageError, InstallationError, Picture
 
 CPU_SECONDS = 10
 """Processor time that one file may take; ends a loop on a busy machine, too."""
@@ -38,6 +38,8 @@ def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
             picture = read(data, sharp)
         except ImageError as error:
             header = {"reason": error.reason, "message": str(error)}
+        except InstallationError as error:
+            header = {"missing": error.package}
         except Exception as error:  # told to the server by its kind alone
             header = {"bug": type(error).__name__}
         else:
@@ -45,6 +47,7 @@ def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
                 "shape": picture.pixels.shape,
                 "chroma": picture.chroma,
                 "warnings": picture.warnings,
+                "sides_known": picture.sides_known,
             }
             body = picture.pixels.tobytes()
         text = json.dumps(header | {"peak": usage.peak()}).encode()

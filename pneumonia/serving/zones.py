@@ -6,8 +6,10 @@ cells are coarse, an eighth of the crop to the lungs to a side. What a cell hold
 as spread evenly over its area, so a cell on a lung's edge lies in part outside. Of
 evidence spread evenly over the whole crop, about half is outside.
 
-Sides are the patient's. In a frontal X-ray the patient's right lung is on the left of
-the picture, if nobody has mirrored it; no one can see that from the pixels alone.
+Sides are named as a chest is shown: the patient's right lung is on the left of the
+picture. Nobody can see from the pixels alone whether it was mirrored. So the sentence
+names the patient's sides only where the file says which is which, and else those of the
+picture.
 """
 
 import numpy as np
@@ -16,7 +18,7 @@ LUNG = 0.5
 """Probability of lung from which a pixel is lung."""
 
 SIDES = ("right", "left")
-"""The patient's, from left to right in the picture."""
+"""The patient's, from left to right in a picture that is not mirrored."""
 
 THIRDS = ("upper", "middle", "lower")
 """Of a lung's height, from the top."""
@@ -130,7 +132,9 @@ def _covering(cells: int, pixels: int, first: float, last: float) -> np.ndarray:
     return np.maximum(shared, 0) / np.diff(edges)
 
 
-def describe(label: str, inside: dict[str, float], outside: float) -> str:
+def describe(
+    label: str, inside: dict[str, float], outside: float, sides_known: bool
+) -> str:
     """Say in one sentence where the evidence lies: the first of these that holds.
 
     Nowhere; mostly outside of the lungs; mostly in one zone; mostly in one third of
@@ -141,6 +145,7 @@ def describe(label: str, inside: dict[str, float], outside: float) -> str:
         label: that the evidence speaks for.
         inside: from `shares`.
         outside: likewise.
+        sides_known: whether sides are the patient's.
     """
     within = sum(inside.values())
     if not within + outside:
@@ -156,15 +161,24 @@ def describe(label: str, inside: dict[str, float], outside: float) -> str:
 
     zone = max(inside, key=inside.get)
     if inside[zone] > IN_ZONE * within:
-        return f"{begin} lies mostly in the {zone} zone {_seen(zone.split()[0])}."
+        side, third = zone.split()
+        if sides_known:
+            return f"{begin} lies mostly in the {zone} zone {_seen(side)}."
+        return f"{begin} lies mostly in the {third} zone of the lung {_shown(side)}."
     third = max(THIRDS, key=held)
     if held(third) > MOSTLY * within:
         return f"{begin} lies mostly in the {third} zones of both lungs."
     side = max(SIDES, key=held)
     if held(side) > MOSTLY * within:
-        return f"{begin} lies mostly in the {side} lung {_seen(side)}."
+        if sides_known:
+            return f"{begin} lies mostly in the {side} lung {_seen(side)}."
+        return f"{begin} lies mostly in the lung {_shown(side)}."
     return f"{begin} is spread over both lungs."
 
 
 def _seen(side: str) -> str:
     return f"(the patient's {side}, {_SEEN[side]} in the picture)"
+
+
+def _shown(side: str) -> str:
+    return f"that is {_SEEN[side]} in the picture"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from .. import kept
 from ..contract import BUNDLE
 from ..data import folder, stress, subgroups
 from ..data.patients import validation_mask
@@ -53,10 +54,12 @@ def ablate(
                 views = views or Views.of(plan)
                 measured = measure_run(run, views, plan.precision)
                 measured["backbone_weights"] = plan.record["backbone_weights"]
-                (run / "measured.json").write_text(json.dumps(measured, indent=2))
+                with kept.whole(run / "measured.json") as path:
+                    path.write_text(json.dumps(measured, indent=2))
     table = Path(table or out / "ablation.json")
     collected = collect(out, table)
-    table.write_text(json.dumps(collected, indent=1) + "\n")
+    with kept.whole(table) as path:
+        path.write_text(json.dumps(collected, indent=1) + "\n")
     return collected
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from .. import kept
 from ..contract import IMAGE_SIZE, LABELS
 from ..data import folder
 from ..data import lungs as masks_of
@@ -57,6 +58,7 @@ def audit(
         layout.DataError, lungs.LungsError, BundleError, vgg19.WeightsError: source,
             originals, masks or a bundle can't be used.
     """
+    kept.check(out)
     classifier, network = load_classifier(bundle), vgg19.load(bundle)
     dataset = folder.load(source)
     boxes = evaluate.find_boxes(bundle, dataset.images)
@@ -104,12 +106,11 @@ def audit(
         "hirescam": {"heat_map": fine, **of_fine},
         "audited": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    (out / "audit.json").write_text(text, encoding="utf-8")
-    plots.plot_shortcuts(out / "shortcuts.png", _readable(report))
-    plots.plot_maps(out / "heat_map.png", mean_maps, _BOX_IN_CROP)
+    with kept.all_of(out) as place:
+        (place / "audit.json").write_text(text, encoding="utf-8")
+        plots.plot_shortcuts(place / "shortcuts.png", _readable(report))
+        plots.plot_maps(place / "heat_map.png", mean_maps, _BOX_IN_CROP)
     return report
 
 

@@ -20,7 +20,7 @@ _COMMANDS = {
     "bundle": "export RUN --out BUNDLE",
     "report": "evaluate DIR/train --out OUT --validation-only --stress",
     "audit": "audit DIR/train --out OUT --validation-only",
-    "adults": "evaluate ADULTS --out OUT",
+    "adults": "evaluate ADULTS/read --out OUT",
     "finder": "evaluate-finder DIR/train --masks MASKS --run FINDER --out OUT",
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .. import kept
 from ..contract import EXAMPLES, LABELS
 from ..data import folder
 from ..serving.classifier import Classifier, load_classifier
@@ -54,29 +55,27 @@ def write(
         layout.DataError, BundleError: source or bundle can't be used.
     """
     _, held_out = folder.split(folder.load(source))
-    paths = {path.name: path for path in Path(source).rglob("*") if path.is_file()}
     _, firsts = np.unique(held_out.groups, return_index=True)  # one of each patient
     files = {
-        name: (LABELS[held_out.labels[index]], reduced(paths[name].read_bytes()))
+        path.name: (LABELS[held_out.labels[index]], reduced(path.read_bytes()))
         for index in firsts
-        for name in [Path(held_out.names[index]).name]
+        for path in [Path(source) / held_out.names[index]]
     }
     chosen = choose(sort(files, load_classifier(bundle)))
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob("*.jpeg"):
-        old.unlink()
     rows = []
-    for number, (name, shown) in enumerate(chosen, start=1):
-        truth, data = files[name]
-        file = f"xray-{number:02}.jpeg"
-        (out / file).write_bytes(data)
-        values = file, truth, "yes" if shown else "no", name, SOURCE
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
-    with (out / "examples.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    with kept.all_of(out) as place:
+        for number, (name, shown) in enumerate(chosen, start=1):
+            truth, data = files[name]
+            file = f"xray-{number:02}.jpeg"
+            (place / file).write_bytes(data)
+            values = file, truth, "yes" if shown else "no", name, SOURCE
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+        with (place / "examples.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+    for old in {*Path(out).glob("*.jpeg")} - {Path(out) / row["file"] for row in rows}:
+        old.unlink()
     return rows
 
 

@@ -143,13 +143,13 @@ def from_originals(source: str | Path) -> dict:
     Raises:
         layout.DataError: the folder is not laid out so.
     """
-    labels, groups, sizes = [], [], []
-    for path, label in layout.find_images(source):
+    labels, sizes = [], []
+    found = layout.look(source)
+    for path, label in found.images:
         labels.append(label)
-        groups.append(patients.patient_of(path.name))
         with Image.open(path) as picture:
             sizes.append(picture.size)
-    labels, groups = np.array(labels), np.array(groups)
+    labels, groups = np.array(labels), patients.patients_of(found.below_class())
     width, height = np.array(sizes, float).T
     quantities = {"aspect": width / height, "width": width, "height": height}
     rows = []

@@ -1,20 +1,20 @@
 """What lets a stopped training end, bit by bit, where it would have."""
 
-import csv
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
+from .. import kept
 from .recipe import Recipe
-from .runs import read_history
+from .runs import read_history, write_history
 
 
 class KeepAverage(keras.callbacks.Callback):
     """Validate and keep the optimiser's moving average; train on with the weights.
 
-    Stands behind ModelCheckpoint, which so finds the average in the model. Unlike
+    Stands behind KeepBest, which so finds the average in the model. Unlike
     Keras's SwapEMAWeights it puts the weights back bit by bit, which resuming needs.
     """
 
@@ -30,23 +30,47 @@ class KeepAverage(keras.callbacks.Callback):
             variable.assign(ops.convert_to_numpy(average).copy())
 
     def on_epoch_end(self, epoch, logs=None):
-        """Put the weights back, after ModelCheckpoint has run."""
+        """Put the weights back, after KeepBest has run."""
         for variable, weight in zip(
             self.model.trainable_variables, self._weights, strict=True
         ):
             variable.assign(weight)
 
 
-class KeepBest(keras.callbacks.ModelCheckpoint):
-    """Keep the best weights of the whole network, whichever part of it is fitted."""
+class KeepBest(keras.callbacks.Callback):
+    """Keep the weights of the best epoch; a full disk or a kill leaves those before."""
 
-    def __init__(self, whole: keras.Model, *args, **options):
-        super().__init__(*args, **options)
-        self.whole = whole
+    def __init__(self, path: Path, recipe: Recipe, history: list[dict]):
+        """Take where to, what is best, and the epochs that a resumed run has done."""
+        super().__init__()
+        self.path, self.recipe = path, recipe
+        self.best = best_so_far(history, recipe)
 
-    def set_model(self, model):
-        """Take the whole network instead of the fitted part."""
-        super().set_model(self.whole)
+    def on_epoch_end(self, epoch, logs=None):
+        """Save the weights if no epoch before was as good, or the last is asked for."""
+        if self.recipe.monitor != "last":
+            value = logs[self.recipe.monitor]
+            better = np.less if self.recipe.better == "min" else np.greater
+            if self.best is not None and not better(value, self.best):
+                return
+            self.best = value
+        with kept.whole(self.path, state_size(self.model)) as path:
+            self.model.save_weights(path)
+
+
+class KeepHistory(keras.callbacks.Callback):
+    """Keep what every epoch measured in `history.csv`, one row each."""
+
+    def __init__(self, out: Path, history: list[dict]):
+        """Take the run's folder, and the rows of the epochs that it has done."""
+        super().__init__()
+        self.out, self.history = out, list(history)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write all rows anew, so that none is ever cut short."""
+        values = {name: float(logs[name]) for name in sorted(logs)}
+        self.history.append({"epoch": epoch, **values})
+        write_history(self.out, self.history)
 
 
 class SaveState(keras.callbacks.Callback):
@@ -58,9 +82,14 @@ class SaveState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write beside the last state, then take its place."""
-        unfinished = self.path.with_name(f"unfinished-{self.path.name}")
-        self.model.save_weights(unfinished)
-        unfinished.replace(self.path)
+        with kept.whole(self.path, state_size(self.model)) as path:
+            self.model.save_weights(path)
+
+
+def state_size(model: keras.Model) -> int:
+    """Return how many bytes a model's weights and optimiser take in a file, at most."""
+    variables = [*model.weights, *model.optimizer.variables]
+    return round(1.1 * sum(4 * int(np.prod(v.shape)) for v in variables))
 
 
 class SeedEpoch(keras.callbacks.Callback):
@@ -93,12 +122,8 @@ class Replay(keras.callbacks.Callback):
                 callback.on_epoch_end(epoch, row)
 
 
-def followers(recipe: Recipe) -> tuple[dict, list[keras.callbacks.Callback]]:
-    """Make the callbacks that follow the validation, as the recipe says.
-
-    Returns:
-        What they watch, as arguments of Keras's callbacks, and the callbacks.
-    """
+def followers(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """Make the callbacks that follow the validation, as the recipe says."""
     by_choice = recipe.monitor != "last"
     watched = {
         "monitor": recipe.monitor if by_choice else "val_loss",
@@ -115,18 +140,15 @@ def followers(recipe: Recipe) -> tuple[dict, list[keras.callbacks.Callback]]:
         chosen.append(
             keras.callbacks.EarlyStopping(**watched, patience=recipe.patience)
         )
-    return watched, chosen
+    return chosen
 
 
 def restore(model, out: Path, steps: int) -> list[dict]:
     """Load the last state and return the history up to it, oldest epoch first."""
     model.load_weights(out / "last.weights.h5")
     epochs_done = int(model.optimizer.iterations) // steps
-    history = read_history(out)[:epochs_done]
-    with (out / "history.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
+    history = read_history(out, epochs_done)
+    write_history(out, history)
     return history
 
 

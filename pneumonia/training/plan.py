@@ -177,7 +177,7 @@ class Plan:
         """
         return replace(
             self,
-            extra=record["extra_source"],
+            extra=self.extra or record["extra_source"],
             leave_out=record["left_out"],
             seed=record["seed"],
             precision=record["precision"],

@@ -5,7 +5,6 @@ an epoch shows and how they are changed follows from the seed and the epoch's nu
 and the callbacks are brought up to date by replaying the history.
 """
 
-import json
 import shutil
 import sys
 from dataclasses import asdict, dataclass
@@ -14,11 +13,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from .. import kept
 from ..contract import BUNDLE, LABELS
 from ..data import folder, stress, subgroups
 from ..network import finder, vgg19
 from ..network.finder import Framed
-from . import callbacks, runs, weights
+from . import backend, callbacks, runs, weights
 from .devices import placed
 from .plan import Plan
 from .recipe import Recipe
@@ -34,8 +34,8 @@ def train(plan: Plan) -> Path:
     """Train a network and keep the run in a folder.
 
     Args:
-        plan: what to train on what. Where it resumes, only its `source`, `out`,
-            `epochs` and `devices` count; the rest is as the run was started.
+        plan: what to train on what. Where it resumes, its `source`, `out`, `extra`,
+            `epochs`, `devices` and `workers` count; the rest is as the run was begun.
 
     Returns:
         The run's folder: `best.weights.h5` (of the epoch that the recipe's `monitor`
@@ -47,14 +47,20 @@ def train(plan: Plan) -> Path:
         vgg19.WeightsError: the starting weights can't be had.
         recipe.RecipeError: no such recipe or setting, or a value that it can't take.
         finder.FinderError: there is no trained finder.
-        RunError: `out` holds another run already, or none to resume; no such group to
-            leave out; no `start` whose layers are those of the recipe.
+        RunError: `out` holds another run already, or none to resume; it resumes with
+            other X-rays or settings; no such group to leave out; no `start` whose
+            layers are those of the recipe; the disk is full.
+        backend.BackendError: Keras's backend can't train.
+        devices.DevicesError: the devices can't share the work.
+        kept.KeepError: `out` can't be written to.
     """
     out = Path(plan.out)
     runs.check_folder(out, plan.resume)
+    backend.check()
     if plan.resume:
-        record = json.loads((out / "run.json").read_text())
+        record = runs.read_record(out)
         recipe = runs.recipe_of(record, out)
+        runs.check_asked(plan, record, recipe)
         epochs = {k: text for k, text in plan.changes.items() if k == "epochs"}
         recipe = adjust(recipe, epochs)
         plan = plan.resumed(record)
@@ -63,6 +69,8 @@ def train(plan: Plan) -> Path:
     of_finder = out if plan.resume else Path(plan.finder or BUNDLE)
     found_by = finder.load(of_finder)
     images = _gather(plan, recipe, found_by)
+    if plan.resume:
+        runs.check_data(images.facts(), record, out)
     make_deterministic(plan.seed)
     start = (
         None
@@ -76,12 +84,14 @@ def train(plan: Plan) -> Path:
             built.classifier.set_weights(start)
         out.mkdir(parents=True, exist_ok=True)
         if not plan.resume:
-            shutil.copy(of_finder / finder.WEIGHTS, out)
-            record = runs.begin(plan) | weights.before(plan) | images.sizes()
+            runs.clear(out)
+            with kept.whole(out / finder.WEIGHTS) as path:
+                shutil.copyfile(of_finder / finder.WEIGHTS, path)
+            record = runs.begin(plan) | weights.before(plan) | images.facts()
             record["network"] = recipe.network
             record["finder_sha256"] = finder.digest(out)
         record["settings"] = asdict(recipe)
-        (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+        runs.write_record(out, record)
         _fit(built, recipe, plan, images)
     runs.plot_history(out)
     return out
@@ -99,14 +109,16 @@ class _Images:
     extra: folder.Dataset | None = None
     extra_framed: Framed | None = None
 
-    def sizes(self) -> dict[str, int]:
+    def facts(self) -> dict[str, int | str]:
+        """Return what tells these images from others, for the run's record."""
         parts = {"training": self.training, "validation": self.validation}
         if self.extra is not None:
             parts["extra"] = self.extra
-        counts = {}
+        counts: dict[str, int | str] = {}
         for name, part in parts.items():
             counts[f"{name}_images"] = len(part.labels)
             counts[f"{name}_patients"] = len(set(part.groups))
+            counts[f"{name}_sha256"] = runs.digest(part)
         return counts
 
     def batches(self, recipe: Recipe, plan: Plan) -> Batches:
@@ -198,32 +210,27 @@ def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> N
     if callbacks.is_finished(history, recipe):
         return
     batches.start(len(history))
-    watched, following = callbacks.followers(recipe)
+    following = callbacks.followers(recipe)
     if recipe.schedule == "plateau":
         model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
-    keep_best = callbacks.KeepBest(
-        built.classifier,
-        out / "best.weights.h5",
-        **watched,
-        save_best_only=recipe.monitor != "last",
-        save_weights_only=True,
-        initial_value_threshold=callbacks.best_so_far(history, recipe),
-    )
-    model.fit(
-        batches,
-        validation_data=(images.seen, images.targets),
-        validation_batch_size=64,
-        initial_epoch=len(history),
-        epochs=recipe.epochs,
-        shuffle=False,  # the batches are drawn already
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            callbacks.SeedEpoch(plan.seed),
-            *following,
-            keep_best,
-            keras.callbacks.CSVLogger(out / "history.csv", append=True),
-            *([callbacks.KeepAverage()] if recipe.average is not None else []),
-            callbacks.SaveState(out / "last.weights.h5"),
-            callbacks.Replay(following, history),
-        ],
-    )
+    # the best, the last, and one that is written beside them
+    kept.check_room(out, (1 if plan.resume else 3) * callbacks.state_size(model))
+    with runs.whole_so_far(out):
+        model.fit(
+            batches,
+            validation_data=(images.seen, images.targets),
+            validation_batch_size=64,
+            initial_epoch=len(history),
+            epochs=recipe.epochs,
+            shuffle=False,  # the batches are drawn already
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                callbacks.SeedEpoch(plan.seed),
+                *following,
+                callbacks.KeepBest(out / "best.weights.h5", recipe, history),
+                callbacks.KeepHistory(out, history),
+                *([callbacks.KeepAverage()] if recipe.average is not None else []),
+                callbacks.SaveState(out / "last.weights.h5"),
+                callbacks.Replay(following, history),
+            ],
+        )

@@ -1,6 +1,6 @@
 """Training the lung finder, in a run that can be stopped and resumed."""
 
-import json
+import hashlib
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,10 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from .. import kept
 from ..contract import LABELS
 from ..data import folder, lungs
 from ..network import finder
-from . import callbacks, runs
+from . import backend, callbacks, runs
 from .devices import one_blas_thread
 from .lung_views import Pair, augment
 
@@ -83,15 +84,6 @@ class Pairs(keras.utils.PyDataset):
         self.epoch += 1
 
 
-class History(keras.callbacks.CSVLogger):
-    """Keep what training measures; Keras adds columns of a validation that is not."""
-
-    def on_train_begin(self, logs=None) -> None:
-        """Name the columns."""
-        super().on_train_begin(logs)
-        self.keys = ["dice", "loss"]
-
-
 def loss(true, found):
     """Return cross-entropy plus what is missing of the overlap, a scalar tensor."""
     entropy = ops.mean(ops.binary_crossentropy(true, found))
@@ -114,15 +106,28 @@ def train(plan: FinderPlan) -> Path:
     Raises:
         folder.DataError: the data set is missing, or too small to be split.
         lungs.LungsError: the masks are missing.
-        RunError: `out` holds another run already, or none to resume.
+        RunError: `out` holds another run already, or none to resume; it resumes with
+            other X-rays or masks; the disk is full.
+        backend.BackendError: Keras's backend can't train.
+        kept.KeepError: `out` can't be written to.
     """
     runs.check_folder(plan.out, plan.resume)
+    backend.check()
     if plan.resume:
-        record = json.loads((plan.out / "run.json").read_text())
+        record = runs.read_record(plan.out)
+        runs.check_backend(record, plan.out)
         plan = replace(plan, **{name: record[name] for name in KEPT})
     training, _ = folder.split(folder.load(plan.source))
     found, masks = lungs.load(plan.masks, training.names)
     training = training.subset(found)
+    data = {
+        "images": len(training.labels),
+        "patients": len(set(training.groups)),
+        "images_sha256": runs.digest(training),
+        "masks_sha256": hashlib.sha256(np.ascontiguousarray(masks)).hexdigest(),
+    }
+    if plan.resume:
+        runs.check_data(data, record, plan.out)
     keras.utils.set_random_seed(plan.seed)
     images, targets = finder.to_finder(training.images), finder.to_finder(masks)
     pairs = Pairs(images, targets, training.labels, plan)
@@ -135,21 +140,25 @@ def train(plan: FinderPlan) -> Path:
     history = callbacks.restore(model, plan.out, len(pairs)) if plan.resume else []
     pairs.epoch = len(history)
     if not plan.resume:
-        sizes = {"images": len(images), "patients": len(set(training.groups))}
-        record = runs.begin(plan) | sizes
-    plan.out.mkdir(parents=True, exist_ok=True)
+        record = runs.begin(plan) | data
+        plan.out.mkdir(parents=True, exist_ok=True)
+        runs.clear(plan.out)
     record["epochs"] = max(plan.epochs, len(history))
-    (plan.out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-    if len(history) < plan.epochs:
-        log = History(plan.out / "history.csv", append=True)
-        model.fit(
-            pairs,
-            initial_epoch=len(history),
-            epochs=plan.epochs,
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[log, callbacks.SaveState(plan.out / "last.weights.h5")],
-        )
-    optimizer.finalize_variable_values(model.trainable_variables)  # the average
-    finder.save(model, plan.out)
+    runs.write_record(plan.out, record)
+    with runs.whole_so_far(plan.out):
+        if len(history) < plan.epochs:
+            model.fit(
+                pairs,
+                initial_epoch=len(history),
+                epochs=plan.epochs,
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,
+                callbacks=[
+                    callbacks.KeepHistory(plan.out, history),
+                    callbacks.SaveState(plan.out / "last.weights.h5"),
+                ],
+            )
+        optimizer.finalize_variable_values(model.trainable_variables)  # the average
+        with kept.all_of(plan.out) as place:
+            finder.save(model, place)
     return plan.out

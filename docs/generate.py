@@ -1,0 +1,452 @@
+"""Write what README and docs say of figures, files and options from where it is kept.
+
+    make docs
+
+A page names what stands between two marks, `<!-- NAME -->` and `<!-- end -->`; a
+function of that name below writes it. `tests/test_readme.py` asks that nothing differs.
+"""
+
+import argparse
+import ast
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "SECURITY.md", *sorted(
+    path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md")
+))  # fmt: skip
+"""Every page that may hold marks."""
+
+sys.path.insert(0, str(ROOT))
+
+from pneumonia import LABELS, METHODS, arguments, examples  # noqa: E402
+from pneumonia.contract import BUNDLE  # noqa: E402
+from pneumonia.evaluation.calibrate import ERROR  # noqa: E402
+
+_MARKED = re.compile(r"(<!-- (\w+) -->)(.*?)(<!-- end -->)", re.DOTALL)
+_FACTS = {path.stem: json.loads(path.read_text()) for path in BUNDLE.glob("*.json")}
+_REPORT, _ADULTS, _AUDIT = (_FACTS[name] for name in ("report", "adults", "audit"))
+_STRESS, _BUNDLED, _BEFORE = _REPORT["stress"], _FACTS["bundle"], _FACTS["before"]
+_OFFICIAL_BEFORE = _FACTS["official_test"]
+_OF_METHOD = {"Grad-CAM": _AUDIT, "HiResCAM": _AUDIT["hirescam"]}
+_QUALITY = ("auroc", "accuracy", "sensitivity", "specificity")
+
+SECTIONS: dict[str, Callable[[], str]] = {}
+"""What writes each part, by the name in its mark."""
+
+
+def fill(page: str) -> str:
+    """Return a page with everything between its marks written anew.
+
+    Raises:
+        KeyError: a mark names no section.
+    """
+    return _MARKED.sub(lambda found: _section(*found.groups()), page)
+
+
+def _section(start: str, name: str, _: str, end: str) -> str:
+    text = SECTIONS[name]()
+    apart = "\n" if "\n" in text else ""  # in a sentence, nothing
+    return f"{start}{apart}{text}{apart}{end}"
+
+
+def _marked(write: Callable[[], str]) -> Callable[[], str]:
+    SECTIONS[write.__name__] = write
+    return write
+
+
+def _table(head: list[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return ""
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
+
+
+def _whole(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
+
+
+def _interval(found: dict) -> str:
+    low, high = found["ci95"]
+    return f"{found['value']:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _measured() -> Iterator[tuple[str, dict, int]]:
+    """Yield what was measured: the images, their figures, how many they are."""
+    worst, families = _STRESS["worst"]["auroc"], _STRESS["families"]
+    yield "held-out patients of the training hospital", _REPORT, _REPORT["n"]
+    all_of = f"the same under {len(families)} families of stress"
+    yield all_of, _STRESS["all"], _REPORT["n"] * len(families)
+    lowest = f"the family of the lowest AUROC: {worst}"
+    yield lowest, families[worst], families[worst]["n"]
+    yield "adults of another hospital, read by radiologists", _ADULTS, _ADULTS["n"]
+
+
+@_marked
+def quality() -> str:
+    """Write how good the answers are."""
+    return _table(
+        ["images", "n", "AUROC", "accuracy", "sensitivity", "specificity"],
+        (
+            [f"{i}. {what}", f"{n:,}", *(_interval(found[name]) for name in _QUALITY)]
+            for i, (what, found, n) in enumerate(_measured(), 1)
+        ),
+    )
+
+
+@_marked
+def quality_and_calibration() -> str:
+    """Write the same with the calibration error."""
+    head, rule, *rows = quality().splitlines()
+    eces = [f"{found['ece']['value']:.3f}" for _, found, _ in _measured()]
+    more = [f"{row} {ece} |" for row, ece in zip(rows, eces, strict=True)]
+    return "\n".join([f"{head} ECE |", f"{rule} --- |", *more])
+
+
+@_marked
+def xrays() -> str:
+    """Write how many real X-rays ship."""
+    return str(len(examples()))
+
+
+@_marked
+def band() -> str:
+    """Write between which probabilities an answer is uncertain."""
+    low, high = (round(100 * p) for p in _REPORT["uncertain_band"])
+    return f"from {low} % to {high} %"
+
+
+@_marked
+def uncertain() -> str:
+    """Write what became of the uncertain answers."""
+    found = _REPORT["band"]
+    rest = 1 - found["coverage"], found["error_inside"], found["error_outside"]
+    shares = [_whole(share) for share in rest]
+    return (
+        f"that is {shares[0]} of the answers. Of these, {shares[1]} are wrong, and of "
+        f"the others {shares[2]}."
+    )
+
+
+@_marked
+def error() -> str:
+    """Write which share of certain answers may be wrong."""
+    return _percent(ERROR)
+
+
+@_marked
+def bands() -> str:
+    """Write the uncertain answers, and the wrong ones besides."""
+    found = {
+        "held-out patients": _REPORT["band"],
+        "the same under stress": _STRESS["band"],
+        "adults, read by radiologists": _ADULTS["band"],
+    }
+    return _table(
+        [
+            *("images", "uncertain", "wrong among these", "wrong among the others"),
+            *(f"{label}: certain and wrong" for label in LABELS),
+        ],
+        (
+            [
+                name,
+                _percent(1 - of["coverage"]),
+                _percent(of["error_inside"]),
+                _percent(of["error_outside"]),
+                *(_percent(of["certain_but_wrong"][label]) for label in LABELS),
+            ]
+            for name, of in found.items()
+        ),
+    )
+
+
+@_marked
+def cuts_before() -> str:
+    """Write what cutting the official test split did to the network before."""
+    return _table(
+        [
+            "what is cut off",
+            "specificity",
+            "answers about healthy children that change",
+        ],
+        (
+            [
+                cut["cut"],
+                f"{cut['specificity']:.2f}",
+                _percent(cut["normal_answers_changed"]),
+            ]
+            for cut in _OFFICIAL_BEFORE["cuts"]
+        ),
+    )
+
+
+@_marked
+def called_ill_before() -> str:
+    """Write how many healthy children the hardest cut made ill."""
+    (hardest,) = (
+        cut for cut in _OFFICIAL_BEFORE["cuts"] if cut["cut"] == "12 % on all sides"
+    )
+    return _whole(1 - hardest["specificity"])
+
+
+@_marked
+def cut_now_and_before() -> str:
+    """Write specificity under that cut, on held-out patients."""
+    name = "cut all around 12 %"
+    now, was = (
+        found["families"][name]["specificity"]["value"] for found in (_STRESS, _BEFORE)
+    )
+    return f"specificity on held-out patients is {now:.2f} now; it was {was:.2f}"
+
+
+@_marked
+def before_and_after() -> str:
+    """Write the families of frames, for both networks."""
+    after = {"as they are": _REPORT} | _STRESS["families"]
+    rows = []
+    for name, old in _BEFORE["families"].items():
+        both = old, after[name]
+        rows.append(
+            [
+                name,
+                *(f"{of['auroc']['value']:.3f}" for of in both),
+                *(f"{of['specificity']['value']:.3f}" for of in both),
+                *(_percent(of.get("normals_changed")) for of in both),
+            ]
+        )
+    compared = ("AUROC{}", "specificity{}", "answers that change,{}")
+    head = [what.format(when) for what in compared for when in (" before", " now")]
+    return _table(["lungs", *head], rows)
+
+
+_SHORT = {
+    "whole": "whole pictures",
+    "ours": "crops to the lungs",
+    "masking": "and corners and borders covered",
+    "no border": "and no borders of other images",
+    "frozen2": "and block 3 trained, too",
+    "published": "the published recipe",
+}
+
+
+@_marked
+def ablation() -> str:
+    """Write the rows of the ablation."""
+    runs = {row["name"]: [*row["runs"].values()] for row in _FACTS["ablation"]["rows"]}
+    rows = []
+    for name in sorted(runs, key=[*_SHORT].index):
+        of = runs[name]
+        figures = (
+            [run["clean_auroc"] for run in of],
+            [run["stress_auroc"] for run in of],
+            [run["families"]["framed like the other class"] for run in of],
+            [run["families"]["other class's tone"] for run in of],
+            [run["specificities"]["cut all around 12 %"] for run in of],
+        )
+        changed = _over_seeds([run["cut_changed"] for run in of], _percent)
+        cells = [_over_seeds(values, "{:.3f}".format) for values in figures]
+        rows.append([_SHORT[name], str(len(of)), *cells, changed])
+    head = [
+        "what is trained",
+        "seeds",
+        "AUROC as they are",
+        "AUROC under stress",
+        "AUROC, framed like the other class",
+        "AUROC, other class's tone",
+        "specificity, cut all around 12 %",
+        "most answers about normals that a cut changes",
+    ]
+    return _table(head, rows)
+
+
+def _over_seeds(values: list[float], text: Callable[[float], str]) -> str:
+    mean = text(sum(values) / len(values))
+    least, most = text(min(values)), text(max(values))
+    return mean if least == most else f"{mean} ({least.removesuffix(' %')}-{most})"
+
+
+@_marked
+def shortcuts() -> str:
+    """Write what can be read without lungs."""
+    task = f"{LABELS[0]} or {LABELS[1]}"
+    return _table(
+        ["what it sees", "AUROC on whole pictures", "AUROC on crops"],
+        (
+            [
+                f"{row['name']}: {row['what']}",
+                _interval(row["auroc"]),
+                _interval(row["auroc_cropped"]) if row.get("auroc_cropped") else "",
+            ]
+            for row in _AUDIT["shortcuts"]["rows"]
+            if row["task"] == task
+        ),
+    )
+
+
+@_marked
+def interventions() -> str:
+    """Write how answers move when something besides the lungs changes."""
+    return _table(
+        ["change", *(f"{label}: answers that change" for label in LABELS), "AUROC"],
+        (
+            [
+                f"{row['name']}: {row['what']}",
+                *(_percent(row[label]["labels_changed"]) for label in LABELS),
+                _interval(row["auroc"]),
+            ]
+            for row in _AUDIT["interventions"]
+            if row["name"] != "nothing"
+        ),
+    )
+
+
+_GATE = {
+    "children_let_in": "children let in",
+    "children_changed_let_in": "the same, brightened, mirrored and trimmed: let in",
+    "children_warned": "children warned of anything",
+    "other_pictures_refused": "other pictures refused",
+    "negatives_recognised": "negatives recognised",
+    "upside_down_recognised": "upside down, recognised",
+    "rotated_recognised": "on their side, recognised",
+    "pieces_refused": "small pieces of chest X-rays refused",
+    "cropped_noticed": "strongly cropped, noticed",
+    "children_normal_let_in": "Normal, let in",
+    "children_pneumonia_let_in": "Pneumonia, let in",
+    "children_normal_under_stress_let_in": "Normal under stress, let in",
+    "children_pneumonia_under_stress_let_in": "Pneumonia under stress, let in",
+    "adults_outside": "adults told that they are outside",
+    "adults_refused": "adults refused for any reason",
+}
+
+
+@_marked
+def gate() -> str:
+    """Write whom the gate lets in."""
+    measured = dict(_BUNDLED["gate"]["measured"])
+    hospitals = measured.pop("adults_answered_without_a_word", {})
+    shares = {name: of for name, of in measured.items() if isinstance(of, dict)}
+    found = {_GATE[name]: shares[name] for name in sorted(shares, key=[*_GATE].index)}
+    found |= {f"adults of {name}, answered": of for name, of in hospitals.items()}
+    rows = ([what, str(of["n"]), _percent(of["share"])] for what, of in found.items())
+    return _table(["what", "n", "share"], rows)
+
+
+@_marked
+def maps() -> str:
+    """Write what blurring the hottest places costs."""
+    rows = []
+    for method in METHODS:
+        for label in LABELS:
+            of = _OF_METHOD[method]["hottest_covered"][label]
+            lost = [of[name]["value"] for name in ("own", "another", "elsewhere")]
+            figures = [f"{value:.2f}" for value in lost]
+            ratio = f"{lost[0] / lost[2]:.1f}"
+            rows.append([method, label, str(of["n"]), *figures, ratio])
+    places = ["own", "another image's", "elsewhere", "own over elsewhere"]
+    return _table(["method", "answer", "maps", *places], rows)
+
+
+@_marked
+def maps_judged() -> str:
+    """Write which maps show the evidence of their own image."""
+    lines = []
+    for method in METHODS:
+        for label in LABELS:
+            gains = _OF_METHOD[method]["hottest_covered"][label]["more_than"].values()
+            shows = all(gain["ci95"][0] > 0 for gain in gains)
+            lines.append(f"- {method} with {label}: {'yes' if shows else 'no'}.")
+    return "\n".join(lines)
+
+
+@_marked
+def fidelity() -> str:
+    """Write how close what serves is to Keras."""
+    found, operations = _BUNDLED["int8_against_keras"], _BUNDLED["operations"]
+    rows = {
+        "operations of the convolutions that are left": _percent(
+            operations["left"] / operations["whole"]
+        ),
+        "labels that agree": _percent(found["label_agreement"]),
+        "largest change of a probability": (
+            f"{found['largest_probability_change']:.3f}"
+        ),
+        "correlation of Grad-CAM's maps, mean": f"{found['mean_map_correlation']:.3f}",
+        "correlation of HiResCAM's maps, mean": (
+            f"{found['mean_evidence_correlation']:.3f}"
+        ),
+    }
+    return _table(["what serves against Keras", "value"], rows.items())
+
+
+@_marked
+def files() -> str:
+    """Write what each file holds, as its first line says."""
+    rooms = sorted(path.parent for path in ROOT.glob("pneumonia/**/__init__.py"))
+    rooms += sorted(path.parent for path in ROOT.glob("web/**/__init__.py"))
+    parts = []
+    for room in rooms:
+        lines = [
+            f"- `{path.name}`: {_first_line(path)}"
+            for path in sorted(room.glob("*.py"))
+            if path.stem != "__init__"
+        ]
+        name = room.relative_to(ROOT).as_posix()
+        parts.append(f"### `{name}/`\n\n" + "\n".join(lines))
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _first_line(path: Path) -> str:
+    said = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return said.partition("\n")[0]
+
+
+@_marked
+def attributes() -> str:
+    """Write how many attributes of a DICOM file are read."""
+    from pneumonia.serving import dicom
+
+    return str(len(dicom._ATTRIBUTES))
+
+
+@_marked
+def options_of_train() -> str:
+    """Write the options of `train`."""
+    return _options(arguments.build(defaultdict(lambda: print)), "train")
+
+
+def _options(whole: argparse.ArgumentParser, command: str) -> str:
+    kind = argparse._SubParsersAction
+    (subs,) = (action for action in whole._actions if isinstance(action, kind))
+    rows = []
+    for action in subs.choices[command]._actions:
+        names = [name for name in action.option_strings if name.startswith("--")]
+        if not names or names == ["--help"]:
+            continue
+        value = action.metavar or "|".join(action.choices or ()) or ""
+        if action.nargs == 0:
+            value = ""
+        words = f"{names[0]} {value}".strip().replace("|", r"\|")
+        rows.append([f"`{words}`", (action.help or "").replace("|", r"\|")])
+    return _table(["option", "what it does"], rows)
+
+
+def main() -> None:
+    """Write all pages anew; say which ones changed."""
+    for name in PAGES:
+        path = ROOT / name
+        page = path.read_text(encoding="utf-8")
+        if (filled := fill(page)) != page:
+            path.write_text(filled, encoding="utf-8")
+            print(f"{name} written")
+
+
+if __name__ == "__main__":
+    main()
