@@ -193,7 +193,7 @@ REFUSED = {
         "called 'set/xr00.png'",
     ),
     "one column": ("\n".join(NAMES), "begins with 'xr00.png'"),
-    "nothing": ("", "begins with ''"),
+    "nothing": ("", "it is empty"),
     "an open quote": ('name,label\n"' + "a," * 100_000, "can't be read"),
     "a spreadsheet": (b"PK\x03\x04" + bytes(99), "spreadsheet"),
     "zeros": (bytes(4000), "left out"),
@@ -462,3 +462,85 @@ def test_a_path_of_any_depth_is_compared_in_little_memory():
     deep = "a/" * 30_000 + "x.png"
     found = find([deep, "y.png"], t__csv=f"{deep},Normal\ny.png,Pneumonia\n")
     assert found.truth == {deep: 0, "y.png": 1}
+
+
+def test_row_of_another_patient_labels_nothing():
+    table = "file,label\np1/1.png,Normal\np2/2.png,Pneumonia\n"
+    found = labelled.find(["p2/1.png", "p1/2.png"], [("t.csv", table.encode())])
+    assert found.truth == {}
+    assert "2" in found.doubts[0]
+
+
+def test_xrays_that_were_moved_keep_their_label():
+    table = "file,label\nold/1.png,Normal\nold/2.png,Pneumonia\n"
+    found = labelled.find(["a/1.png", "b/2.png"], [("t.csv", table.encode())])
+    assert found.truth == {"a/1.png": 0, "b/2.png": 1}
+    table = "file,label\np1/s1/1.png,Normal\np2/s1/1.png,Pneumonia\n"
+    found = labelled.find(["p1/1.png", "p2/1.png"], [("t.csv", table.encode())])
+    assert found.truth in ({}, {"p1/1.png": 0, "p2/1.png": 1})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label,label\na.png,Normal,Pneumonia\nb.png,Pneumonia,Normal\n",
+        "file,Pneumonia (0=yes 1=no)\na.png,1\nb.png,0\n",
+        "file,Pneumonia (AI)\na.png,1\nb.png,0\n",
+        *(
+            f"file,{head}\na.png,Normal\nb.png,Pneumonia\n"
+            for head in ("pred.label", "PredictedLabel", "AIResult", "yhat", "ResNet50")
+        ),
+        "file,previous_diagnosis\na.png,Normal\nb.png,Pneumonia\n",
+        'file,label\na.png,Normal\nb.png,"Pneumonia\nc.png,Normal\n',
+        "path,label,certain\na.png,Normal,true\nb.png,Pneumonia,false\n",
+        "path,label,zone\na.png,Normal,x\nb.png,Pneumonia,y\n",
+        "Pfad;Status;Ergebnis;W\na.png;ok;Normal;0.0412\nb.png;ok;Pneumonia;0.9312\n",
+        7 * "title,\n" + "path,status,label,p_pneumonia\na.png,ok,Normal,0.1000\n",
+        "file,label\n",
+        "",
+    ],
+)
+def test_no_truth_by_chance(text):
+    found = labelled.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
+    assert found.truth == {}
+    assert found.doubts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accession,file,status,reason,diagnosis\n1,a.png,final,cough,Normal\n"
+        "2,b.png,final,fever,Pneumonia\n",
+        "file,zone,box,label\na.png,3,A,Normal\nb.png,4,B,Pneumonia\n",
+        "file,label,reason,warnings\na.png,Normal,cough,\nb.png,Pneumonia,fever,\n",
+        'file,comment,label\na.png, "no cough, Normal", Normal\nb.png,x,Pneumonia\n',
+        "file,Pneumonia,portable\na.png,0,1\nb.png,1,1\n",
+    ],
+)
+def test_tables_of_others_are_read(text):
+    found = labelled.find(["a.png", "b.png"], [("t.csv", text.encode())])
+    assert found.truth == {"a.png": 0, "b.png": 1}
+
+
+@pytest.mark.parametrize(
+    "head", ["COVID", "TB", "lung_cancer", "Effusion", "something"]
+)
+def test_another_disease_is_not_normal(head):
+    text = f"file,Pneumonia,{head}\na.png,0,1\nb.png,1,0\nc.png,0,0\n"
+    found = labelled.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
+    assert found.truth == {"b.png": 1, "c.png": 0}
+
+
+def test_no_pneumonia_of_one_kind_is_not_normal():
+    text = "file,Bacterial Pneumonia\na.png,0\nb.png,1\n"
+    found = labelled.find(["a.png", "b.png"], [("t.csv", text.encode())])
+    assert found.truth == {"b.png": 1}
+
+
+def test_rows_longer_than_the_head_are_left_out():
+    text = "file,comment,label\na.png,x,Normal\nb.png,x,Pneumonia\n"
+    text += "c.png,no cough, normal,Pneumonia\n"
+    found = labelled.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
+    assert found.truth == {"a.png": 0, "b.png": 1}
+    assert "1 rows that are longer" in found.doubts[0]
+    assert "longer than its head" in found.why["c.png"]

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from .tab_words import LABELLED
 
@@ -21,7 +22,7 @@ _COLUMNS, _CELLS = 1000, 8_000_000  # a row for each X-ray of the largest public
 
 
 def cells(content: bytes) -> list[list[str]]:
-    """Return the rows of a table as text, without empty ones, all equally long.
+    """Return the rows of a table as text, without empty ones, each as long as it is.
 
     Commas, semicolons, tabs or `|` part the columns, and a line `sep=;` says which.
     UTF-8, UTF-16 and the code page 1252 of Windows are read.
@@ -35,17 +36,41 @@ def cells(content: bytes) -> list[list[str]]:
         text = text[said.end() :]
     delimiter = said[1] if said else _delimiter(text)
     # a table of another system may end its lines in any way
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    _check_quotes(text, delimiter)
+    reader = _reader(text, delimiter)
     rows, width, count = [], 0, 0
     for row in reader:
         stripped = [cell.strip() for cell in row]
         if any(stripped):
             rows.append(stripped)
-            width = max(width, len(row))
+            width = max(width, len(row))  # they are made level in the end
         count += 1 + len(row)
         if len(row) > _COLUMNS or count > _CELLS or len(rows) * width > _CELLS:
             raise csv.Error(LABELLED["cells"].format(columns=_COLUMNS, cells=_CELLS))
+    return rows
+
+
+def level(rows: list[list[str]]) -> list[list[str]]:
+    """Return rows all equally long, with empty cells at the end of shorter ones."""
+    width = max(map(len, rows), default=0)
     return [row + [""] * (width - len(row)) for row in rows]
+
+
+def _reader(text: str, delimiter: str, strict: bool = False) -> Iterator[list[str]]:
+    lines = io.StringIO(text, newline="")
+    return csv.reader(
+        lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=strict
+    )
+
+
+def _check_quotes(text: str, delimiter: str) -> None:
+    """Raise csv.Error if a quotation mark is never closed: it swallows what follows."""
+    try:
+        for _ in _reader(text, delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        if "end of data" in str(error):  # else it is one of inches, or the like
+            raise
 
 
 def _decode(content: bytes) -> str:
@@ -72,7 +97,7 @@ def _delimiter(text: str) -> str:
 
     def rank(delimiter: str) -> tuple[float, int]:
         try:
-            rows = [*csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)]
+            rows = [*_reader(sample, delimiter)]
         except csv.Error:
             return 0, 0
         widths = Counter(len(row) for row in rows if row)
@@ -90,7 +115,7 @@ def is_table(content: bytes) -> bool:
     """
     try:
         text = _decode(content[:_SAMPLE]).strip()
-        rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))
+        rows = list(_reader(text, _delimiter(text)))
     except csv.Error:
         return False
     if len(content) > _SAMPLE:

@@ -50,7 +50,7 @@ _OTHER_FINDINGS = {
     *("infiltrate", "mass", "nodule", "pneumothorax", "consolidation", "edema"),
     *("emphysema", "fibrosis", "pleural thickening", "hernia", "hiatal hernia"),
     *("enlarged cardiomediastinum", "lung lesion", "lung opacity", "pleural other"),
-    *("fracture", "support devices", "tuberculosis", "covid 19"),
+    *("fracture", "support devices", "tuberculosis", "covid 19", "covid", "tb"),
 }
 """Of the public sets. In a list, a word that is not known could be *ruled out*."""
 
@@ -69,7 +69,19 @@ _TRUTH = {
 _OF_PROGRAMS = {
     *("pred", "preds", "predicted", "prediction", "predictions", "predict", "prob"),
     *("probability", "score", "output", "model", "network", "classifier", "ai", "p"),
+    *("yhat", "hat", "estimate", "estimated", "inferred", "cnn", "nn", "net"),
 }
+_NETWORKS = re.compile(r"resnet|densenet|vgg|inception|efficientnet|chexnet|gpt")
+_EARLIER = {"previous", "prior", "past", "history", "former", "earlier", "family",
+            "comorbidity", "comorbidities"}  # fmt: skip
+_NEUTRAL = {
+    *("sex", "male", "female", "ap", "pa", "view", "frontal", "portable", "train"),
+    *("test", "val", "validation", "valid", "split", "fold", "reviewed", "child"),
+    *("adult", "inpatient", "outpatient", "icu", "copy", "id", "index", "checked"),
+}
+"""Of columns of yes and no that name no disease."""
+
+_KINDS = re.compile(r"bacteri|viral|virus|lobar|broncho|fung|atypical|aspiration")
 _RSNA = {"patientid", "x", "y", "width", "height", "target"}
 _SHOWN, _LETTERS = 3, 40  # words in a sentence, and how much of each
 
@@ -112,6 +124,8 @@ def meaning(text: str) -> int | None:
 
 def _of_head(text: str) -> int | None:
     """Return the class that the head of a column names, as in `has_pneumonia`."""
+    if re.search(r"\([^)]*[=\d][^)]*\)", text):
+        return None  # it may turn the meaning round
     bare = plain(re.sub(r"\(.*?\)|[?:]", " ", text))
     words = [word for word in bare.split() if word not in _AROUND]
     forms = {bare.strip(), " ".join(words)}
@@ -137,7 +151,11 @@ def labels(
         NoTruthError: no column names the class, or two contradict each other.
     """
     columns = {n: [row[n] for row in rows] for n in range(len(head)) if n != file}
-    asked = {n: cells for n, cells in columns.items() if not _is_program(head[n])}
+    asked = {
+        n: cells
+        for n, cells in columns.items()
+        if not _is_program(head[n]) and not _EARLIER & {*_words_of(head[n])}
+    }
     flags = _flags(head, asked)
     read: dict[str, list[Label]] = {}
     said: list[str] = []
@@ -155,8 +173,11 @@ def labels(
     if not (chosen or flags):
         chosen = {n: found for n, found in words.items() if _is_of_one(head[n], found)}
     for n, found in chosen.items():
-        read[called(head, n)] = found
-        said.append(_say_words(called(head, n), asked[n], found))
+        name = called(head, n)
+        if name in read:  # two columns of one head
+            name = f"{name} ({LABELLED['column'].format(number=n + 1)})"
+        read[name] = found
+        said.append(_say_words(name, asked[n], found))
     if not read:
         raise NoTruthError(_describe(head, columns))
     (first, theirs), *others = read.items()
@@ -186,7 +207,15 @@ def called(head: Sequence[str], n: int) -> str:
 
 
 def _is_program(head: str) -> bool:
-    return bool({*plain(head).split()} & _OF_PROGRAMS)
+    return not _OF_PROGRAMS.isdisjoint(_words_of(head)) or bool(
+        _NETWORKS.search(plain(head))
+    )
+
+
+def _words_of(head: str) -> list[str]:
+    """Return the words of a head, as in `pred.label`, `AIResult` or `Dx (AI)`."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", head)
+    return re.findall(r"[^\W_]+", plain(apart))
 
 
 def _or_word(cell: str) -> Label:
@@ -223,9 +252,15 @@ def _of_flags(
     """Read columns of yes and no.
 
     That there is no pneumonia counts as Normal, unless a column says what is normal, or
-    another disease is present.
+    another column of yes and no says yes: it may be another disease. That there is none
+    of one kind, such as bacterial, says nothing of the others.
     """
-    others = [n for n in columns if plain(head[n]) in _OTHER_FINDINGS]
+    others = [
+        n
+        for n in columns
+        if n not in flags
+        and (plain(head[n]) in _OTHER_FINDINGS or _may_be_disease(head[n], columns[n]))
+    ]
     sick = [n for n, label in flags.items() if label == 1]
     found: list[Label] = []
     for row in range(len(columns[next(iter(flags))])):
@@ -233,11 +268,22 @@ def _of_flags(
         yes = [n for n, cell in cells.items() if cell in _YES]
         if yes:
             found.append(together([flags.get(n, head[n]) for n in yes]))
-        elif sick == [*flags] and all(cells[n] in _NO for n in sick):
+        elif (
+            sick == [*flags]
+            and all(cells[n] in _NO for n in sick)
+            and not all(_KINDS.search(plain(head[n])) for n in sick)
+        ):
             found.append(0)
         else:
             found.append(", ".join({columns[n][row].strip() for n in flags}))
     return found
+
+
+def _may_be_disease(head: str, cells: Sequence[str]) -> bool:
+    """Whether a column answers yes or no, and its head is not known to be harmless."""
+    said = {_flag(cell) for cell in cells}
+    asks = bool(said & _YES) and said <= _YES | _NO | _OPEN
+    return asks and bool(head) and _NEUTRAL.isdisjoint(_words_of(head))
 
 
 def _say_flag(
@@ -248,7 +294,7 @@ def _say_flag(
         for known in (_YES, _NO)
     )
     said = [LABELLED["is"].format(words=yes, label=LABELS[flags[n]])] if yes else []
-    if no and {*flags.values()} == {1}:
+    if no and {*flags.values()} == {1} and not _KINDS.search(plain(head[n])):
         said.append(LABELLED["no"].format(words=no, label=LABELS[0]))
     return LABELLED["column_says"].format(column=repr(head[n]), how=", ".join(said))
 

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from pneumonia import LABELS, MAX_BYTES
 
 from . import label_words
-from .label_cells import cells
+from .label_cells import cells, level
 from .label_files import Files, Match, Path, folded, has_suffix, parts_of
 from .label_ours import is_ours
 from .tab_words import LABELLED
@@ -157,28 +157,16 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
     Raises:
         TableError: it holds no truth, or none that can be told for certain.
     """
-    if name.lower().endswith(SHEETS) or content.startswith(_PACKED):
-        raise TableError(LABELLED["sheet"].format(table=name))
-    if len(content) > MAX_BYTES:
-        limit = MAX_BYTES // 2**20
-        raise TableError(LABELLED["large"].format(table=name, limit=limit))
-    try:
-        rows = cells(content)
-    except csv.Error as error:
-        raise TableError(LABELLED["broken"].format(table=name, why=error)) from None
-    if is_ours(rows):
-        raise TableError(LABELLED["ours"].format(table=name))
-    if max(map(len, rows), default=0) < 2:
-        first = rows[0][0][:_LETTERS] if rows else ""
-        raise TableError(LABELLED["one_column"].format(table=name, first=first))
     folder = parts_of(name)[:-1]
-    head, rows = _split_head(rows, files, folder)
+    head, rows = _split_head(_opened(name, content), files, folder)
+    found = Truths()
+    rows = _without_shifted(name, head, rows, files, folder, found)
+    head, *rows = level([head, *rows])
     column, matches = _names(name, head, rows, files, folder)
     chosen, shared = _nearest(column, rows, matches, files)
-    found = Truths()
     if shared:
         why = LABELLED["why_shared"].format(table=name)
-        found.why = dict.fromkeys(shared, why)
+        found.why |= dict.fromkeys(shared, why)
         said = LABELLED["shared"].format(table=name, count=len(shared), first=shared[0])
         found.doubts.append(said)
     if not chosen:
@@ -204,18 +192,76 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
     return found
 
 
+def _opened(name: str, content: bytes) -> list[list[str]]:
+    """Return the rows of a table that may hold truth, each as long as it is.
+
+    Raises:
+        TableError: it can't.
+    """
+    if name.lower().endswith(SHEETS) or content.startswith(_PACKED):
+        raise TableError(LABELLED["sheet"].format(table=name))
+    if len(content) > MAX_BYTES:
+        limit = MAX_BYTES // 2**20
+        raise TableError(LABELLED["large"].format(table=name, limit=limit))
+    try:
+        rows = cells(content)
+    except csv.Error as error:
+        raise TableError(LABELLED["broken"].format(table=name, why=error)) from None
+    if is_ours(level(rows)):
+        raise TableError(LABELLED["ours"].format(table=name))
+    if not rows:
+        raise TableError(LABELLED["empty"].format(table=name))
+    if max(map(len, rows), default=0) < 2:
+        first = rows[0][0][:_LETTERS]
+        raise TableError(LABELLED["one_column"].format(table=name, first=first))
+    return rows
+
+
+def _without_shifted(
+    table: str,
+    head: list[str],
+    rows: list[list[str]],
+    files: Files,
+    folder: Path,
+    found: Truths,
+) -> list[list[str]]:
+    """Leave out rows that are longer than the head: a comma stands in one of its cells.
+
+    Raises:
+        TableError: all rows are, or there is none.
+    """
+    if not rows:
+        raise TableError(LABELLED["no_rows"].format(table=table))
+    if not any(head):
+        return rows
+    shifted = [row for row in rows if any(row[len(head) :])]
+    if shifted:
+        said = LABELLED["shifted"].format(table=table, count=len(shifted))
+        if len(shifted) == len(rows):
+            raise TableError(said)
+        found.doubts.append(said)
+        for cell in {cell for row in shifted for cell in row}:
+            if (match := files.match(cell, folder)) and match.file:
+                found.why[match.file] = LABELLED["why_shifted"].format(table=table)
+    return [row[: len(head)] for row in rows if not any(row[len(head) :])]
+
+
 def _nearest(
     column: int, rows: list[list[str]], matches: list[Match | None], files: Files
 ) -> tuple[dict[str, list[list[str]]], list[str]]:
     """Return the rows that mean one file and no other, by file, and the files in doubt.
 
     Of several rows those count whose paths are most like the file's. If these are the
-    paths of several X-rays, none is the file's.
+    paths of several X-rays, none is the file's. Nor is one in another folder, where
+    rows and files lie in several: it may be the X-ray of another patient.
     """
+    elsewhere = _elsewhere(column, rows, matches)
     of_file: dict[str, list[tuple[Match, list[str]]]] = defaultdict(list)
     ends = set()  # that several files share, and a row leaves open
-    for row, match in zip(rows, matches, strict=True):
-        if match and match.file:
+    for place, (row, match) in enumerate(zip(rows, matches, strict=True)):
+        if place in elsewhere:
+            ends.add(folded(parts_of(row[column]))[-1:])
+        elif match and match.file:
             of_file[match.file].append((match, row))
         elif match:
             ends.add(match.end)
@@ -231,6 +277,31 @@ def _nearest(
         elif not ends.isdisjoint(files.ends(file)):
             shared.append(file)
     return chosen, shared
+
+
+def _elsewhere(
+    column: int, rows: list[list[str]], matches: list[Match | None]
+) -> set[int]:
+    """Return which rows are like a file in its name alone, and not in any folder.
+
+    They may still mean it where all rows, or all files, lie in one folder: then the
+    X-rays were moved.
+    """
+    found: dict[int, tuple[Path, Path]] = {}
+    for place, (row, match) in enumerate(zip(rows, matches, strict=True)):
+        if match and match.file:
+            theirs = folded(parts_of(row[column]))[:-1]
+            ours = folded(parts_of(match.file))[:-1]
+            if theirs and ours:
+                found[place] = theirs, ours
+    folders = [{*of} for of in zip(*found.values(), strict=True)]
+    if min(map(len, folders), default=0) < 2:
+        return set()
+    return {
+        place
+        for place, (theirs, ours) in found.items()
+        if theirs[-1] not in ours and ours[-1] not in theirs
+    }
 
 
 def _split_head(

@@ -147,6 +147,10 @@ LABELLED = {
     "one_column": "{table} was left out: it begins with {first!r}, which is no row of "
     "two columns. Expected are a name and a label, with a comma, a semicolon or a tab "
     "between them.",
+    "empty": "{table} was left out: it is empty. Expected are a name and a label.",
+    "no_rows": "{table} was left out: it holds the heads of columns and no row.",
+    "shifted": "{table} has {count} rows that are longer than its head, as where a "
+    "comma stands in a cell without quotation marks. They were left out.",
     "nobody": "{table} was left out: none of its {count} rows names a file that came. "
     "It says {example!r}, and a file is called {name!r}.",
     "two_names": "{table} was left out: {one} and {two} both name files, and not the "
@@ -169,6 +173,7 @@ LABELLED = {
     "or PNEUMONIA",
     "why_tables": "two tables contradict each other",
     "why_shared": "{table} does not say which of several files of that name",
+    "why_shifted": "their rows in {table} are longer than its head",
     "why_words": "{table} says {words}",
 }
 """What is said of tables and folders with labels."""

@@ -135,7 +135,7 @@ class Classifier:
         return label, not low <= p_pneumonia <= high
 
 
-def shows_evidence(found: dict | None) -> bool:
+def shows_evidence(found: dict[str, Any] | None) -> bool:
     """Tell whether maps show the evidence in their own image.
 
     Args:
@@ -143,9 +143,9 @@ def shows_evidence(found: dict | None) -> bool:
             places blurred: the answer must lose more than with each control, beyond
             chance. None: too few to measure.
     """
-    return bool(found) and all(
-        more["ci95"][0] > 0 for more in found["more_than"].values()
-    )
+    if not found:
+        return False
+    return all(more["ci95"][0] > 0 for more in found["more_than"].values())
 
 
 def in_batches(

@@ -140,8 +140,8 @@ def _compare(edges: np.ndarray) -> np.ndarray:
     """Divide edges (n, 8, 8, 8) by those of nine cells around: (n, 512), roots."""
     cells = _CELLS[1]
     wide = np.pad((edges**2).sum(axis=3), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows = sum(wide[:, i : i + cells] for i in range(3))
-    around = sum(rows[:, :, i : i + cells] for i in range(3)) / 9
+    rows = np.sum([wide[:, i : i + cells] for i in range(3)], axis=0)
+    around = np.sum([rows[:, :, i : i + cells] for i in range(3)], axis=0) / 9
     relative = edges / np.sqrt(around + _FAINT**2)[..., None]
     return np.sqrt(relative).reshape(len(edges), -1)
 
