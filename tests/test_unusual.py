@@ -613,3 +613,43 @@ def test_folders_and_batches_read_what_needs_a_worker(classifier, tmp_path):
     (tmp_path / "plain.png").write_bytes(encode(pixels))
     rows = list(batch.answer_files(classifier, batch.find_files([tmp_path])))
     assert len({(row.status, row.p_pneumonia) for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "baseline": JPEG,
+        "progressive": PROGRESSIVE,
+        "restarts": RESTARTS,
+        "of 12 bits": imagecodecs.jpeg8_encode(
+            PICTURE * np.uint16(16), bitspersample=12
+        ),
+        "lossless": imagecodecs.jpeg8_encode(PICTURE, lossless=True),
+    }.values(),
+    ids=["baseline", "progressive", "restarts", "of 12 bits", "lossless"],
+)
+def test_cut_jpeg_with_an_end_marker_is_damaged(data):
+    for share in (0.3, 0.4, 0.5):
+        assert refusal(data[: int(len(data) * share)] + b"\xff\xd9").reason == "damaged"
+    assert read_anywhere(data).pixels.shape == PICTURE.shape
+
+
+def test_jpeg_with_a_black_border_below_is_whole():
+    bordered = PICTURE.copy()
+    bordered[-40:] = 0
+    for options in ({}, {"progressive": True}):
+        data = encode(bordered, "JPEG", quality=90, **options)
+        assert read_picture(data).warnings == ()
+
+
+def test_lossless_jpeg_whose_pixels_end_in_zeros_may_lack_its_end():
+    ended = 0
+    for seed in range(40):
+        noise = (
+            np.random.default_rng(seed).integers(0, 4096, (96, 96)).astype(np.uint16)
+        )
+        data = imagecodecs.ljpeg_encode(noise, bitspersample=12)
+        if data.endswith(b"\0\xff\xd9"):
+            ended += 1
+            assert "parts_skipped" in read_anywhere(data[:-2]).warnings
+    assert ended

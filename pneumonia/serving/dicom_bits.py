@@ -120,7 +120,7 @@ def _shift(bits: Bits, high: int | None, values: np.ndarray, decoded: Decoded) -
 def _about(values: np.ndarray, low: int, high: int, decoded: Decoded) -> bool:
     """Tell whether numbers lie in a range, or beyond it by what the codec may add."""
     share, steps = decoded.beyond
-    slack = max(share * high, steps)
+    slack = max(share * (high - low), steps)
     return bool(low - slack <= values.min() and values.max() <= high + slack)
 
 

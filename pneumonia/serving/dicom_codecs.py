@@ -5,6 +5,7 @@ the one that they hold. A codec that loses something may carry a number a little
 the ends of its range; how far is handed on, so that white does not become black.
 """
 
+import functools
 from dataclasses import dataclass
 
 import imagecodecs  # loads a codec when it is first asked for
@@ -27,7 +28,7 @@ from pydicom.uid import (
 )
 
 from . import dicom_attributes as attributes
-from . import dicom_jpeg2000
+from . import dicom_jpeg2000, jpeg
 from .dicom_codestream import Codestream, head_of
 
 _SPECTRAL, _PROGRESSIVE = "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"  # retired
@@ -43,7 +44,6 @@ COMPRESSED = {RLELossless, *_BY_CONTENT}
 
 _MAY_LOSE = {JPEG2000, HTJ2K, *_JPEG_XL[1:]}  # the wavelet 5-3, too: it is cut short
 _END = b"\xff\xd9"  # of an image, in JPEG
-_FILLING = bytes(range(255)) * 16  # begins with 0: after 0xFF it would be a marker
 # Of the largest number: so far wavelets swing over beside edges. At coarser scales they
 # do it without any loss, too.
 _OVERSHOOT = 0.5
@@ -184,12 +184,12 @@ def _jpeg(stream: bytes, head: Codestream, kind: str) -> np.ndarray:
             spaces["colorspace"] = rgb
         elif not head.tagged:  # else the codec knows what the marker says
             spaces["colorspace"] = rgb if kind == "RGB" else imagecodecs.JPEG8.CS.YCbCr
-    if _END in stream[-64:]:
-        return imagecodecs.jpeg8_decode(stream, **spaces)
-    stream = stream.rstrip(b"\xff")  # with what follows it would be a marker
-    raw = imagecodecs.jpeg8_decode(stream + _END, **spaces)
-    other = imagecodecs.jpeg8_decode(stream + _FILLING + _END, **spaces)
-    if not np.array_equal(raw, other):
+    decode = functools.partial(imagecodecs.jpeg8_decode, **spaces)
+    ends = _END in stream[-64:]
+    if not ends:
+        stream += _END
+    raw = decode(stream)
+    if (not ends or jpeg.looks_cut(raw)) and jpeg.is_cut(stream, decode):
         raise ValueError("JPEG ends early")
     return raw
 

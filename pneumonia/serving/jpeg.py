@@ -21,6 +21,8 @@ _USUAL = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _SEGMENT = re.compile(rb"\xff+[^\xff\0\1\xd0-\xd8]", re.DOTALL)  # how others begin
 _DECODE_ERRORS = (OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 _REST = b"\xaa" * 64  # looks like pixels to a decoder that still wants some
+_FEW_ZEROS = 8
+_FILLING = bytes(range(255)) * 16  # begins with 0: after 0xFF it would be a marker
 
 
 class Header(NamedTuple):
@@ -92,12 +94,42 @@ def with_its_end(
     """
     body = data.rstrip(b"\0")  # as after a rescue from a broken disk
     bodies = [body]
+    if 0 < len(data) - len(body) <= _FEW_ZEROS:  # they may be pixels
+        bodies.insert(0, data)
     if body.endswith(b"\xff"):  # half of the marker, or a value that is stuffed by 0
-        bodies = [body[:-1], body + b"\0"]
+        bodies += [body[:-1], body + b"\0"]
     for body in bodies:
-        if _has_all_scans(body, head) and _is_whole(body, head, decode):
+        if has_all_scans(body, head) and _is_whole(body, head, decode):
             return body + _END
     raise damaged()
+
+
+def looks_cut(pixels: np.ndarray) -> bool:
+    """Tell whether a picture ends as one does whose rest its decoder made up.
+
+    That repeats what came last, so the last rows are alike. A black border is so, too:
+    `is_cut` tells them apart, at the cost of decoding twice more.
+
+    Args:
+        pixels: (H, W) or (H, W, colours), as stored, at any scale.
+    """
+    half = pixels[-2:, pixels.shape[1] // 2 :]
+    return bool((half[0] == half[-1]).all())
+
+
+def is_cut(data: bytes, decode: Callable[[bytes], np.ndarray]) -> bool:
+    """Tell whether pixels are missing before the end marker of a file.
+
+    Args:
+        data: the file's content, or a stream of DICOM, with an end marker.
+        decode: gives its pixels, or raises.
+    """
+    body = data[: data.rfind(_END)]
+    try:
+        filled = (decode(body + rest + _END) for rest in (b"\0", _FILLING))
+        return not np.array_equal(*filled)
+    except _DECODE_ERRORS:
+        return False  # the decoder does not take more than there should be
 
 
 def _is_whole(body: bytes, head: Header, decode: Callable[[bytes], np.ndarray]) -> bool:
@@ -109,7 +141,7 @@ def _is_whole(body: bytes, head: Header, decode: Callable[[bytes], np.ndarray]) 
         return False
 
 
-def _has_all_scans(data: bytes, head: Header) -> bool:
+def has_all_scans(data: bytes, head: Header) -> bool:
     """Tell whether every coefficient of every colour came to its last bit."""
     if head.kind not in _USUAL:
         return True
@@ -149,6 +181,10 @@ def read(data: bytes, head: Header, risky: bool) -> np.ndarray:
     decode = imagecodecs.jpegls_decode if head.kind == _LS else imagecodecs.jpeg8_decode
     try:
         pixels = decode(data if head.ends else with_its_end(data, head, decode))
+        # the decoder of JPEG-LS does not make up what is missing
+        made_up = head.ends and head.kind != _LS and looks_cut(pixels)
+        if made_up and is_cut(data, decode):
+            raise damaged()
     except ImageError:
         raise
     except _DECODE_ERRORS as error:

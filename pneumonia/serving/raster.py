@@ -150,6 +150,11 @@ def _read_jpeg(
     picture = _open(data, notes)
     if head:  # else nobody knows what it is, and some kinds crash when reduced
         picture.draft(picture.mode, (side, side))
+        if head.ends and not jpeg.has_all_scans(data, head):
+            raise damaged()
+        looks_cut = head.ends and jpeg.looks_cut(np.asarray(picture))
+        if looks_cut and jpeg.is_cut(data, _pixels_of):
+            raise damaged()
     return _by_pillow(picture, notes)
 
 
