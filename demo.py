@@ -35,7 +35,7 @@ from web import (
     tab_yours,
     words,
 )
-from web.asgi import Attendance, Door
+from web.asgi import Attendance, Door, log_without_files
 
 # Fonts of the visitor's own system: the page fetches nothing from elsewhere.
 THEME = gr.themes.Default(
@@ -132,6 +132,7 @@ def launch(
         head=HEAD,
         root_path=root_path,
     )
+    log_without_files()
     chatter = io.StringIO()
     with redirect_stdout(chatter):
         _, local, public = demo.launch(

@@ -348,3 +348,21 @@ def test_demo_carries_the_headers_of_the_door(gradio_url):
         for name, value in door.HEADERS.items():
             assert page.headers[name] == value
         assert len(page.headers["X-Request-Id"]) == 16
+
+
+def test_demo_logs_no_file_name_of_a_call_that_fails(
+    gradio_url, phantom_bytes, tmp_path, capfd, caplog
+):
+    picture = tmp_path / "Mustermann.png"
+    picture.write_bytes(phantom_bytes)
+    with picture.open("rb") as file:
+        asked = requests.post(f"{gradio_url}gradio_api/upload", files={"files": file})
+    (path,) = asked.json()
+    assert "Mustermann" in path
+    call = f"{gradio_url}gradio_api/call/predict"
+    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, False]
+    event = requests.post(call, json={"data": data}).json()["event_id"]
+    assert "error" in requests.get(f"{call}/{event}", timeout=60).text
+    heard = caplog.text + "".join(capfd.readouterr())
+    assert "Mustermann" not in heard
+    assert "an unforeseen ValueError in " in heard

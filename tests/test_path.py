@@ -57,6 +57,19 @@ def test_the_command_line_imports_nothing_from_the_working_directory(trap):
     assert not (trap / "mark").exists()
 
 
+def test_testing_on_yours_imports_nothing_from_the_working_directory(trap):
+    (trap / "web" / "__init__.py").unlink()  # else `-m web.yours` means that one
+    (trap / "web").rmdir()
+    for name in ("hashlib", "argparse", "queue", "csv"):
+        (trap / f"{name}.py").write_text("raise ImportError('trap')")
+    (trap / "mine" / "NORMAL").mkdir(parents=True)
+    (trap / "film.dcm").rename(trap / "mine" / "NORMAL" / "film.dcm")
+    done = run("-m", "web.yours", "mine", "--out", "report.html", folder=trap)
+    assert done.returncode == 0, done.stderr
+    assert not (trap / "mark").exists()
+    assert (trap / "report.html").exists()
+
+
 READ = """
 import sys
 from pathlib import Path

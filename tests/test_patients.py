@@ -224,3 +224,26 @@ def test_the_split_of_the_training_set_is_as_it_was(all_xrays):
         "7ebb31d1a0628c49dc966ecac7e48fce9325215fc6dbd41d2bccc1b15674d47b"
     )
     assert np.array_equal(patients_of(all_xrays.names), all_xrays.patients)
+
+
+@pytest.mark.parametrize("visits", [("visit1", "visit2"), ("study1", "study2")])
+def test_visits_above_patients_are_no_patients(visits):
+    names = [f"{visit}/P{n}/{n}.png" for visit in visits for n in range(20)]
+    assert len({*patients_of(names)}) == 20
+
+
+@pytest.mark.parametrize("folders", [("study1", "study2"), ("PA", "LAT")])
+def test_names_in_visits_or_views_are_patients(folders):
+    names = [f"{folder}/{n}.png" for folder in folders for n in range(20)]
+    assert len({*patients_of(names)}) == 20
+
+
+def test_number_and_size_are_no_patient():
+    names = ["normal_1_256.png", "pneumonia_1_256.png", "normal_2_256.png"]
+    assert len({*patients_of(names)}) == 3
+
+
+def test_copies_of_a_patient_are_the_patient():
+    names = ["person12_virus_34.jpeg", "augperson12_virus_34.jpeg"]
+    names += ["BACTERIA 1135262 0001.jpeg", "BACTERIA-1135262-0002.jpeg"]
+    assert len({*patients_of(names)}) == 2

@@ -353,7 +353,7 @@ def test_row_is_trained_once_with_each_seed(tmp_path, monkeypatch):
 class ByGrey:
     """A stand-in for a network: the brighter, the more pneumonia."""
 
-    aligned = False
+    aligned = masked = False
 
 
 def test_run_is_measured_on_every_family(drawings, monkeypatch):

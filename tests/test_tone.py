@@ -322,3 +322,11 @@ def test_curves_agree_with_little_cms(gamma):
     apart = np.abs(tone.of_profile(icc)(ramp) - theirs)
     assert apart.max() < 9 / 255
     assert apart[ramp**gamma > 0.03].max() < 4 / 255
+
+
+def test_gamma_behind_the_pixels_is_ignored_with_a_warning():
+    data = encode(GREY)
+    late = data[:-12] + chunk(b"gAMA", struct.pack(">I", 100_000)) + data[-12:]
+    found = read_picture(late)
+    assert found.warnings == ("tone_ignored",)
+    assert np.array_equal(found.pixels, read_picture(data).pixels)

@@ -653,3 +653,22 @@ def test_lossless_jpeg_whose_pixels_end_in_zeros_may_lack_its_end():
             ended += 1
             assert "parts_skipped" in read_anywhere(data[:-2]).warnings
     assert ended
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_checksums_of_whole_pixels_do_not_matter(deep):
+    data = encode(PICTURE.astype(np.uint16) * 257 if deep else PICTURE)
+    plain = read_picture(data).pixels
+    at = data.index(b"IDAT")
+    end = at + 4 + int.from_bytes(data[at - 4 : at], "big")
+    changed = data[:end] + bytes(4) + data[end + 4 :]
+    for broken in (changed, data[:-12], data[:-17], data[:-20]):
+        found = read_picture(broken)
+        assert np.array_equal(found.pixels, plain)
+        assert found.warnings == ("parts_skipped",)
+    wrong = bytearray(changed)
+    wrong[at + 4 + (end - at) // 2] ^= 0xFF
+    assert refusal(bytes(wrong)).reason == "damaged"
+    wrong = bytearray(data)
+    wrong[29] ^= 0xFF  # the checksum of the header
+    assert refusal(bytes(wrong)).reason == "damaged"

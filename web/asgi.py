@@ -9,7 +9,9 @@ import json
 import logging
 import posixpath
 import re
+import sys
 import time
+import types
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,6 +38,26 @@ _PREVIEW = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')  # G
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _QUIET_SECONDS = 1.0  # a client's next step comes sooner
 _log = logging.getLogger("pneumonia.web")
+
+
+def log_without_files() -> None:
+    """Let Gradio log of an unforeseen error where it was, and not what it held.
+
+    Its tracebacks quote requests, with the names of uploads in them.
+    """
+    import gradio  # after `uploads`, which tells it where to write
+
+    for module in (gradio.queueing, gradio.routes, gradio.route_utils):
+        module.traceback = types.SimpleNamespace(print_exc=_log_error)
+
+
+def _log_error() -> None:
+    kind, _, trace = sys.exc_info()
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if kind and trace:
+        place = f"{trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"
+        _log.error("an unforeseen %s in %s", kind.__name__, place)
 
 
 class Attendance:

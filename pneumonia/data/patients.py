@@ -17,19 +17,26 @@ _DATE = r"(?:19|20)\d\d(?:[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01]
 # number is the same child whatever stands before it.
 _IN_NAME = re.compile(
     r"(?<![a-z0-9])(?:"
-    r"(?:bacteria|virus|pneumonia|normal)[-_](?P<number>\d+)(?=[-_]\d)"
-    r"|person\d+(?=[-_ ])"  # Kermany et al. on Kaggle: person12_virus_34
+    r"(?:bacteria|virus|pneumonia|normal)[-_ ]"
+    r"(?P<number>\d{4,}(?=[-_ ]\d)|\d+(?=-\d{4}(?!\d)))"  # not a number and a size
     r"|patient\d{5,}(?=[-_ ])"  # CheXpert, its folders flattened
     r"|p1\d{7}(?=[-_ ])"  # MIMIC-CXR, likewise
     r"|sub-[a-z0-9]+(?=_)"  # BIMCV, and what else follows BIDS
     r"|(?:cxr)?\d+(?=(?:_\d+)?_im-\d)"  # Open-i: CXR1_1_IM-0001-3001
     r")"
+    # Kermany et al. on Kaggle: person12_virus_34; a copy has anything in front
+    r"|person\d+(?=[-_ ])"
     rf"|^(?!{_DATE}_)\d{{8}}(?=_\d)"  # ChestX-ray8: 00001280_004
     r"|^\d{30,}(?=_)",  # PadChest: a study
     re.IGNORECASE,
 )
 # Kermany et al.: IM-0115-0001, NORMAL2-IM-0383-0001; and what viewers call any export.
 _IM = re.compile(r"(?<![a-z0-9])(?:normal2-)?im-\d+(?=-)", re.IGNORECASE)
+# What is done to a patient again, or shows him in another way, and is no patient.
+_TIME = (
+    r"(?:visit|study|session|ses|series|exam|scan|timepoint|time|tp|day|week|month|"
+    r"year)[-_ ]?\d+|baseline|follow[-_ ]?up[-_ ]?\d*|pa|ap|lat|lateral|frontal"
+)
 _FOLDER = re.compile(r"patient\d{5,}|p1\d{7}|sub-[a-z0-9]+", re.IGNORECASE)
 
 _FEW = 2
@@ -100,6 +107,11 @@ def _stem(path: PurePosixPath) -> str:
 def _folders(paths: list[PurePosixPath]) -> list[str | None]:
     """Return which folder is the patient of each path, None where none is."""
     folders = _without_dates([path.parts[:-1] for path in paths])
+    stems = {_stem(path) for path in paths}
+    if len({*folders}) < len(stems) and all(
+        re.fullmatch(_TIME, part, re.IGNORECASE) for parts in folders for part in parts
+    ):  # visits or views alone, which hold the same names: these are the patients
+        return [None] * len(paths)
     where: dict[str, set[tuple[str, ...]]] = {}
     for path, parts in zip(paths, folders, strict=True):
         where.setdefault(_stem(path), set()).add(parts)
@@ -117,12 +129,13 @@ def _folders(paths: list[PurePosixPath]) -> list[str | None]:
 
 
 def _without_dates(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leave the levels away that are dates in every path, but not all of a path."""
+    """Leave the levels away that are dates or visits, but not all of a path."""
     dates: set[int] = set()
     for level in range(max(map(len, folders), default=0)):
         parts = [parts[level] for parts in folders if len(parts) > level]
         part_of_date = r"\d\d?" if level - 1 in dates else "(?!)"
-        if all(re.fullmatch(f"{_DATE}|{part_of_date}", part) for part in parts):
+        pattern = f"{_DATE}|{part_of_date}|{_TIME}"
+        if all(re.fullmatch(pattern, part, re.IGNORECASE) for part in parts):
             dates.add(level)
     kept = [
         tuple(part for level, part in enumerate(parts) if level not in dates)

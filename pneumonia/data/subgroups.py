@@ -13,16 +13,17 @@ from .patients import name_of_patient
 _CAUSE = re.compile(
     r"(?<![a-z0-9])(?:person\d+[-_ ])?(bacteria|virus)(?=[-_ ]\d)", re.IGNORECASE
 )
+_IM = re.compile(r"(NORMAL2-)?IM-")
 _NORMAL = 0  # in LABELS
 
 
 def name_family(name: str) -> str | None:
     """Return `IM-`, `NORMAL2-IM-`, `bacteria` or `virus` by file name, None if none."""
-    if match := _CAUSE.search(PurePosixPath(name).name):
+    name = PurePosixPath(name).name
+    if match := _CAUSE.search(name):
         return match[1].lower()
-    who = name_of_patient(name) or ""
-    families = (family for family in ("IM-", "NORMAL2-IM-") if who.startswith(family))
-    return next(families, None)
+    match = _IM.match(name_of_patient(name) or name)
+    return match and match.group()
 
 
 def name_families(dataset: Dataset) -> np.ndarray:

@@ -201,7 +201,7 @@ class Gate:
     def _why_no_chest(self, inputs: np.ndarray, outputs: "Outputs | None") -> str:
         """See what makes a chest of it: exchanging black and white, a turn or a cut."""
         mended = {"negative": 1 - inputs}
-        if outputs is not None and "no_lungs" not in self.lungs.judge(outputs.lungs[0]):
+        if outputs is not None and self._has_lungs_inside(outputs):
             mended["surrounded"] = _cut_out(inputs, outputs)
         shapes = gate_features.shape(np.concatenate([*mended.values()]))
         scores = dict(zip(mended, self.chest.score(shapes), strict=True))
@@ -214,6 +214,12 @@ class Gate:
         if whole and self._halves(inputs) >= self.chest.least:
             return "two_pictures"
         return best
+
+    def _has_lungs_inside(self, outputs: "Outputs") -> bool:
+        """Tell whether the lungs are large enough for what would be cut out."""
+        top, bottom, left, right = gate_features.surroundings(outputs.box[0])
+        larger = gate_features.areas(outputs.lungs)[0].max()
+        return bool(larger >= self.lungs.least * (bottom - top) * (right - left))
 
     def _halves(self, inputs: np.ndarray) -> float:
         """Return how much the left and the right half look like chests, the lesser."""

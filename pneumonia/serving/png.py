@@ -1,20 +1,27 @@
 """PNG, chunk by chunk: what pixels depend on, and what says how bright they are."""
 
+import struct
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import tone
+from .picture import check_size, damaged
 from .scale import Numbers, on_black
 from .tone import Tone
 
 START = b"\x89PNG\r\n\x1a\n"
 _DEPTH, _COLOUR = 24, 25  # where the header has them
 _PALETTE = 3
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
 _FRAMES = {b"acTL", b"fcTL", b"fdAT"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _TURNS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # texts with a turn
 _MOST_PROFILE = 2**24  # bytes of a profile that is unpacked
+
+
+Buffer = bytes | memoryview
 
 
 class Parts(NamedTuple):
@@ -35,18 +42,22 @@ class Parts(NamedTuple):
 
 
 def parts(data: bytes) -> Parts:
-    """Take apart a file that begins with `START`."""
+    """Take apart a file that begins with `START`.
+
+    Raises:
+        ImageError: what says its size is damaged, or pixels are.
+    """
     view = memoryview(data)
     kept, early, tones = [], {}, {}
-    at, ended, notes = 8, False, set()
+    at, ended, broken, notes = 8, False, False, set()
     while at + 8 <= len(data) and not ended:
         length = int.from_bytes(view[at : at + 4], "big")
         name = bytes(view[at + 4 : at + 8])
         chunk = view[at : at + 12 + length]
         at += 12 + length
-        if name == b"IDAT" and len(chunk) < 12 + length:
-            # whether it is enough, its decoder sees
+        if name == b"IDAT" and chunk != _chunk(name, bytes(chunk[8 : 8 + length])):
             kept.append(_chunk(name, bytes(chunk[8 : 8 + length])))
+            broken = True
         elif name in _PIXELS:
             if name != b"PLTE" or data[_COLOUR] == _PALETTE:  # else a suggestion
                 kept.append(chunk)
@@ -57,9 +68,15 @@ def parts(data: bytes) -> Parts:
         elif name in _FRAMES:
             kept.append(chunk)
         elif name in _MEANT:
-            tones.setdefault(name, body)
+            if any(bytes(chunk[4:8]) == b"IDAT" for chunk in kept):
+                notes.add("tone_ignored")  # it has to come before the pixels
+            else:
+                tones.setdefault(name, body)
         ended = name == b"IEND"
-    if not ended:
+    header = _header(data)
+    if broken:
+        kept = _mended(header, kept)
+    if broken or not ended:
         notes.add("parts_skipped")
     meant = _tone(tones, notes)
     deep = data[_DEPTH : _DEPTH + 1] == b"\x10"
@@ -83,6 +100,39 @@ def decode(data: bytes) -> Numbers:
     if count % 2 == 0:
         pixels = on_black(pixels, stored[..., -1], 65535)
     return Numbers(pixels, 65535)
+
+
+def _header(data: bytes) -> bytes:
+    """Return what stands in the header, which has to be right: all depends on it."""
+    chunk = data[8:33]
+    if chunk != _chunk(b"IHDR", chunk[8:21]):
+        raise damaged()
+    return chunk[8:21]
+
+
+def _mended(header: bytes, kept: Sequence[Buffer]) -> list[Buffer]:
+    """Return chunks with pixels that are packed anew, if all of them are there.
+
+    Checksums of the file may be wrong or missing; pixels may not.
+
+    Raises:
+        ImageError: they are damaged, or too many.
+    """
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    check_size(width, height)
+    others = [chunk for chunk in kept if chunk[4:8] != b"IDAT"]
+    packed = b"".join(chunk[8:-4] for chunk in kept if chunk[4:8] == b"IDAT")
+    bits = depth * _CHANNELS.get(colour, 4)
+    most = height * (1 + (width * bits + 7) // 8)
+    most += 8 * (width + height) * bits if interlaced else 0  # seven pictures of it
+    unpacking = zlib.decompressobj()
+    try:
+        rows = unpacking.decompress(packed, most + 1)
+    except zlib.error:
+        raise damaged() from None
+    if not unpacking.eof and (interlaced or len(rows) != most):
+        raise damaged()
+    return [*others, _chunk(b"IDAT", zlib.compress(rows, 1))]
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
