@@ -92,7 +92,7 @@ def test_from_a_folder_to_a_bundle(drawings, tmp_path):
         # takes minutes, and test_int8.py tests it
         "from pneumonia.export import export, int8\n"
         "export.CALIBRATION_IMAGES = 16\n"
-        "export.SLIM_IMAGES = 32\n"
+        "export.SLIM_IMAGES = 8\n"
         "int8.round_weights = lambda *_: None\n",
     )
     printed = execute(notebook, tmp_path)

@@ -102,7 +102,7 @@ def bundle(run, tmp_path_factory):
         patch.setattr(export, "LEAST_AGREEMENT", 0)  # two epochs teach next to nothing
         patch.setattr(int8, "round_weights", lambda *_: None)  # takes minutes
         patch.setattr(export, "CALIBRATION_IMAGES", 16)
-        patch.setattr(export, "SLIM_IMAGES", 32)
+        patch.setattr(export, "SLIM_IMAGES", 8)
         # what hardly learned has few channels that others foretell
         main(["export", str(run), "--out", str(out), "--operations", "0.9"])
     return out
