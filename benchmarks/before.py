@@ -19,8 +19,8 @@ from PIL import Image
 from pneumonia.contract import BUNDLE, LABELS
 from pneumonia.data import folder, stress
 from pneumonia.evaluation.evaluate import find_boxes
-from pneumonia.evaluation.metrics import measure
 from pneumonia.evaluation.stressed import count_flips
+from pneumonia.figures.metrics import measure
 from pneumonia.serving.classifier import softmax
 
 COMMIT = "33320c9"

@@ -29,9 +29,9 @@ from pneumonia.contract import BUNDLE, IMAGE_SIZE
 from pneumonia.data import folder, stress
 from pneumonia.data.looks import LEAST, Looks, alike, balance
 from pneumonia.evaluation.evaluate import run_all
-from pneumonia.evaluation.metrics import METRICS
 from pneumonia.export.export import calibration_images
 from pneumonia.export.int8 import quantise
+from pneumonia.figures.metrics import METRICS
 from pneumonia.network import finder, framing, graph, vgg19
 from pneumonia.network.finder import Framed
 from pneumonia.training import augment, geometry

@@ -13,7 +13,7 @@ import jinja2
 from .. import contract
 from ..data.reframing import CUTS
 from ..evaluation.calibrate import ERROR
-from ..evaluation.metrics import METRICS, SHOWN
+from ..figures.metrics import METRICS, SHOWN
 from ..serving.classifier import shows_evidence
 
 _COMMANDS = {
