@@ -411,9 +411,9 @@ def _first_line(path: Path) -> str:
 @_marked
 def attributes() -> str:
     """Write how many attributes of a DICOM file are read."""
-    from pneumonia.serving import dicom
+    from pneumonia.serving import dicom_header
 
-    return str(len(dicom._ATTRIBUTES))
+    return str(len(dicom_header._ATTRIBUTES))
 
 
 @_marked
