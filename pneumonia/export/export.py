@@ -28,7 +28,7 @@ CALIBRATION_IMAGES = 128
 SLIM_IMAGES = 512
 STRESS_COPIES = 3
 LEAST_AGREEMENT = 0.99
-PRIVATE = {"source", "extra_source", "command"}
+PRIVATE = {"source", "extra_source", "command", "plan"}
 """What a run records about the machine that it ran on; its bundle does not."""
 
 LICENCE = {
