@@ -22,7 +22,7 @@ from typing import Self
 import psutil
 
 from pneumonia import MAX_BYTES, Classifier, ImageError, predict
-from web.many import MAX_TOTAL
+from pneumonia.web.demo.batch_table import MAX_TOTAL
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 150
@@ -213,7 +213,7 @@ class FlaskApp(App):
 class GunicornApp(FlaskApp):
     """The form as it runs in production."""
 
-    start = (ROOT / "serve.py",)
+    start = ("-m", "pneumonia", "serve", "form")
 
 
 class GradioApp(App):

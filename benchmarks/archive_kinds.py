@@ -1,6 +1,6 @@
 """An archive of mixed files: images a second by kind, time foretold, stop and resume.
 
-    python benchmarks/mixed.py DIR [--images 10000] [--ray]
+    python benchmarks/archive_kinds.py DIR [--images 10000] [--ray]
 
 DIR holds X-rays in original size. Files of each kind are made of twelve of them, as
 large as a hospital's, and linked over and over. Measures `predict FOLDER` on each kind.

@@ -17,12 +17,14 @@ from .. import kept
 from ..contract import LABELS
 from ..data.folder import Dataset, as_input, split
 from ..data.patients import validation_mask
+from ..outputs import Outputs, in_batches
 from ..serving import gate, gate_features
-from ..serving.classifier import Outputs, in_batches, load_classifier
+from ..serving.classifier import load_classifier
 from ..serving.gate import Gate, Lungs, Neighbourhood
-from . import gate_pictures, gate_rules
-from .gate_measure import Run, Seen, count, measure, see
-from .gate_rules import LET_IN, Sample
+from . import pictures as gate_pictures
+from . import rules
+from .measure import Run, Seen, count, measure, see
+from .rules import LET_IN, Sample
 
 CHILDREN = 2500
 """How many training images are used at most; more change little and take long."""
@@ -84,10 +86,8 @@ def fit(
     others = [_sample(pictures[~held], kinds[~held], 6.0)]
     others += _spoiled(x, patients, rng)
     made = Gate(
-        chest=gate_rules.fit(chests, others, between=True),
-        whole=gate_rules.fit(
-            whole, [_sample(gate_pictures.cropped(x, rng), patients, 1.0)]
-        ),
+        chest=rules.fit(chests, others, between=True),
+        whole=rules.fit(whole, [_sample(gate_pictures.cropped(x, rng), patients, 1.0)]),
         child=None,
         near=_fit_near(young, run(changed[::4]), old, drawn),
         lungs=_fit_lungs(young, drawn),
@@ -184,7 +184,7 @@ def _add_child(
         """Fit it to some of the adults."""
         rest = old.part(chosen).samples(1 - _COPIES)
         rest += old_copies.part(chosen).samples(_COPIES)
-        child = gate_rules.fit(sought, rest, gate_rules.child)
+        child = rules.fit(sought, rest, rules.child)
         return replace(made, child=child)
 
     judged, hospitals = [], {}
@@ -229,7 +229,7 @@ def _fit_near(
 ) -> Neighbourhood:
     """Fit axes to every other embedding, and how far is far to the ones between."""
     known = [seen.tamed for seen in (young, old) if seen]
-    near = gate_rules.neighbourhood(np.concatenate([e[::2] for e in known]), _AXES)
+    near = rules.neighbourhood(np.concatenate([e[::2] for e in known]), _AXES)
     probes = [(known[0][1::2], LET_IN)]
     probes += [(gate_features.root(changed.embedding), _LET_CHANGED_IN)]
     probes += [(tamed[1::2], _LET_ADULTS_IN) for tamed in known[1:]]

@@ -8,11 +8,11 @@ import numpy as np
 from ..contract import LABELS
 from ..data import stress
 from ..data.folder import Dataset, as_input
+from ..outputs import Outputs, in_batches
 from ..serving import gate, gate_features
-from ..serving.classifier import Outputs, in_batches
 from ..serving.gate import Gate
-from . import gate_pictures
-from .gate_rules import LET_IN, Sample
+from . import pictures as gate_pictures
+from .rules import LET_IN, Sample
 
 Run = Callable[[np.ndarray], Outputs]
 Judged = list[tuple[str, ...]]

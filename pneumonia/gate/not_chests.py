@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..serving.image import read_image
-from ..serving.picture import ImageError
+from ..reading.image import read_image
+from ..reading.picture import ImageError
 
 SIZE = 224
 """Height and width of what is drawn: the form in which the data sets come, too."""

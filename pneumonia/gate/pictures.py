@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from ..data import phantom, stress
-from ..serving.image import to_input
+from ..reading.image import to_input
 from . import not_chests
-from .gate_rules import digest
+from .rules import digest
 
 PICTURES = 1200
 """How many other things are drawn, and how many pieces of photographs are cut."""

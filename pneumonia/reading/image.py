@@ -104,7 +104,7 @@ def is_dicom(data: bytes) -> bool:
 def _read_dicom(
     data: bytes, side: int
 ) -> tuple[Image.Image, float, tuple[str, ...], bool]:
-    from . import dicom  # half a second that other formats need not wait for
+    from .dicom import decode as dicom  # half a second that others need not wait for
 
     pixels, sides_known, warnings = dicom.decode(data, side)
     picture = Image.fromarray(pixels)

@@ -45,7 +45,7 @@ package = types.ModuleType("pneumonia")  # without its face: no ONNX Runtime in 
 package.__path__ = [sys.argv[1]]
 sys.modules["pneumonia"] = package
 try:
-    from pneumonia.serving.worker import serve
+    from pneumonia.reading.worker import serve
 except ImportError:
     sys.exit({_CANT_IMPORT})
 serve()

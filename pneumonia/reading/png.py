@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import tone
+from .deep import Numbers, on_black
 from .picture import check_size, damaged
-from .scale import Numbers, on_black
 from .tone import Tone
 
 START = b"\x89PNG\r\n\x1a\n"

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from . import jpeg, png, scale, tiff, tone, unread
+from . import deep, jpeg, png, tiff, tone, unread
 from .picture import READER_WARNINGS, ImageError, check_size, damaged, too_many_pixels
 from .tone import Tone
 
@@ -141,7 +141,7 @@ def _read_jpeg(
             notes.add("parts_skipped")
         bare = Image.new("L", (1, 1))
         bare.info["exif"] = head.exif
-        numbers = scale.Numbers(pixels, 2**head.bits - 1)
+        numbers = deep.Numbers(pixels, 2**head.bits - 1)
         return _shown(numbers, None, notes), _turn_of(bare, notes)
     if head and not head.ends:
         check_size(*head.size)
@@ -203,12 +203,12 @@ def _by_pillow(
     turn = _turn_of(picture, notes)  # Pillow has turned TIFF already, and says 1
     meant = meant or _tone_of(profile, notes)
     if picture.mode[0] in "IF":
-        numbers = scale.Numbers(np.asarray(picture), 65535)
+        numbers = deep.Numbers(np.asarray(picture), 65535)
         return _shown(numbers, meant, notes), turn
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         if meant:
-            table = scale.eight_bits(meant).tolist()
+            table = deep.eight_bits(meant).tolist()
             picture = picture.point([*table * 3, *range(256)])
         if not picture.getchannel("A").getbbox():  # it would leave nothing
             return picture.convert("RGB"), turn
@@ -216,13 +216,13 @@ def _by_pillow(
         return Image.alpha_composite(black, picture), turn
     if meant and picture.mode != "CMYK":
         picture = picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
-        table = scale.eight_bits(meant).tolist()
+        table = deep.eight_bits(meant).tolist()
         picture = picture.point(table * len(picture.getbands()))
     return picture, turn
 
 
-def _shown(numbers: scale.Numbers, meant: Tone | None, notes: set[str]) -> Image.Image:
-    pixels, clipped = scale.shown(numbers, meant)
+def _shown(numbers: deep.Numbers, meant: Tone | None, notes: set[str]) -> Image.Image:
+    pixels, clipped = deep.shown(numbers, meant)
     if clipped:
         notes.add("outliers_clipped")
     return Image.fromarray(pixels)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from . import scale
+from . import deep as scale
 from .picture import MAX_PIXELS, ImageError, check_size, damaged, needs_worker
 
 if TYPE_CHECKING:

@@ -31,9 +31,10 @@ from pneumonia import (
     percent,
 )
 
-from . import measured, words
+from . import measurements, words
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
+STATIC = Path(__file__).parent / "static"
 _MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
 
 
@@ -69,7 +70,7 @@ def context(
         prediction: the answer.
         links: what it offers to save, from `report.links`.
     """
-    captions = measured.captions(classifier)
+    captions = measurements.captions(classifier)
     return in_words(classifier, prediction) | {
         "words": words,
         "links": links,
@@ -172,7 +173,7 @@ def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
 
 def _note(classifier: Classifier, zone: str) -> str:
     """Return what answers in a zone of the bar were worth on held-out patients."""
-    worth = measured.zones(classifier)
+    worth = measurements.zones(classifier)
     if not worth:
         return words.ZONE_NOT_MEASURED
     zones, ece = worth

@@ -17,7 +17,7 @@ from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Tabl
 
 from pneumonia import METHODS, NOTICE, Classifier, Prediction, encode_jpeg
 
-from . import answer, measured, words
+from . import answer, measurements, words
 
 rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast
 _SIDE = 66 * mm  # of a picture on paper
@@ -50,7 +50,7 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
         (words.REPORT_ANSWERS, "; ".join(zone["text"] for zone in shown["zones"])),
         (words.REPORT_ZONE, prediction.zone),
         *([(words.REPORT_DONE, shown["done"])] if shown["done"] else []),
-        *measured.both_errors(classifier),
+        *measurements.both_errors(classifier),
         (words.REPORT_CHECKSUM, classifier.sha256),
         (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
     ]
@@ -61,7 +61,7 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
         "rows": numbers,
         "notes": [
             shown["note"],
-            measured.captions(classifier)[prediction.method or METHODS[0]],
+            measurements.captions(classifier)[prediction.method or METHODS[0]],
             words.REPORT_CAVEATS,
         ],
         "pictures": [

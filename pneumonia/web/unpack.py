@@ -11,7 +11,9 @@ from pathlib import PurePosixPath
 from pneumonia import MAX_BYTES, ImageError
 
 from . import words
-from .labelled import SHEETS as _SHEETS
+
+SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+"""Suffixes of spreadsheets: zips within, which are not opened, nor read."""
 
 _ENTRIES = 10_000  # of a zip, what is left out included
 _ZIPS = b"PK\x03\x04", b"PK\x05\x06"  # how a zip begins; the second: an empty one
@@ -42,7 +44,7 @@ def unpack(
 
 
 def _unpack_one(name: str, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    if not data.startswith(_ZIPS) or name.lower().endswith(_SHEETS):
+    if not data.startswith(_ZIPS) or name.lower().endswith(SHEETS):
         yield name, lambda: data
         return
     try:

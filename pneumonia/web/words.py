@@ -4,7 +4,7 @@ A refusal or a warning stands in `pneumonia/`, beside the code that finds it, be
 the package says it without any app, too. Each has a code that stays:
 `ImageError.reason`, or one of `Prediction.warnings`. docs/using.md lists them. A
 translation replaces this file and `tab_words.py`, and says by code what `explain(code)`
-and `str(error)` say. The API is described for programmers, in English: `web/api.py`,
+and `str(error)` say. The API is described for programmers, in English: `form/api.py`,
 `templates/api.html`.
 """
 
@@ -212,7 +212,7 @@ DROP_YOURS = (
     "folders NORMAL and PNEUMONIA, or anywhere with a CSV file of names and labels. At "
     "most {files} files and {mib} MiB at once. They are answered in memory and not "
     "kept. For a larger set, in a clone and without any upload: "
-    "`python -m web.yours FOLDER --out report.html`."
+    "`python -m pneumonia yours FOLDER --out report.html`."
 )
 
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pydicom
 
-from . import dicom_attributes as attributes
-from .dicom_codecs import Decoded
+from . import attributes
+from .codecs import Decoded
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from . import dicom_attributes as attributes
-from . import dicom_jpeg2000, jpeg
-from .dicom_codestream import Codestream, head_of
+from .. import jpeg
+from . import attributes, jpeg2000
+from .codestream import Codestream, head_of
 
 _SPECTRAL, _PROGRESSIVE = "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"  # retired
 _JPEG_XL = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (110, 111, 112))
@@ -84,7 +84,7 @@ def decode(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded | None:
         The numbers; None where the codestream is damaged or of another size.
 
     Raises:
-        Exception: one of `dicom_attributes.PARSE_ERRORS`, for damaged ones.
+        Exception: one of `attributes.PARSE_ERRORS`, for damaged ones.
     """
     height, width, colours, allocated = (
         attributes.whole(dataset, name)
@@ -105,7 +105,7 @@ def decode(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded | None:
     if head.coding != "JPEG-LS" and (head.lossy or syntax in _MAY_LOSE):
         beyond = (_OVERSHOOT, 0)
     if head.coding in ("JPEG 2000", "HTJ2K") and kind.startswith("MONOCHROME"):
-        scaled = dicom_jpeg2000.coarse(dataset, stream, head, side)
+        scaled = jpeg2000.coarse(dataset, stream, head, side)
         if scaled is not None and _fits(dataset, scaled):
             return Decoded(scaled, head.precision, (_OVERSHOOT, 0))
     raw = _by_imagecodecs(dataset, stream, head, shape, kind)

@@ -3,10 +3,10 @@
 import numpy as np
 import pydicom
 
-from . import dicom_attributes as attributes
-from . import scale
-from .dicom_bits import Bits, bits_of
-from .dicom_codecs import Decoded
+from .. import deep
+from . import attributes
+from .bits import Bits, bits_of
+from .codecs import Decoded
 
 _PALETTE = ("RedPaletteColor", "GreenPaletteColor", "BluePaletteColor")
 ATTRIBUTES = tuple(
@@ -33,7 +33,7 @@ def colours(
     if raw.dtype.kind not in "iu":
         return None
     flat = raw.reshape(len(raw), -1)
-    bits = bits_of(dataset, scale.levels(flat).values, decoded)
+    bits = bits_of(dataset, deep.levels(flat).values, decoded)
     if raw.ndim == 2:
         return _by_palette(dataset, raw, bits)
     if raw.shape[2:] != (3,):
@@ -41,7 +41,7 @@ def colours(
     if raw.dtype == np.uint8:
         return raw, []
     numbers = _numbers(flat, bits)
-    pixels, clipped = scale.by_own_range(numbers)
+    pixels, clipped = deep.by_own_range(numbers)
     return pixels.reshape(raw.shape), ["outliers_clipped"] if clipped else []
 
 

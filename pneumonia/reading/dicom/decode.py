@@ -3,7 +3,7 @@
 Only the attributes in `_ATTRIBUTES` are read: how the pixels are stored and shown, and
 by which kind of machine they were taken. Names, dates and numbers of patients are
 skipped while reading, and no message repeats what stands in a file. What the pixels'
-numbers mean is told by `dicom_grayscale`.
+numbers mean is told by `grayscale`.
 """
 
 import io
@@ -21,16 +21,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from . import dicom_attributes as attributes
-from . import (
-    dicom_codecs,
-    dicom_colour,
-    dicom_geometry,
-    dicom_grayscale,
-    dicom_modality,
-)
-from .dicom_codecs import Decoded
-from .picture import ImageError, check_size
+from ..picture import ImageError, check_size
+from . import attributes, codecs, colour, geometry, grayscale, modality
+from .codecs import Decoded
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ATTRIBUTES = [
@@ -65,8 +58,8 @@ _ATTRIBUTES = [
     "WindowWidth",
     "VOILUTFunction",
     "VOILUTSequence",
-    *dicom_colour.ATTRIBUTES,
-    *dicom_geometry.ATTRIBUTES,
+    *colour.ATTRIBUTES,
+    *geometry.ATTRIBUTES,
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
     "PixelData",
@@ -105,7 +98,7 @@ def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = _parsed(data)
-        found = list(dicom_modality.check(dataset))
+        found = list(modality.check(dataset))
         kind = _photometric(dataset, found)
         for name in ("Columns", "Rows", "BitsAllocated"):
             if attributes.whole(dataset, name) is None:
@@ -118,15 +111,15 @@ def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
         check_size(width, height)
         decoded = _decoded(dataset, kind, side)
         if kind not in _GREY:
-            shown = dicom_colour.colours(dataset, decoded)
+            shown = colour.colours(dataset, decoded)
             if shown is None:
                 raise _unsupported("holds colours in an unusual form")
         else:
             dark = kind == "MONOCHROME1"
-            shown = dicom_grayscale.shades(dataset, decoded, dark)
+            shown = grayscale.shades(dataset, decoded, dark)
         pixels, more = shown
         found += more
-        pixels, sides_known, more = dicom_geometry.upright(dataset, pixels, side)
+        pixels, sides_known, more = geometry.upright(dataset, pixels, side)
         return pixels, sides_known, tuple(dict.fromkeys(found + more))
 
 
@@ -177,7 +170,7 @@ def _syntax(dataset: pydicom.Dataset) -> str:
         syntax = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = syntax
     syntax = attributes.text(dataset.file_meta, "TransferSyntaxUID")
-    if syntax not in _PLAIN and syntax not in dicom_codecs.COMPRESSED:
+    if syntax not in _PLAIN and syntax not in codecs.COMPRESSED:
         raise _unsupported("is compressed in a way", "uncompressed or as PNG")
     return syntax
 
@@ -200,8 +193,8 @@ def _decoded(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded:
     for name, value in whole.items():
         attributes.put(dataset, name, value)
     try:
-        if syntax in dicom_codecs.COMPRESSED:
-            decoded = dicom_codecs.decode(dataset, kind, side)
+        if syntax in codecs.COMPRESSED:
+            decoded = codecs.decode(dataset, kind, side)
         else:  # no bits are cut off before it is known which ones count
             raw = pixel_array(dataset, index=0, raw=True, correct_unused_bits=False)
             decoded = Decoded(raw, 8 * raw.itemsize)

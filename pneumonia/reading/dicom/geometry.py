@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from . import dicom_attributes as attributes
+from . import attributes
 
 ATTRIBUTES = (
     "PatientOrientation",

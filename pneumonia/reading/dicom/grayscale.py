@@ -11,10 +11,11 @@ from collections.abc import Callable
 import numpy as np
 import pydicom
 
-from . import dicom_attributes as attributes
-from . import dicom_bits, scale
-from .dicom_codecs import Decoded
-from .picture import ImageError
+from .. import deep
+from ..picture import ImageError
+from . import attributes
+from . import bits as dicom_bits
+from .codecs import Decoded
 
 _Map = Callable[[np.ndarray], np.ndarray]
 _MOST_LOST = 0.5  # share of pixels that a window may send to black, or to white
@@ -39,7 +40,7 @@ def shades(
             open.
     """
     raw = decoded.raw
-    values, counts = scale.levels(raw)
+    values, counts = deep.levels(raw)
     if not len(values):
         return np.zeros(raw.shape, np.uint8), []
     bits = dicom_bits.bits_of(dataset, values, decoded)
@@ -76,8 +77,8 @@ def shades(
         return np.zeros(raw.shape, np.uint8), warnings
     low, high = shown.min(), shown.max()
     if direct:
-        low, high, outside = scale.robust_range(shown, counts)
-        if outside > scale.MAX_TRACE:
+        low, high, outside = deep.robust_range(shown, counts)
+        if outside > deep.MAX_TRACE:
             warnings.append("outliers_clipped")
     if sequence := attributes.items(dataset, "PresentationLUTSequence"):
         found = attributes.table(sequence[0])
@@ -87,7 +88,7 @@ def shades(
             low, high = entries.min(), entries.max()
         else:
             warnings.append("window_ignored")
-    return scale.to_eight_bits(raw, low, high, meaning), warnings
+    return deep.to_eight_bits(raw, low, high, meaning), warnings
 
 
 def _presented(of: _Map, low: float, high: float, entries: np.ndarray) -> _Map:

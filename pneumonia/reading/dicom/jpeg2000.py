@@ -10,8 +10,8 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from . import dicom_attributes as attributes
-from .dicom_codestream import Codestream
+from . import attributes
+from .codestream import Codestream
 
 _SCALES = 5  # halvings that encoders make unless told otherwise
 

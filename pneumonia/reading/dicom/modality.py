@@ -2,8 +2,8 @@
 
 import pydicom
 
-from . import dicom_attributes as attributes
-from .picture import ImageError
+from ..picture import ImageError
+from . import attributes
 
 PLAIN_RADIOGRAPHS = ("CR", "DX", "RG")
 """Modalities that are read; every other is refused by its name."""

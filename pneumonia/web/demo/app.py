@@ -1,7 +1,4 @@
-"""Interactive demo of the chest X-ray classifier.
-
-python demo.py [--host 127.0.0.1] [--port 7860] [--share] [--auth USER:PASSWORD]
-"""
+"""Interactive demo of the chest X-ray classifier."""
 
 import argparse
 import importlib.util
@@ -11,9 +8,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from pathlib import Path
 
-from web import uploads  # isort: skip: Gradio asks where to write as it is imported
+from . import uploads  # isort: skip: Gradio asks where to write as it is imported
 
 import gradio as gr
 import segno
@@ -23,19 +19,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pneumonia import NOTICE, Classifier, IsolatedReader, examples
-from web import (
-    ask,
-    door,
-    many,
-    startup,
+
+from .. import answer, door, startup, words
+from . import (
+    batch_table,
+    endpoints,
     tab_batch,
     tab_meaning,
     tab_one,
     tab_reading,
     tab_yours,
-    words,
 )
-from web.asgi import Attendance, Door, log_without_files
+from .asgi import Attendance, Door, log_without_files
 
 # Fonts of the visitor's own system: the page fetches nothing from elsewhere.
 THEME = gr.themes.Default(
@@ -43,7 +38,7 @@ THEME = gr.themes.Default(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
-_ROOM = Path(__file__).parent / "static"
+_ROOM = answer.STATIC
 _EXAMPLES = examples()[0].path.parent
 _TABS = {
     words.TAB_ONE: tab_one,
@@ -96,7 +91,7 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
                 with gr.Tab(name):
                     tab.build(classifier, read)
     demo.private_cache, demo.attendance = cache, Attendance()
-    demo.asked = ask.routes(classifier, read, _WORKING, _WAITING)
+    demo.asked = endpoints.routes(classifier, read, _WORKING, _WAITING)
     return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
 
 
@@ -126,7 +121,7 @@ def launch(
     around = Middleware(
         Door,
         limit=door.RateLimit(rate),
-        max_body=many.MAX_TOTAL + _BODY_OVERHEAD,
+        max_body=batch_table.MAX_TOTAL + _BODY_OVERHEAD,
         embed=list(embed),
         attendance=demo.attendance,
         head=HEAD,
@@ -138,7 +133,7 @@ def launch(
         _, local, public = demo.launch(
             auth=auth and auth.match,
             auth_message=auth and NOTICE,
-            max_file_size=many.MAX_TOTAL,
+            max_file_size=batch_table.MAX_TOTAL,
             prevent_thread_lock=True,
             enable_monitoring=False,
             state_session_capacity=_SESSIONS,
@@ -163,9 +158,14 @@ def launch(
     return local, public
 
 
-def main() -> None:
-    """Load the bundle that ships and serve the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Load a bundle and serve the page.
+
+    Args:
+        arguments: the command line; None: of this process.
+        prog: what the command is called.
+    """
+    parser = argparse.ArgumentParser(prog, description=__doc__)
     door.add_arguments(parser, port=7860)
     parser.add_argument("--share", action="store_true", help="open a public link")
     parser.add_argument(
@@ -173,7 +173,7 @@ def main() -> None:
         action="store_true",
         help="be a tool of language models, too, at /gradio_api/mcp/",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.mcp and not importlib.util.find_spec("mcp"):
         parser.error("--mcp needs the package mcp: pip install -e .[apps,mcp]")
     if args.mcp and args.auth:  # Gradio's tool can't pass Gradio's own login
@@ -225,7 +225,3 @@ def main() -> None:
         demo.attendance.drain(_DRAIN_SECONDS)
         demo.private_cache.close()
         reader.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,7 @@ import types
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
-from . import door, words
+from .. import door, words
 
 READ_SECONDS = 60
 """Time in which a request's body must have come, however lively its client drips."""

@@ -26,7 +26,7 @@ from pneumonia import (
     write_rows,
 )
 
-from . import answer, words
+from .. import answer, words
 
 MAX_FILES = 200
 """How many files are answered at once; what comes after them is left out and said."""

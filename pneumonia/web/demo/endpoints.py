@@ -20,7 +20,7 @@ from pneumonia import (
     predict,
 )
 
-from . import answer, report, words
+from .. import answer, report, words
 
 _REPORTS = {
     "html": (report.write_html, "text/html"),

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import ListFiles
 
-from . import answer, many, unpack, words
+from .. import answer, unpack, words
+from . import batch_table
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def build(work: Work) -> None:
     files = gr.File(label=work.choose, file_count="multiple", height=150)
     files.preprocess = _paths_of_uploads
     limit = answer.render_limit(
-        many.MAX_TOTAL, words.TOO_MUCH, words.BUSY_BATCH, work.folder
+        batch_table.MAX_TOTAL, words.TOO_MUCH, words.BUSY_BATCH, work.folder
     )
     gr.Markdown(f"{work.hint}\n\n{limit}", sanitize_html=False, elem_classes="hint")
     with gr.Row(equal_height=True, elem_classes="running"):

@@ -1,32 +1,15 @@
-"""Write the folder of a Hugging Face Space: the demo, ready to run as it is.
+"""Write the folder of a Hugging Face Space: the demo, ready to run as it is."""
 
-python -m web.space OUT
-"""
-
-import argparse
 import shutil
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
-from . import words
+from .. import words
 
-_ROOT = Path(__file__).parent.parent
-_PARTS = ("demo.py", "LICENSE", "MODEL_CARD.md", "pneumonia", "web", "static")
-_TEMPLATES = (
-    "answer",
-    "batch",
-    "limit",
-    "meaning",
-    "one",
-    "reading",
-    "refusal",
-    "report",
-    "scale",
-    "yours",
-    "yours_kept",
-    "yours_page",
-)  # of the demo
+_ROOT = Path(__file__).parents[3]
+_PARTS = ("demo.py", "LICENSE", "MODEL_CARD.md", "pneumonia")
+_FORMER = ("web", "static", "templates")  # parts of a Space that 0.1 wrote
 _OF_GIT = (".git", ".gitattributes")  # a Space's own repository, just cloned
 _NOT_SERVED = ("*.h5", "__pycache__")  # the same network for Keras, and leavings
 _FRONT = """\
@@ -63,13 +46,16 @@ def write(out: Path) -> None:
 
     Raises:
         FileExistsError: it holds something, and no Space of this project.
+        FileNotFoundError: the package was installed without the repository around it.
     """
+    if not (_ROOT / "pyproject.toml").exists():
+        raise FileNotFoundError("A Space is written by a clone of the repository alone")
     out.mkdir(parents=True, exist_ok=True)
     app = out / "app.py"
     is_ours = app.is_file() and app.read_bytes().startswith(_APP.encode()[:80])
     if any(path.name not in _OF_GIT for path in out.iterdir()) and not is_ours:
         raise FileExistsError(f"{out} holds something else; name a new folder.")
-    for part in (*_PARTS, "templates"):
+    for part in (*_PARTS, *_FORMER):
         if (out / part).is_dir():
             shutil.rmtree(out / part)
     for part in _PARTS:
@@ -79,9 +65,6 @@ def write(out: Path) -> None:
             shutil.copytree(source, out / part, ignore=ignore)
         else:
             shutil.copy(source, out)
-    (out / "templates").mkdir()
-    for name in _TEMPLATES:
-        shutil.copy(_ROOT / "templates" / f"{name}.html", out / "templates")
     front = _FRONT.format(title=words.TITLE, gradio=version("gradio"))
     (out / "README.md").write_text(front, encoding="utf-8")
     (out / "app.py").write_text(_APP, encoding="utf-8")
@@ -95,19 +78,3 @@ def _requirements() -> list[str]:
     return project["dependencies"] + [
         name for name in apps if not name.startswith("flask")
     ]
-
-
-def main() -> None:
-    """Write the folder that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path)
-    out = parser.parse_args().out
-    try:
-        write(out)
-    except OSError as error:
-        raise SystemExit(f"error: {error}") from error
-    print(f"Space written to {out}; push it to the Space's own git repository.")
-
-
-if __name__ == "__main__":
-    main()

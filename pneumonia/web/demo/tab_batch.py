@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from pneumonia import Classifier
 
-from . import many, running, words
+from .. import words
+from . import batch_table, progress
 
 
 def build(classifier: Classifier, read: Callable) -> None:
@@ -15,15 +16,17 @@ def build(classifier: Classifier, read: Callable) -> None:
         classifier: from `load_classifier`.
         read: what decodes uploads.
     """
-    hint = words.DROP_MANY.format(files=many.MAX_FILES, mib=many.MAX_TOTAL // 2**20)
-    running.build(
-        running.Work(
+    hint = words.DROP_MANY.format(
+        files=batch_table.MAX_FILES, mib=batch_table.MAX_TOTAL // 2**20
+    )
+    progress.build(
+        progress.Work(
             name=words.TAB_MANY,
             choose=words.CHOOSE_MANY,
             hint=hint,
-            most=many.MAX_FILES,
-            one=functools.partial(many.answer_one, classifier, read),
-            finish=many.render,
+            most=batch_table.MAX_FILES,
+            one=functools.partial(batch_table.answer_one, classifier, read),
+            finish=batch_table.render,
             anyway=words.ANYWAY_MANY,
         )
     )

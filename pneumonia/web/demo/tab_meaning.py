@@ -7,7 +7,7 @@ import gradio as gr
 
 from pneumonia import LABELS, Classifier, percent
 
-from . import answer, measured, words
+from .. import answer, measurements, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
@@ -17,7 +17,7 @@ def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
         classifier: from `load_classifier`.
         read: not needed here.
     """
-    report = measured.load(classifier, "report.json")
+    report = measurements.load(classifier, "report.json")
     html = render(classifier, report) if report else words.NO_REPORT
     gr.Markdown(html, sanitize_html=False, latex_delimiters=[])
 

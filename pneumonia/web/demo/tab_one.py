@@ -27,14 +27,15 @@ from pneumonia import (
     verdict,
 )
 
-from . import answer, words
+from .. import answer, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:
     """Fill the tab, and add the API's endpoint `/predict`.
 
-    What is asked in the tab, `static/one.js` asks of `web/ask.py`: Gradio's own events
-    can't be called back, and so an answer could come to stand beside another file.
+    What is asked in the tab, `static/one.js` asks of `endpoints`: Gradio's own
+    events can't be called back, and so an answer could come to stand beside another
+    file.
 
     Args:
         classifier: from `load_classifier`.

@@ -7,11 +7,11 @@ import gradio as gr
 
 from pneumonia import LABELS, Classifier, examples
 
-from . import answer, words
+from .. import answer, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
-    """Fill the tab; `static/reading.js` asks `web/ask.py` for answers.
+    """Fill the tab; `static/reading.js` asks `web/demo/endpoints.py` for answers.
 
     Args:
         classifier: from `load_classifier`.

@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 from pneumonia import Classifier
 
-from . import many, running, words, yours
+from .. import words
+from ..yours import trial
+from . import batch_table, progress
 
 
 def build(classifier: Classifier, read: Callable) -> None:
@@ -15,15 +17,15 @@ def build(classifier: Classifier, read: Callable) -> None:
         classifier: from `load_classifier`.
         read: what decodes uploads.
     """
-    hint = words.DROP_YOURS.format(files=yours.MOST, mib=many.MAX_TOTAL // 2**20)
-    running.build(
-        running.Work(
+    hint = words.DROP_YOURS.format(files=trial.MOST, mib=batch_table.MAX_TOTAL // 2**20)
+    progress.build(
+        progress.Work(
             name=words.TAB_YOURS,
             choose=words.CHOOSE_YOURS,
             hint=hint,
-            most=yours.MOST,
-            one=functools.partial(yours.ask, classifier, read),
-            finish=functools.partial(yours.render, classifier),
+            most=trial.MOST,
+            one=functools.partial(trial.ask, classifier, read),
+            finish=functools.partial(trial.render, classifier),
             anyway=words.ANYWAY_MANY,
             folder=words.FOLDER_YOURS,
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import words
+from .. import words
 
 try:
     import fcntl

@@ -17,7 +17,7 @@ from pneumonia import (
     explain,
 )
 
-from . import answer, words
+from .. import answer, words
 
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}

@@ -1,7 +1,4 @@
-"""Classic upload form and JSON API for the chest X-ray classifier.
-
-python flask_app.py [--host 127.0.0.1] [--port 5000] [--auth USER:PASSWORD]
-"""
+"""Classic upload form and JSON API for the chest X-ray classifier."""
 
 import argparse
 import io
@@ -41,8 +38,10 @@ from pneumonia import (
     load_classifier,
     predict,
 )
-from web import answer, api, door, report, startup, words
-from web.bounded_server import Server
+
+from .. import answer, door, report, startup, words
+from . import api
+from .server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
 _WORKING = max(2, min(4, os.cpu_count() or 2))
@@ -85,7 +84,7 @@ def create_app(
     """
     classifier = classifier or load_classifier()
     read = read or IsolatedReader(_WORKING).read
-    app = Flask(__name__)
+    app = Flask(__name__, template_folder=answer.TEMPLATES, static_folder=answer.STATIC)
     app.request_class = MemoryRequest
     app.url_map.merge_slashes = False  # it redirects, uploads too, to the host's root
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
@@ -285,11 +284,16 @@ def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ())
     return render_template("form.html", error=message, offers=offers), status
 
 
-def main() -> None:
-    """Serve the form on the command line's host and port."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Serve the form.
+
+    Args:
+        arguments: the command line; None: of this process.
+        prog: what the command is called.
+    """
+    parser = argparse.ArgumentParser(prog, description=__doc__)
     door.add_arguments(parser, port=5000)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     startup.check(parser, args)
     classifier = startup.load(args)
     reader = IsolatedReader(_WORKING)
@@ -312,7 +316,3 @@ def main() -> None:
     server.serve_forever()
     server.drain(_DRAIN_SECONDS)
     reader.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """The form under gunicorn: one process, one loaded network, many threads.
 
-python serve.py [--host 127.0.0.1] [--port 5000] [--auth USER:PASSWORD]
-
 Threads and not processes, because decoding and the network leave Python's lock while
 they work: a second process would hold a second network and answer nothing sooner.
 Slow clients are a reverse proxy's to bear; put one in front where strangers come in.
@@ -9,15 +7,17 @@ Slow clients are a reverse proxy's to bear; put one in front where strangers com
 
 import argparse
 import os
+from collections.abc import Sequence
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.errors import AppImportError
 from gunicorn.workers import base
 from gunicorn.workers.workertmp import WorkerTmp
 
-from flask_app import create_app
 from pneumonia import NOTICE
-from web import door, startup
+
+from .. import door, startup
+from .app import create_app
 
 THREADS = 64
 """The form lets a few requests work at once and some thirty wait; the other threads are
@@ -74,17 +74,18 @@ class Application(BaseApplication):
         )
 
 
-def main() -> None:
-    """Serve the form on the command line's host and port."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Serve the form.
+
+    Args:
+        arguments: the command line; None: of this process.
+        prog: what the command is called.
+    """
+    parser = argparse.ArgumentParser(prog, description=__doc__.splitlines()[0])
     door.add_arguments(parser, port=5000)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     startup.check(parser, args)
     if hasattr(os, "memfd_create"):  # Linux
         base.WorkerTmp = Heartbeat
     print(f"form at http://{args.host}:{args.port}\n{NOTICE}", flush=True)
     Application(args).run()
-
-
-if __name__ == "__main__":
-    main()

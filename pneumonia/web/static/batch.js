@@ -1,4 +1,4 @@
-// <batch-table>: a table that `web/many.py` wrote, made to sort and to open its rows.
+// <batch-table>: a table that `web/demo/batch_table.py` wrote, made to sort and to open its rows.
 import { make } from "./dom.js";
 
 const order = new Intl.Collator(undefined, { numeric: true });

@@ -1,5 +1,5 @@
 // <number-meaning data-report="{...}">: what an answer is worth, in counts of people.
-// `web/tab_meaning.py` writes data-report, the answers to held-out X-rays among it; all
+// `web/demo/tab_meaning.py` writes data-report, the answers to held-out X-rays among it; all
 // words come with it. The last answer of the first tab is told where it would stand.
 import { fill, interval, percent } from "./counting.js";
 import { draw, make } from "./dom.js";

@@ -1,4 +1,4 @@
-// <one-xray>: the demo's first tab. A file goes to `web/ask.py` and comes back as a card
+// <one-xray>: the demo's first tab. A file goes to `web/demo/endpoints.py` and comes back as a card
 // that carries the file's name. The last one asked about wins: what was asked before is
 // given up, so no answer can stand beside another file. The file stays in the page, for
 // what a refusal offers and for reports.

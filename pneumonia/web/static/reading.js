@@ -1,5 +1,5 @@
 // <reading-room>: read X-rays oneself, first alone, then with the network's answer, as
-// reader studies do. Answers stay in this page; `web/tab_reading.py` writes the words.
+// reader studies do. Answers stay in this page; `web/demo/tab_reading.py` writes the words.
 import { fill, interval, percent } from "./counting.js";
 import { load, make, say } from "./dom.js";
 import { axes, curve } from "./plots.js";

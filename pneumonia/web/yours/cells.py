@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from .tab_words import LABELLED
+from ..tab_words import LABELLED
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pneumonia import LABELS
 
-from .tab_words import LABELLED
+from ..tab_words import LABELLED
 
 _WORDS = (
     {

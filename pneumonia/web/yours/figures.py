@@ -9,7 +9,9 @@ import numpy as np
 
 from pneumonia import LABELS, Classifier
 
-from . import labelled, rates, words
+from .. import words
+from . import rates
+from . import truth as labelled
 
 _REASONS = 12  # that are told one by one
 

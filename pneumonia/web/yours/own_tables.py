@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from .label_words import plain
+from .columns import plain
 
 _ALONE = {"p pneumonia", "uncertain band", "bundle sha256", "evidence zones",
           "confidences"}  # fmt: skip

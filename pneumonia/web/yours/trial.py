@@ -1,18 +1,16 @@
 """Does it work here? Somebody's own labelled X-rays are answered, and that is measured.
 
-    python -m web.yours FOLDER --out report.html
+    python -m pneumonia yours FOLDER --out report.html
 
 FOLDER, or a zip, holds `NORMAL/` and `PNEUMONIA/`, or a table of names and labels. The
 demo's tab takes the same. Nothing is kept.
 """
 
-import argparse
 import functools
 import hashlib
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -30,14 +28,14 @@ from pneumonia import (
     read_anywhere,
 )
 
-from . import answer, label_cells, labelled, words
-from .unpack import unpack
-from .yours_figures import LEAST, Case, measure
+from .. import answer, words
+from ..unpack import SHEETS, unpack
+from . import cells, truth
+from .figures import LEAST, Case, measure
 
 MOST = 2000
 """How many files the demo takes at once."""
 
-_INTERRUPTED = 130  # what a shell gives a command that Ctrl-C ended
 _LARGEST_ZIP = 2**30  # bytes, of one in a folder; it is held in memory
 
 
@@ -50,13 +48,11 @@ def ask(
 ) -> Case:
     """Answer one file of `unpack`, or keep it if it is a table of labels."""
     try:
-        if name.lower().endswith(labelled.SHEETS):  # what it says of itself is enough
+        if name.lower().endswith(SHEETS):  # what it says of itself is enough
             return Case(name, table=zlib.compress(b""))
         data = content()
         suffix = PurePosixPath(name).suffix.lower()
-        if suffix in labelled.TABLES or (
-            suffix == ".txt" and label_cells.is_table(data)
-        ):
+        if suffix in truth.TABLES or (suffix == ".txt" and cells.is_table(data)):
             return Case(name, table=zlib.compress(data, 1))
         found = predict(classifier, data, anyway=anyway, read=read)
     except ImageError as error:
@@ -122,46 +118,50 @@ def _figure(found: dict, digits: str = ".1%") -> str:
     return f"{value:{digits}} ({ends[0]:{digits}} to {ends[1]:{digits}})"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure a folder and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="or a zip")
-    parser.add_argument("--out", type=Path, required=True, help="the page, HTML")
-    parser.add_argument("--bundle", type=Path, help="default: the one that ships")
-    parser.add_argument("--anyway", action="store_true", help=words.ANYWAY_MANY)
-    args = parser.parse_args(arguments)
-    if isinstance(sys.stdout, TextIOWrapper):  # it may lack a letter of a file's name
-        sys.stdout.reconfigure(errors="backslashreplace")
-    if not args.folder.exists():
-        raise SystemExit(f"error: there is no {args.folder}. Name a folder of X-rays.")
-    try:
-        with args.out.open("a", encoding="utf-8"):  # not after an hour of answering
-            pass
-    except OSError as error:
-        raise SystemExit(f"error: {error.strerror}: {args.out}") from error
-    classifier = load_classifier(args.bundle)
-    files = [*_files(args.folder, args.out)]
-    read = functools.partial(ask, classifier, read_anywhere, anyway=args.anyway)
+def run(
+    folder: Path, out: Path, bundle: Path | None = None, anyway: bool = False
+) -> None:
+    """Measure a folder and write the page.
+
+    Args:
+        folder: or a zip.
+        out: the page, HTML.
+        bundle: of weights; None: the one that ships.
+        anyway: answer what would be refused, too.
+
+    Raises:
+        SystemExit: there is nothing to read.
+        OSError: there is nowhere to write.
+        KeyboardInterrupt: somebody stopped it; what was answered by then is written.
+    """
+    if not folder.exists():
+        raise SystemExit(f"error: there is no {folder}. Name a folder of X-rays.")
+    with out.open("a", encoding="utf-8"):  # not after an hour of answering
+        pass
+    classifier = load_classifier(bundle)
+    files = [*_files(folder, out)]
+    read = functools.partial(ask, classifier, read_anywhere, anyway=anyway)
     cases: list[Case] = []
+    stop = None
     try:
         for name, content in tqdm(files, "answering", unit="file"):
             cases.append(read(name, content))
-    except KeyboardInterrupt:  # what is answered so far is measured
-        pass
+    except KeyboardInterrupt as asked:  # what is answered so far is measured
+        stop = asked
     stopped = len(files) - len(cases)
     found = measure(classifier, cases)
     piece = _piece(classifier, found, stopped=stopped)
     page = answer.one_line("yours_page.html", words=words, notice=NOTICE, piece=piece)
-    args.out.write_text(page, encoding="utf-8")
+    out.write_text(page, encoding="utf-8")
     for line in (*found["said"], *found["doubts"]):
         print(line)
     for reason, first, count in found["why"]:
         said = words.YOURS["unlabelled"]
         print(said.format(count=count, first=first, reason=reason))
-    print(f"{len(cases)} files; the page is written to {args.out}")
-    if stopped:
+    print(f"{len(cases)} files; the page is written to {out}")
+    if stop:
         print(words.STOPPED.format(count=stopped), file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        raise stop
 
 
 def _files(folder: Path, page: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -195,7 +195,3 @@ def _content(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError("unreadable", f"{error.strerror}: {path}") from error
-
-
-if __name__ == "__main__":
-    main()

@@ -14,17 +14,15 @@ from pathlib import PurePosixPath
 
 from pneumonia import LABELS, MAX_BYTES
 
-from . import label_words
-from .label_cells import cells, level
-from .label_files import Files, Match, Path, folded, has_suffix, parts_of
-from .label_ours import is_ours
-from .tab_words import LABELLED
+from ..tab_words import LABELLED
+from ..unpack import SHEETS
+from . import columns
+from .cells import cells, level
+from .matching import Files, Match, Path, folded, has_suffix, parts_of
+from .own_tables import is_ours
 
 TABLES = (".csv", ".tsv", ".tab", ".psv")
 """Suffixes of tables."""
-
-SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
-"""Suffixes of spreadsheets, which are not read."""
 
 MOST_TABLES = 20
 """How many tables are read; each may take seconds."""
@@ -135,8 +133,7 @@ def _by_folder(names: Iterable[str]) -> dict[str, int]:
             (parts[: n + 1], label)
             for n, part in enumerate(parts)
             # two zips that are called NORMAL.zip and PNEUMONIA.zip
-            if (label := label_words.meaning(re.sub(r"(?i)\.zip$", "", part)))
-            is not None
+            if (label := columns.meaning(re.sub(r"(?i)\.zip$", "", part))) is not None
         ]
     sets = {
         outer
@@ -173,17 +170,17 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
         return found
     of = [(file, row) for file, several in chosen.items() for row in several]
     try:
-        labels, used = label_words.labels(head, [row for _, row in of], column)
-    except label_words.NoTruthError as error:
+        labels, used = columns.labels(head, [row for _, row in of], column)
+    except columns.NoTruthError as error:
         raise TableError(LABELLED["refused"].format(table=name, why=error)) from None
-    called = label_words.called(head, column)
+    called = columns.called(head, column)
     used = " ".join(used)
     found.said = [LABELLED["used"].format(table=name, column=called, how=used)]
-    by_file: dict[str, list[label_words.Label]] = defaultdict(list)
+    by_file: dict[str, list[columns.Label]] = defaultdict(list)
     for (file, _), label in zip(of, labels, strict=True):
         by_file[file].append(label)
     for file, several in by_file.items():
-        label = label_words.together(several)
+        label = columns.together(several)
         if isinstance(label, int):
             found.truth[file] = label
         else:
@@ -311,7 +308,7 @@ def _split_head(
     start = next((n for n, row in enumerate(rows) if sum(map(bool, row)) > 1), 0)
     first = rows[start]
     names_file = any(has_suffix(cell) or files.match(cell, folder) for cell in first)
-    if names_file and any(map(label_words.is_value, first)):
+    if names_file and any(map(columns.is_value, first)):
         return [""] * len(first), rows[start:]
     return first, rows[start + 1 :]
 
@@ -350,7 +347,7 @@ def _names(
         raise TableError(said)
     for other_count, other_whole, other, theirs in others[:1]:
         if (other_count, other_whole) == (count, whole) and theirs != found:
-            one, two = (label_words.called(head, -n) for n in (column, other))
+            one, two = (columns.called(head, -n) for n in (column, other))
             said = LABELLED["two_names"].format(table=table, one=one, two=two)
             raise TableError(said)
     return -column, found
