@@ -21,9 +21,11 @@ from pydicom.uid import (
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
-from pneumonia.serving import dicom, dicom_codecs, dicom_header
-from pneumonia.serving.dicom_codestream import Codestream, head_of
-from pneumonia.serving.image import read_picture
+from pneumonia.reading.dicom import codecs
+from pneumonia.reading.dicom import decode as dicom
+from pneumonia.reading.dicom import header as headers
+from pneumonia.reading.dicom.codestream import Codestream, head_of
+from pneumonia.reading.image import read_picture
 
 TWELVE = {"BitsStored": 12, "HighBit": 11}
 CHEST = draw(3, size=300)[:, :260].astype(np.uint16) * 16
@@ -103,7 +105,7 @@ def test_white_does_not_become_black_nor_black_white(kind):
     found = read_picture(data).pixels
     expected = read_picture(make(pixels, **TWELVE, **window)).pixels.astype(int)
     assert np.abs(found - expected).max() < 40
-    raw = dicom._decoded(dicom_header.read(data), 1024).raw
+    raw = dicom._decoded(headers.read(data), 1024).raw
     if "very" not in kind:  # or this tries nothing
         raw = raw.view(pixels.dtype) if pixels.dtype.kind == "i" else raw.astype(int)
         low, high = (-2048, 2047) if pixels.dtype.kind == "i" else (0, 4095)
@@ -177,7 +179,7 @@ def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(
     data = make(wide, SYNTAXES[name], Columns=96)
     if "XL" not in name:
         fail = lambda *_: pytest.fail("decoded")  # noqa: E731
-        monkeypatch.setattr(dicom_codecs, "_by_imagecodecs", fail)
+        monkeypatch.setattr(codecs, "_by_imagecodecs", fail)
     with pytest.raises(ImageError) as caught:
         read_picture(data)
     assert caught.value.reason == "damaged"
@@ -190,7 +192,7 @@ def test_what_a_codestream_is_its_content_says(name):
         return
     pixels = (CHEST // 16).astype(np.uint8) if name == "JPEG" else CHEST
     data = make(pixels, SYNTAXES[name], **WINDOW if name != "JPEG" else {})
-    header = replace(dicom_header.read(data), syntax=JPEGBaseline8Bit)
+    header = replace(headers.read(data), syntax=JPEGBaseline8Bit)
     raw = dicom._decoded(header, 1024).raw
     span = 255 if name == "JPEG" else 4095
     apart = np.abs(raw.astype(int) - pixels).max()
@@ -217,7 +219,7 @@ def test_colours_come_back(name):
     asked = {"SamplesPerPixel": 3, "PhotometricInterpretation": kind}
     if name == "big endian":  # its bytes are swapped in pairs
         return
-    header = dicom_header.read(make(colours, SYNTAXES[name], **asked))
+    header = headers.read(make(colours, SYNTAXES[name], **asked))
     raw = dicom._decoded(header, 1024).raw
     apart = np.abs(raw.astype(int) - colours)
     assert apart.max() == 0 or name in LOSS

@@ -18,11 +18,13 @@ from test_image import GREY
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
-from pneumonia.serving import dicom, dicom_codecs, dicom_header, dicom_jpeg2000
-from pneumonia.serving.dicom_codestream import head_of
-from pneumonia.serving.dicom_header import Header
-from pneumonia.serving.image import read_picture
-from pneumonia.serving.isolated import read_anywhere
+from pneumonia.reading.dicom import codecs, jpeg2000
+from pneumonia.reading.dicom import decode as dicom
+from pneumonia.reading.dicom import header as headers
+from pneumonia.reading.dicom.codestream import head_of
+from pneumonia.reading.dicom.header import Header
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.isolated import read_anywhere
 
 LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
@@ -78,7 +80,7 @@ def holding(header: Header, stream: bytes) -> Header:
 @pytest.mark.parametrize("name", [n for n in SYNTAXES if "JPEG" in n or n == "RLE"])
 @pytest.mark.parametrize("kept", [0.3, 0.97])
 def test_half_a_codestream_is_no_picture(name, kept):
-    header = dicom_header.read(
+    header = headers.read(
         make(TWELVE if name != "JPEG" else GREY.copy(), SYNTAXES[name])
     )
     stream = frame(header)
@@ -92,7 +94,7 @@ def test_half_a_codestream_is_no_picture(name, kept):
 )
 def test_a_missing_end_marker_is_no_matter(name):
     data = make(TWELVE if name != "JPEG" else GREY.copy(), SYNTAXES[name])
-    header = dicom_header.read(data)
+    header = headers.read(data)
     expected = dicom._decoded(header, 1024).raw
     stream = frame(header)
     endless = holding(header, stream[: stream.rindex(b"\xff\xd9")])
@@ -173,7 +175,7 @@ def large(noise: int = 40) -> np.ndarray:
 def test_large_jpeg_2000_is_decoded_no_finer_than_needed(syntax, monkeypatch):
     data = make(large(), syntax, BitsStored=12, HighBit=11)
     whole = read_picture(make(large(), BitsStored=12, HighBit=11)).pixels.astype(int)
-    in_full = "pneumonia.serving.dicom_codecs._by_imagecodecs"
+    in_full = "pneumonia.reading.dicom.codecs._by_imagecodecs"
     monkeypatch.setattr(in_full, lambda *_: pytest.fail("in full"))
     found = read_picture(data)
     assert found.pixels.shape == whole.shape
@@ -186,7 +188,7 @@ def test_large_jpeg_2000_is_decoded_no_finer_than_needed(syntax, monkeypatch):
 
 def coarse(header: Header, side: int):
     stream = frame(header)
-    return dicom_jpeg2000.coarse(header, stream, head_of(stream), side)
+    return jpeg2000.coarse(header, stream, head_of(stream), side)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def coarse(header: Header, side: int):
 )
 def test_other_jpeg_2000_is_decoded_in_full(attributes):
     stored = {"BitsStored": 12, "HighBit": 11} | attributes
-    header = dicom_header.read(make(large(), JPEG2000Lossless, **stored))
+    header = headers.read(make(large(), JPEG2000Lossless, **stored))
     assert coarse(header, 1024) is None
     assert coarse(header, 3000) is None
 
@@ -213,7 +215,7 @@ def test_jpeg_2000_of_thirteen_bits_keeps_its_numbers():
     dataset = pydicom.dcmread(SHIPPED / name)
     dataset.PixelRepresentation = 0
     whole = pixel_array(dataset, decoding_plugin="pillow").astype(int)
-    header = replace(dicom_header.read(shipped(name)), signed=False)
+    header = replace(headers.read(shipped(name)), signed=False)
     found = coarse(header, 128)
     averaged = whole.reshape(128, 4, 128, 4).mean(axis=(1, 3))
     assert found.shape == averaged.shape
@@ -225,7 +227,7 @@ def test_jpeg_2000_of_thirteen_bits_keeps_its_numbers():
 def test_a_lossy_wavelet_turns_no_white_black():
     pixels = large(noise=400)[:700, :700]
     data = make(pixels, JPEG2000, BitsStored=12, HighBit=11)
-    decoded = dicom_codecs.decode(dicom_header.read(data), 9999)
+    decoded = codecs.decode(headers.read(data), 9999)
     assert decoded.raw.max() > 4095
     assert read_picture(data).pixels[110:170, 110:390].min() > 200
 
@@ -333,17 +335,29 @@ def test_files_of_others_are_read_or_refused(path):
 )
 def test_bits_are_judged_once(said, counts):
     """What a file says of its bits is a fact of its header, whoever asks."""
-    header = dicom_header.read(make(TWELVE, BitsStored=said))
+    header = headers.read(make(TWELVE, BitsStored=said))
     assert (header.allocated, header.stored, header.signed) == (16, counts, False)
     with pytest.raises(FrozenInstanceError):
         header.stored = 8
 
 
+@pytest.mark.parametrize("said", [0, 255, 65535])
+def test_a_codestream_is_read_whatever_the_file_says_of_its_memory(said):
+    pixels = [
+        read_picture(make(GREY.copy(), SYNTAXES["JPEG"], BitsAllocated=bits)).pixels
+        for bits in (8, said)
+    ]
+    assert (pixels[0] == pixels[1]).all()
+    colours = np.dstack([GREY, GREY // 2, 255 - GREY])
+    asked = {"SamplesPerPixel": 3, "BitsAllocated": said}
+    assert np.ptp(read_picture(make(colours, JPEG2000Lossless, **asked)).pixels) > 100
+
+
 def test_the_header_alone_reads_a_data_set():
     """So that nothing has to be written into one for another reader to read right."""
-    folder = Path(dicom_header.__file__).parent
-    readers = {"dicom_header.py", "dicom_attributes.py"}
-    for path in folder.glob("dicom*.py"):
+    folder = Path(headers.__file__).parent
+    readers = {"header.py", "attributes.py"}
+    for path in folder.glob("*.py"):
         if path.name not in readers:
             code = path.read_text()
             assert "Dataset" not in code, path
@@ -352,7 +366,7 @@ def test_the_header_alone_reads_a_data_set():
 
 def test_reading_leaves_bytes_and_header_as_they_were():
     data = make(TWELVE, BitsStored=0, PhotometricInterpretation=None)
-    header = dicom_header.read(data)
+    header = headers.read(data)
     before = (header.content, header.photometric, header.stored)
     dicom._decoded(header, 1024)
     assert (header.content, header.photometric, header.stored) == before

@@ -14,7 +14,8 @@ from ..contract import BUNDLE, LABELS
 from ..data import folder
 from ..data.patients import VALIDATION_SHARE
 from ..figures.metrics import METRICS, confusion_counts, measure
-from ..serving.classifier import Classifier, Outputs, in_batches, load_classifier
+from ..outputs import Outputs, in_batches
+from ..serving.classifier import Classifier, load_classifier
 from . import calibrate, stressed
 from .stressed import Answer
 
