@@ -38,7 +38,6 @@ def gradio_url(classifier):
     url, _ = demo.launch(app)
     yield url
     app.close()
-    app.private_cache.close()
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +336,6 @@ def test_demo_answers_only_with_the_password(classifier, phantom_bytes):
             assert visitor.post(f"{url}{path}", data=phantom_bytes).status_code == 200
     finally:
         app.close()
-        app.private_cache.close()
 
 
 def test_demo_carries_the_headers_of_the_door(gradio_url):

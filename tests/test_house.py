@@ -28,10 +28,10 @@ MAY_IMPORT = {
     "export": BELOW | {"evaluation"},
     "gate": BELOW | {"evaluation"},
     "study": BELOW | {"evaluation", "training"},
-    "web": {"the face", "figures", *SHOWN},
-    "web.yours": {"the face", "figures", "web"},
-    "web.demo": {"the face", "figures", "web", "web.yours"},
-    "web.form": {"the face", "figures", "web"},
+    "web": {"contract", "the face", "figures", *SHOWN},
+    "web.yours": {"contract", "the face", "figures", "web"},
+    "web.demo": {"contract", "the face", "figures", "web", "web.yours"},
+    "web.form": {"contract", "the face", "figures", "web"},
 }
 """Which rooms a room may import from, besides itself; of some it is a file alone."""
 
