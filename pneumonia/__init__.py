@@ -9,7 +9,7 @@ Research demonstration, not a medical device.
 """
 
 from . import safe_path  # noqa: F401 - first, before what could be mistaken
-from .contract import LABELS, METHODS, NOTICE, TESTED
+from .contract import LABELS, METHODS, NOTICE, TESTED, VERSION
 from .reading.files import find_files
 from .reading.isolated import IsolatedReader, read_anywhere
 from .reading.picture import MAX_BYTES, TOO_LARGE, ImageError, InstallationError
@@ -38,6 +38,8 @@ from .serving.prediction import (
 from .serving.rows import Row, answered_row, refused_row, write_rows
 from .serving.selfcheck import phantoms, selftest
 from .serving.zones import ZONES
+
+__version__ = VERSION
 
 __all__ = [
     "COLOUR_MAPS",

@@ -8,7 +8,6 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
 from flask import Flask, Request, Response, g, jsonify, render_template, request
 from markupsafe import Markup, escape
@@ -34,6 +33,7 @@ from pneumonia import (
     ImageError,
     IsolatedReader,
     Prediction,
+    __version__,
     encode_jpeg,
     load_classifier,
     predict,
@@ -143,7 +143,7 @@ def create_app(
             api.answered(classifier, prediction, g.request_id, overlay=with_overlay)
         )
 
-    document = api.document(version("pneumonia"))
+    document = api.document(__version__)
 
     def prefix() -> str:
         return door.prefix(root_path, request.headers.get(door.PREFIX_HEADER))
