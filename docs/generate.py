@@ -23,8 +23,8 @@ PAGES = ("README.md", "SECURITY.md", "pneumonia/README.md", *sorted(
 
 sys.path.insert(0, str(ROOT))
 
-from pneumonia import LABELS, METHODS, arguments, examples  # noqa: E402
-from pneumonia.contract import BUNDLE  # noqa: E402
+from pneumonia import LABELS, arguments, examples  # noqa: E402
+from pneumonia.contract import BUNDLE, METHODS  # noqa: E402
 from pneumonia.evaluation.calibrate import ERROR  # noqa: E402
 
 _MARKED = re.compile(r"(<!-- (\w+) -->)(.*?)(<!-- end -->)", re.DOTALL)

@@ -23,22 +23,20 @@ from werkzeug.exceptions import (
 
 from pneumonia import (
     MAX_BYTES,
-    METHODS,
-    NOTICE,
     SENTENCES,
     SUFFIXES,
-    TESTED,
     TOO_LARGE,
     Classifier,
     ImageError,
     IsolatedReader,
     Prediction,
     __version__,
-    encode_jpeg,
     load_classifier,
     predict,
 )
 
+from ...contract import METHODS, NOTICE, TESTED
+from ...serving.encode import encode_jpeg
 from .. import answer, door, report, startup, words
 from . import api
 from .server import Server
