@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from pneumonia import BundleError, load_classifier, predict, selftest
+from pneumonia import BundleError, load_classifier, predict
 from pneumonia.__main__ import main
 from pneumonia.arguments import build
 from pneumonia.contract import BUNDLE
@@ -27,6 +27,7 @@ from pneumonia.data.phantom import draw
 from pneumonia.export import export, int8
 from pneumonia.network import finder, heatmaps, layers, vgg19
 from pneumonia.network.finder import Framed
+from pneumonia.serving.selfcheck import selftest
 from pneumonia.study.card import commands
 from pneumonia.training import ancestry, augment, callbacks, runs
 from pneumonia.training.plan import Plan
