@@ -104,7 +104,7 @@ def measure_band(
         `band` [lo, hi]; `coverage`, the share of images outside it, which get a certain
         answer; `error_inside` and `error_outside`, shares of wrong answers;
         `certain_but_wrong`, the share of each label's images that get a certain wrong
-        answer, which `conformal_band` bounds; `zones`, below, in and above the band:
+        answer, which `conformal_band` bounds; `bands`, below, in and above the band:
         the images `n` and the share of `pneumonia` among them, if both labels were as
         frequent.
     """
@@ -112,7 +112,7 @@ def measure_band(
     low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
     inside = (p_pneumonia >= low) & (p_pneumonia <= high)
-    zones = {
+    bands = {
         "below": p_pneumonia < low,
         "in": inside,
         "above": p_pneumonia > high,
@@ -126,12 +126,12 @@ def measure_band(
             name: _share((wrong & ~inside)[labels == i])
             for i, name in enumerate(LABELS)
         },
-        "zones": {
+        "bands": {
             name: {
                 "n": int(there.sum()),
                 "pneumonia": _share(ill[there], weights[there]),
             }
-            for name, there in zones.items()
+            for name, there in bands.items()
         },
     }
 
