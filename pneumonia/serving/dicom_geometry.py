@@ -12,6 +12,7 @@ import pydicom
 from PIL import Image
 
 from . import dicom_attributes as attributes
+from . import scale
 
 ATTRIBUTES = (
     "PatientOrientation",
@@ -31,8 +32,6 @@ _OTHER = dict(zip("LRHFAP", "RLFHPA", strict=True))
 _FROM_THE_TUBE = {"PA": "R", "AP": "L"}  # where rows of the detector run
 _FRONTAL = ("AP", "PA")
 _LATERAL = ("LL", "RL", "LATERAL", "LAT")
-_SQUARE = 0.01  # sides of a pixel that differ by less are alike
-_LONGEST_PIXEL = 5.0  # times its width, or the other way round: beyond is a slip
 
 
 class Lie(NamedTuple):
@@ -69,7 +68,7 @@ def upright(
     """
     height, warnings = pixel_height(dataset)
     if height != 1:
-        pixels = _resized(pixels, height, side)
+        pixels = np.asarray(scale.squared(Image.fromarray(pixels), height, side))
         warnings = ["not_square", *warnings]
     lie, contradicted = lie_of(dataset)
     if contradicted:
@@ -99,26 +98,16 @@ def pixel_height(dataset: pydicom.Dataset) -> tuple[float, list[str]]:
         said = attributes.numbers(dataset, name)
         if not said:
             continue
-        ratio = said[0] / said[1] if len(said) == 2 and min(said) > 0 else np.nan
-        if 1 / _LONGEST_PIXEL <= ratio <= _LONGEST_PIXEL:
-            found.append(ratio)
-        else:
+        try:
+            down, across = said
+            found.append(scale.height_of_pixel(1 / across, 1 / down))
+        except (ValueError, ArithmeticError):
             odd = True
     if not found:
         return 1.0, ["values_assumed"] if odd else []
-    if any(abs(ratio / found[0] - 1) > _SQUARE for ratio in found):
+    if any(abs(ratio / found[0] - 1) > scale.SQUARE for ratio in found):
         odd = True
-    height = found[0] if abs(found[0] - 1) > _SQUARE else 1.0
-    return height, ["values_assumed"] if odd else []
-
-
-def _resized(pixels: np.ndarray, height: float, side: int) -> np.ndarray:
-    """Give each pixel as much height as width; no side loses detail below `side`."""
-    rows, columns = pixels.shape[0] * max(height, 1), pixels.shape[1] / min(height, 1)
-    part = min(1.0, side / max(rows, columns))
-    size = max(round(columns * part), 1), max(round(rows * part), 1)
-    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(picture)
+    return found[0], ["values_assumed"] if odd else []
 
 
 def lie_of(dataset: pydicom.Dataset) -> tuple[Lie, bool]:

@@ -8,12 +8,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from .tone import Tone
 
 MAX_TRACE = 0.001
 """Share of pixels that may be clipped without a warning."""
 
+SQUARE = 0.01
+"""Sides of a pixel that differ by less are alike."""
+
+_LONGEST_PIXEL = 5.0  # times its width, or the other way round: beyond is a slip
 _SAMPLE = 2**20  # numbers that a picture of floats or of 32 bits is judged by
 _BODY = 0.05, 0.95  # the quantiles between which no outlier is expected
 # From the body to the brightest and the darkest pixel, in lengths of the body. It was
@@ -241,6 +246,36 @@ def eight_bits(tone: Tone | None) -> np.ndarray:
     """Return what each value of 8 bits becomes, uint8 (256,)."""
     share = np.arange(256) / 255
     return np.rint(255 * (tone(share) if tone else share)).astype(np.uint8)
+
+
+def squared(picture: Image.Image, height: float, side: int) -> Image.Image:
+    """Give each pixel as much height as width; no side loses detail below `side`.
+
+    Args:
+        picture: whose pixels are not square.
+        height: of a pixel, for its width.
+        side: the result has no longer side than this.
+    """
+    rows, columns = picture.height * max(height, 1), picture.width / min(height, 1)
+    part = min(1.0, side / max(rows, columns))
+    size = max(round(columns * part), 1), max(round(rows * part), 1)
+    return picture.resize(size, Image.Resampling.BILINEAR)
+
+
+def height_of_pixel(across: float, down: float) -> float:
+    """Return how high a pixel is for its width, 1 for square ones.
+
+    Args:
+        across: pixels for a length from left to right.
+        down: pixels for the same length from top to bottom.
+
+    Raises:
+        ValueError: they are no lengths, or no picture has such pixels.
+    """
+    ratio = across / down if min(across, down) > 0 else 0.0
+    if not 1 / _LONGEST_PIXEL <= ratio <= _LONGEST_PIXEL:
+        raise ValueError("nonsense")
+    return ratio if abs(ratio - 1) > SQUARE else 1.0
 
 
 def on_black(numbers: np.ndarray, alpha: np.ndarray, top: float) -> np.ndarray:
