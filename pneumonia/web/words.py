@@ -3,8 +3,8 @@
 What the package says without any app, too, stands in `pneumonia/words.py`: verdicts,
 places, refusals and warnings, each by the code that `Prediction` or `ImageError.reason`
 holds. docs/using.md lists them. A translation replaces that file, this one and
-`tab_words.py`, and says by `reason` what `str(error)` says. The API is described for programmers, in English: `form/api.py`,
-`templates/api.html`.
+`tab_words.py`, and says by `reason` what `str(error)` says. The API is described for
+programmers, in English: `form/api.py`, `templates/api.html`.
 """
 
 from pneumonia import READABLE
