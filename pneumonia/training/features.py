@@ -97,9 +97,7 @@ def of_images(lower: keras.Model, images: np.ndarray) -> list[np.ndarray]:
     return in_batches(lambda batch: _half(lower.predict_on_batch(batch)), images)
 
 
-def _run(
-    lower: keras.Model, batches: Batches
-) -> tuple[list[np.ndarray], np.ndarray]:
+def _run(lower: keras.Model, batches: Batches) -> tuple[list[np.ndarray], np.ndarray]:
     found, targets = [], []
     for images, wanted in _ahead(batches):
         found.append(_half(lower.predict_on_batch(images)))
