@@ -9,7 +9,7 @@ import markupsafe
 import pytest
 
 from pneumonia import METHODS, NOTICE, predict
-from web import measured, report, words
+from pneumonia.web import measurements, report, words
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def prediction(classifier, phantom_bytes):
 def test_report_says_what_the_answer_rests_on(classifier, prediction):
     page = report.write_html(report.gather(classifier, prediction)).decode()
     zone = str(markupsafe.escape(prediction.zone))
-    found = measured.load(classifier, "report.json")["specificity"]["value"]
+    found = measurements.load(classifier, "report.json")["specificity"]["value"]
     for text in (NOTICE, zone, classifier.sha256, f"{found:.1%} ("):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 2
@@ -57,18 +57,18 @@ def test_both_reports_are_offered_as_files(classifier, prediction):
 
 
 def test_captions_say_what_was_measured_of_these_weights(classifier, tmp_path):
-    audit = measured.load(classifier, "audit.json")
+    audit = measurements.load(classifier, "audit.json")
     covered = audit["hirescam"]["hottest_covered"]["Pneumonia"]
     covered["own"]["value"] = 7.3 * covered["elsewhere"]["value"]
     moved = dataclasses.replace(classifier, folder=tmp_path)
     (tmp_path / "audit.json").write_text(json.dumps(audit))
-    ours, changed = measured.captions(classifier), measured.captions(moved)
+    ours, changed = measurements.captions(classifier), measurements.captions(moved)
     assert ours["Grad-CAM"] == changed["Grad-CAM"]
     assert "Pneumonia 7.3 times" in changed["HiResCAM"]
     assert "Pneumonia 7.3 times" not in ours["HiResCAM"]
 
     other = dataclasses.replace(moved, sha256="0" * 64)
-    captions = measured.captions(other)
+    captions = measurements.captions(other)
     assert tuple(captions) == METHODS
     for method, caption in captions.items():
         assert words.MAP_NOT_TESTED.format(method=method) in caption

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from .. import kept
-from ..serving.classifier import in_batches
+from ..outputs import in_batches
 from .sampling import Batches
 
 FOLDER = "features"

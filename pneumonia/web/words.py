@@ -1,0 +1,271 @@
+"""What both apps say, in one place, so that it can be said in another language.
+
+A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because
+the package says it without any app, too. Each has a code that stays:
+`ImageError.reason`, or one of `Prediction.warnings`. docs/using.md lists them. A
+translation replaces this file and `tab_words.py`, and says by code what `explain(code)`
+and `str(error)` say. The API is described for programmers, in English: `form/api.py`,
+`templates/api.html`.
+"""
+
+from pneumonia import READABLE
+
+from .tab_words import MEANING, READING, YOURS  # noqa: F401
+
+TITLE = "Chest X-ray: Normal or Pneumonia?"
+UNCERTAIN = "Uncertain: needs a reader"
+NO_ANSWER = "No answer"
+AGAIN = "Try another X-ray"
+
+CHOOSE = "Chest X-ray, seen from the front"
+CHOOSE_FILE = "Choose a file"
+FORMATS = READABLE + ", up to {mib} MiB"
+IN_MEMORY = "The picture is answered in memory and not kept."
+DROP = "Drop it, paste it or choose it. " + FORMATS + ". " + IN_MEMORY
+ONE = "One X-ray at a time. Choose one."
+ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
+FOLDER = "This is a folder. Drop the X-ray itself."
+FOLDER_HERE = (
+    "This is a folder. Drop one X-ray of it here, or all of it in the tab Batch."
+)
+FOLDER_YOURS = (
+    "This is a folder. Put it into a zip, so that its sub-folders come along, and drop "
+    "the zip."
+)
+UNREAD_FOLDER = "No file could be read in this folder. Drop the files themselves."
+NO_FILE = (
+    "No file came along: this page fetches nothing from other pages. Save the picture "
+    "there first, then drop the file or choose it."
+)
+WAITING = "The answer will appear here, with a heat map over the X-ray."
+EXAMPLES = (
+    "No X-ray at hand? Try one of these. The network did not learn from these "
+    "children. It fails on some: wrong and uncertain answers are among them on purpose."
+)
+EXAMPLE = "X-ray {number}"
+ATTRIBUTION = (
+    "X-rays: Kermany, Zhang, Goldbaum, doi 10.17632/rscbjbr9sj, CC BY 4.0, reduced."
+)
+TRUTH = "Physicians called this X-ray {truth}."
+INVERT = "Invert black and white"
+INVERTED = "Black and white were exchanged first."
+ANYWAY = "Answer anyway"
+UPRIGHT = "Turn it upright"
+TURNED = "The picture was turned by {degrees} degrees to the left first."
+OFFERS = {"invert": INVERT, "upright": UPRIGHT, "anyway": ANYWAY}
+"""What a refusal offers, by `ImageError.offers`."""
+UNSENT = (
+    "This could not be sent. Is the server still there, and the file where it was? "
+    "Choose it once more."
+)
+SENDING = "Waiting for the answer"
+GONE = "This picture was deleted in the meantime. Choose it once more."
+
+RESEARCH = "Research only, not a medical device."
+CERTAIN_SENTENCE = "The probability of pneumonia is {p}."
+UNCERTAIN_SENTENCE = (
+    "The probability of pneumonia is {p}. It leans to {label}, but in this zone too "
+    "many answers are wrong to rely on one."
+)
+PROBABILITY = "Probability of pneumonia"
+ZONES = {
+    "below": "Normal: below {low}",
+    "in": "Needs a reader: {low} to {high}",
+    "above": "Pneumonia: above {high}",
+}
+"""The zones of the bar."""
+ZONE_MEASURED = (
+    "How far to trust it: X-rays of held-out patients, changed in the ways in which "
+    "hospitals differ, got {n:,} answers in this zone. If every second X-ray showed "
+    "pneumonia, {share} of those in this zone would. The stated probabilities are for "
+    "that case, and were off by {ece:.1%} on average."
+)
+ZONE_EMPTY = "No X-ray of a held-out patient got an answer in this zone."
+ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."
+MAP_HINT = (
+    "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
+    "line is around the lungs that were found; left and right hold if the picture is "
+    "not mirrored."
+)
+MAP_TESTED = (
+    "{method}, tested on held-out X-rays: with its hottest places blurred, the answer "
+    "Normal weakened {Normal:.1f} times and Pneumonia {Pneumonia:.1f} times as much as "
+    "with other places blurred."
+)
+MAP_NOT_TESTED = "Whether {method} shows the evidence was not tested on these weights."
+
+VIEWER = {
+    "picture": "The X-ray",
+    "map": "Heat map ({method}): a rough hint of what spoke for {label}",
+    "empty": "No place speaks for {label}, only against the other answer.",
+    "stage": "X-ray with its heat map; its keys are those of the buttons below",
+    "tools": "Tools",
+    "how": "Drag, or use the arrows. Ctrl with the wheel, or two fingers, zoom. A "
+    "double click brings the whole picture back.",
+    "compare_tool": "Compare",
+    "move_tool": "Move",
+    "window_tool": "Window and level",
+    "larger": "Larger",
+    "smaller": "Smaller",
+    "pixel": "Pixel by pixel",
+    "invert": "Invert",
+    "fit": "Whole picture",
+    "full": "Full screen",
+    "compare": "Compare: how much of the plain X-ray is uncovered, from the left",
+    "hint": "Drag over the picture to uncover the plain X-ray.",
+    "strength": "Strength",
+    "colours": "Colours",
+    "evidence": "Evidence for",
+    "method": "Method",
+    "little": "little",
+    "much": "much",
+    "save": "Save this view",
+    "caption": "{method}: {label}. Research only, not a medical device.",
+}
+"""What the viewer says, by the names under which `static/viewer.js` asks for it."""
+
+TAB_ONE = "One X-ray"
+TAB_MANY = "Batch"
+TAB_MEANING = "What does this number mean?"
+TAB_READING = "Read it yourself"
+TAB_YOURS = "Test it on yours"
+
+CHOOSE_MANY = "Many X-rays, or a zip of them"
+DROP_MANY = (
+    "At most {files} files and {mib} MiB at once; a folder can be dropped, too. A file "
+    "that can't be answered gets a row that says why, and stops nothing."
+)
+ANYWAY_MANY = "Also answer pictures that would be refused"
+QUEUED = "Waiting for its turn"
+STOP = "Stop"
+STOPPED = "Stopped; {count} files were not looked at."
+BUSY_BATCH = "A batch is running. Stop it, or wait until it is answered."
+TOO_MUCH = "These have {size} MiB together; at most {limit} are taken. Choose fewer."
+PROGRESS = "{done} of {count} answered"
+UNCERTAIN_SHORT = "Uncertain"
+BAD_ZIP = "This zip is damaged, or this part of it. Pack or download it once more."
+LOCKED_ZIP = "This part of the zip is encrypted. Pack it without a password."
+ODD_ZIP = (
+    "This part of the zip is packed with {method}, which is not read. Pack it as a "
+    "plain zip (deflate)."
+)
+LINK_IN_ZIP = "This part of the zip is a link. Pack the file that it leads to."
+CROWDED_ZIP = "This zip holds more than {limit:,} files. Pack fewer at a time."
+EMPTY_ZIP = "This zip holds no file. Choose another."
+NESTED_ZIP = "This is a zip inside of a zip. Unpack it, and choose what it holds."
+LEFT_OUT = "{count} more were left out: at most {limit} are answered at once."
+DOWNLOAD_CSV = "Table as CSV"
+DOWNLOAD_OVERLAYS = "Overlays as zip"
+TABLE = "Answers, one row each"
+PICTURE = "Picture"
+COLUMNS = {
+    "file": "File",
+    "kind": "Answer",
+    "probability": "Probability of pneumonia",
+    "certain": "Uncertain",
+    "zone": "Evidence",
+    "reason": "Reason",
+}
+IS_UNCERTAIN = {"true": "no", "false": "yes", "": ""}
+"""What the column says, by the `certain` of a row."""
+PREVIOUS = "Previous"
+NEXT = "Next"
+CLOSE = "Close"
+
+NO_REPORT = (
+    "Nothing was measured of these weights yet. `python -m pneumonia evaluate DIR "
+    "--validation-only --stress --bundle BUNDLE --out BUNDLE` does, and this page "
+    "shows it from the next start on."
+)
+NO_GATE = (
+    "This bundle has no gate: it answers whatever can be read, adults and cats as "
+    "well. `python -m pneumonia gate DIR --bundle BUNDLE` fits one."
+)
+MEASURED = (
+    "Measured on {patients} held-out patients, children of the hospital that the "
+    "network learned from: {Pneumonia} X-rays with pneumonia, {Normal} without. "
+    "Elsewhere expect worse."
+)
+BAND_MEANING = (
+    "From {low} to {high} the answer is called uncertain and left to a reader. What "
+    "that buys:"
+)
+PATIENTS = "Held-out patients"
+AS_THEY_ARE = "as they are"
+UNDER_STRESS = "under stress"
+BAND_COLUMNS = {
+    "coverage": "Answers outside of the band",
+    "error_outside": "Wrong among those",
+    "error_inside": "Wrong inside of it",
+}
+READING_ABOUT = (
+    "A game to learn how far such a network can be trusted; it trains nobody to read "
+    "X-rays. You see an X-ray of a child and commit to an answer. Then you see what "
+    "the network says, and may change yours. Then you learn what physicians called it. "
+    "The network did not learn from these children. Wrong and uncertain answers of it "
+    "are far more frequent here than among all X-rays, on purpose. Your answers stay "
+    "in this page."
+)
+CHOOSE_YOURS = "Your own labelled X-rays, in a zip"
+DROP_YOURS = (
+    "Does it work where you are? Put X-rays whose truth is known into a zip: in "
+    "folders NORMAL and PNEUMONIA, or anywhere with a CSV file of names and labels. At "
+    "most {files} files and {mib} MiB at once. They are answered in memory and not "
+    "kept. For a larger set, in a clone and without any upload: "
+    "`python -m pneumonia yours FOLDER --out report.html`."
+)
+
+REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
+REPORT_HTML = "Report as page"
+REPORT_PDF = "Report as PDF"
+REPORT_ZONE = "Where in the lungs"
+REPORT_MEASURED = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+}
+REPORT_ON = "{figure}, 95% interval, on {n} held-out X-rays, uncertain ones among them"
+REPORT_DONE = "What was done to the picture"
+REPORT_ANSWERS = "What it answers"
+REPORT_CHECKSUM = "Weights (SHA-256)"
+REPORT_DATE = "Answered"
+REPORT_CAVEATS = (
+    "Known limits: the network fails on adults, and errs more often on pictures of "
+    "few pixels and on poor JPEG files. It knows no disease but pneumonia. Its figures "
+    "come from the hospital that it learned from; elsewhere expect worse."
+)
+
+TOO_OFTEN = "Too many requests; wait."
+FOREIGN = "Pages of other origins may not send pictures here."
+NEEDS_PASSWORD = "This needs a user's name and password."
+UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MiB are taken."
+BUSY = "Too many pictures at once. Try again in a few seconds."
+NO_ROOM = "There is no room for uploads right now. Try again later."
+NO_ROOM_FOR = (
+    "There is room for {room} MiB of uploads right now, and this has {size} MiB. Send "
+    "fewer at once, or try again in some minutes."
+)
+NO_PLACE = (
+    "There is no private folder for uploads with {least} MiB of room. Mount one, as "
+    "`docker run --tmpfs /tmp` does, or name one in TMPDIR."
+)
+STOPPING = "This server is about to stop."
+TOO_SLOWLY = "This request came too slowly."
+
+REASONS = "Reasons and warnings"
+REASONS_ABOUT = (
+    "What the gate says of a picture: as the reason of an error, or among the warnings "
+    "of an answer. A file that can't be read has a reason of its own, and its message "
+    "says what to do."
+)
+PREDICT = "Predict"
+CHOOSE_AGAIN = (
+    "To have it answered all the same, tick a box below and choose the file again: it "
+    "was not kept."
+)
+KEPT = (
+    "To have it answered all the same, tick a box above and press Predict again: the "
+    "file is still chosen."
+)
+ANYWAY_FORM = "Also answer a picture that would be refused"
+PREVIEW = "What you chose"
+WORKING = "The picture is being answered"
