@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from .. import kept
-from ..outputs import in_batches
 from .sampling import Batches
 
 FOLDER = "features"
@@ -94,7 +93,7 @@ def gather(lower: keras.Model, batches: Batches, epochs: int, out: Path) -> Feat
 
 def of_images(lower: keras.Model, images: np.ndarray) -> list[np.ndarray]:
     """Return what the frozen blocks give of images, float16."""
-    return in_batches(lambda batch: _half(lower.predict_on_batch(batch)), images)
+    return _half(lower.predict(images, batch_size=32, verbose=0))
 
 
 def _run(lower: keras.Model, batches: Batches) -> tuple[list[np.ndarray], np.ndarray]:
