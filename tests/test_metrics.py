@@ -223,7 +223,9 @@ def test_intervals_by_label_draw_as_many_of_each():
 @pytest.mark.browser
 def test_pages_count_as_the_package_does(browser):
     """AUROC, ROC curve and Wilson's interval, in Python and in JavaScript."""
-    code = (Path(__file__).parent.parent / "static" / "counting.js").read_text()
+    code = (
+        Path(__file__).parent.parent / "pneumonia/web/static/counting.js"
+    ).read_text()
     rng = np.random.default_rng(0)
     cases = []
     for n in (2, 9, 60):
