@@ -95,7 +95,7 @@ def test_how_frequent_pneumonia_is_moves_no_probability():
         measured = measure(labels[few], p[few], np.arange(20_000)[few], 0.5, rounds=2)
         assert measured["ece"]["value"] < 0.02
     band = measure_band(labels[rare], p[rare], np.flatnonzero(rare), 0.5, (0.4, 0.6))
-    assert band["zones"]["in"]["pneumonia"] == pytest.approx(0.5, abs=0.05)
+    assert band["bands"]["in"]["pneumonia"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_threshold_is_in_the_middle_of_the_best_gap():
@@ -125,10 +125,10 @@ def test_band_bounds_certain_errors_of_patients_to_come(error):
     for wrong in found["certain_but_wrong"].values():
         assert 0.3 * error < wrong < 2 * error
     assert found["error_inside"] > 2 * found["error_outside"]
-    zones = found["zones"]
-    assert sum(zone["n"] for zone in zones.values()) == 3000
-    assert zones["in"]["n"] == pytest.approx(3000 * (1 - found["coverage"]))
-    shares = [zones[name]["pneumonia"] for name in ("below", "in", "above")]
+    bands = found["bands"]
+    assert sum(band["n"] for band in bands.values()) == 3000
+    assert bands["in"]["n"] == pytest.approx(3000 * (1 - found["coverage"]))
+    shares = [bands[name]["pneumonia"] for name in ("below", "in", "above")]
     assert shares == sorted(shares)
 
 

@@ -90,18 +90,20 @@ def share(monkeypatch, classifier):
     """Run the demo's main function with --share, and with a tunnel's answer."""
 
     class Page:
-        private_cache = type("Cache", (), {"close": lambda self: None})()
-        attendance = type("Nobody", (), {"drain": lambda self, seconds: None})()
-
         def block_thread(self):
             """Nobody waits."""
 
-        def close(self, verbose):
+        def close(self, verbose=False):
             """Nothing to close."""
+
+        def drain(self, seconds):
+            """Nobody is there."""
 
     def run(public):
         monkeypatch.setattr(demo.startup, "load", lambda args: classifier)
-        monkeypatch.setattr(demo, "build_demo", lambda *args: Page())
+        monkeypatch.setattr(
+            demo, "build_demo", lambda *args: demo.Demo(Page(), Page(), Page(), [])
+        )
         monkeypatch.setattr(demo, "launch", lambda *a, **k: ("http://here", public))
         monkeypatch.setattr(demo.signal, "signal", lambda *args: None)
         monkeypatch.setattr(demo.startup, "warm_up", lambda *args: None)
@@ -158,7 +160,6 @@ def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
         names, (answer, refusal) = asyncio.run(ask())
     finally:
         app.close()
-        app.private_cache.close()
     assert names == ["predict"]
     expected = verdict(classifier, predict(classifier, phantom_bytes))
     assert expected in answer.content[0].text

@@ -127,7 +127,7 @@ def measure_band(
         `band` [lo, hi]; `coverage`, the share of images outside it, which get a certain
         answer; `error_inside` and `error_outside`, shares of wrong answers;
         `certain_but_wrong`, the share of each label's patients that get a certain wrong
-        answer, each picture in its share, which `conformal_band` bounds; `zones`,
+        answer, each picture in its share, which `conformal_band` bounds; `bands`,
         below, in and above the band: the images `n` and the share of `pneumonia` among
         them, if both labels were as frequent.
     """
@@ -135,7 +135,7 @@ def measure_band(
     low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
     inside = (p_pneumonia >= low) & (p_pneumonia <= high)
-    zones = {
+    bands = {
         "below": p_pneumonia < low,
         "in": inside,
         "above": p_pneumonia > high,
@@ -151,12 +151,12 @@ def measure_band(
             )
             for i, name in enumerate(LABELS)
         },
-        "zones": {
+        "bands": {
             name: {
                 "n": int(there.sum()),
                 "pneumonia": _share(ill[there], weights[there]),
             }
-            for name, there in zones.items()
+            for name, there in bands.items()
         },
     }
 

@@ -28,8 +28,9 @@ from pathlib import Path
 import numpy as np
 
 from ..safe_path import safe_path
+from ..words import READER_WARNINGS
 from .image import SHARP_SIDE, read_picture
-from .picture import READER_WARNINGS, ImageError, InstallationError, Picture
+from .picture import ImageError, InstallationError, Picture
 
 WALL_SECONDS = 60
 """Time after which a worker is killed, whatever it does."""

@@ -21,8 +21,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ..words import READER_WARNINGS
 from . import deep, jpeg, png, square, tiff, tone, unread
-from .picture import READER_WARNINGS, ImageError, check_size, damaged, too_many_pixels
+from .picture import ImageError, check_size, damaged, too_many_pixels
 from .tone import Tone
 
 _FILE_TYPES = {

@@ -20,9 +20,9 @@ import numpy as np
 
 from ..outputs import Outputs
 from ..reading.picture import DOUBTS, ImageError, Picture
+from ..words import REFUSALS, SENTENCES, WARNINGS  # noqa: F401
 from . import gate_features
 from .gate_features import root
-from .gate_words import REFUSALS, SENTENCES, WARNINGS  # noqa: F401
 from .pattern import is_patterned
 
 CHROMA_LIMIT = 0.02

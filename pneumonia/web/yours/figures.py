@@ -97,7 +97,7 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
     at = classifier.threshold
     here = thresholds.youden(y, p)
     low, high = classifier.uncertain_band
-    zones = {"below": p < low, "in": (p >= low) & (p <= high), "above": p > high}
+    bands = {"below": p < low, "in": (p >= low) & (p <= high), "above": p > high}
     shares = {
         "sensitivity": intervals.share(sick >= at),
         "specificity": intervals.share(well < at),
@@ -113,9 +113,9 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
                 reversed(LABELS), shares.values(), (len(sick), len(well)), strict=True
             )
         },
-        "zones": {
+        "bands": {
             name: [int((there & (y == i)).sum()) for i in (0, 1)]
-            for name, there in zones.items()
+            for name, there in bands.items()
         },
         "roc": [
             [float(1 - spared), float(found)]
