@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 import pytest
 from dicoms import LOSS, SECRET, SHIPPED, SYNTAXES, make, shipped
+from pictures import GREY, STRETCHED
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import JPEG2000, JPEG2000Lossless
-from test_image import GREY
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
@@ -20,9 +20,7 @@ from pneumonia.reading.dicom.codestream import head_of
 from pneumonia.reading.image import read_picture
 from pneumonia.reading.isolated import read_anywhere
 
-LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
-STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
 TWELVE = np.ascontiguousarray(GREY).astype(np.uint16) * 16
 
 

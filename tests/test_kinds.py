@@ -6,15 +6,25 @@ the whole range, unless the row says otherwise.
 
 import struct
 import zlib
-from collections.abc import Callable
 
 import numpy as np
-import pydicom
 import pytest
 from dicoms import SYNTAXES, make, shipped
+from pictures import (
+    DEEP,
+    GREY,
+    STRETCHED,
+    encode,
+    floats,
+    palette,
+    png,
+    raw,
+    rgb,
+    table,
+    tiff,
+)
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
-from test_image import GREY, encode
 
 from pneumonia import ImageError, examples, predict
 from pneumonia.data.phantom import draw
@@ -22,11 +32,6 @@ from pneumonia.reading.image import read_picture
 from pneumonia.reading.isolated import read_anywhere
 from pneumonia.reading.picture import DOUBTS
 from pneumonia.serving import gate as gates
-
-LOW, HIGH = int(GREY.min()), int(GREY.max())
-STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
-DEEP = np.ascontiguousarray(GREY).astype(np.uint16) * 16 + 8
-"""12 bits in 16, from 8 to 4088."""
 
 SIGNED = (DEEP.astype(np.int32) - 2048).astype(np.int16)
 FLOATS = GREY.astype(np.float32) / 255
@@ -38,102 +43,9 @@ EXACT = {"quality": 100, "subsampling": "4:4:4"}  # of AVIF
 WHOLE = {"WindowCenter": "2048", "WindowWidth": "4096"}
 
 
-def png(pixels: np.ndarray, colour: int) -> bytes:
-    """Write (H, W, ...) as PNG of 16 bits; colour as in its header."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + body))
-        return struct.pack(">I", len(body)) + name + body + checksum
-
-    height, width = pixels.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1))
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
-
-
-def tiff(
-    pixels: np.ndarray,
-    *,
-    order: str = "<",
-    photometric: int | None = None,
-    packed: bool | int = False,
-    extra: tuple[int, ...] = (),
-    planar: int = 1,
-    reduced: int = 0,
-    before: bytes = b"",
-) -> bytes:
-    """Write (H, W) or (H, W, channels) as a page of a TIFF, perhaps behind another.
-
-    `packed` deflates; a number is that of a compression that is only claimed.
-    """
-    height, width = pixels.shape[:2]
-    count = pixels.shape[2] if pixels.ndim == 3 else 1
-    if photometric is None:
-        photometric = 2 if count > 2 else 1
-    stored = np.moveaxis(pixels, -1, 0) if planar == 2 else pixels
-    plane = stored.astype(stored.dtype.newbyteorder(order)).tobytes()
-    strips = [plane]
-    if planar == 2:
-        step = len(plane) // count
-        strips = [plane[at : at + step] for at in range(0, len(plane), step)]
-    if packed is True:
-        strips = [zlib.compress(strip) for strip in strips]
-    bits, kind = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
-    starts = np.cumsum([len(before) or 8, *map(len, strips)]).tolist()
-    tags = {
-        **{254: [reduced], 256: [width], 257: [height], 258: [bits] * count},
-        **{
-            259: [8 if packed is True else packed or 1],
-            262: [photometric],
-            273: starts[:-1],
-        },
-        **{277: [count], 278: [height], 279: [len(strip) for strip in strips]},
-        **{284: [planar], 338: [*extra], 339: [kind] * count},
-    }
-    tags = {tag: values for tag, values in tags.items() if values}
-    behind = starts[-1] + 2 + 12 * len(tags) + 4  # where long values are
-    entries, tail = struct.pack(f"{order}H", len(tags)), b""
-    for tag, values in tags.items():
-        packed_values = struct.pack(f"{order}{len(values)}I", *values)
-        entries += struct.pack(f"{order}HHI", tag, 4, len(values))
-        if len(values) == 1:
-            entries += packed_values
-        else:
-            entries += struct.pack(f"{order}I", behind + len(tail))
-            tail += packed_values
-    head = (b"II" if order == "<" else b"MM") + struct.pack(
-        f"{order}HI", 42, starts[-1]
-    )
-    if before:
-        head = before[:-4] + struct.pack(f"{order}I", starts[-1])
-    return head + b"".join(strips) + entries + bytes(4) + tail
-
-
 def thumbnail_first() -> bytes:
     small = np.asarray(Image.fromarray(GREY).resize((96, 100)))
     return tiff(GREY, before=tiff(small, reduced=1))
-
-
-def raw(name: str, value: bytes, kind: str) -> Callable[[bytes], bytes]:
-    """Put an attribute into a file as bytes that pydicom would not write."""
-
-    def put(data: bytes) -> bytes:
-        tag = pydicom.tag.Tag(name)
-        padded = value + b" " * (len(value) % 2)
-        element = struct.pack("<HH2sH", tag.group, tag.element, kind.encode(), 0)
-        element = element[:6] + struct.pack("<H", len(padded)) + padded
-        at = data.index(struct.pack("<HH", 0x7FE0, 0x10))
-        return data[:at] + element + data[at:]
-
-    return put
-
-
-def table(first: int, entries: np.ndarray, kind: str = "SS") -> Dataset:
-    item = Dataset()
-    item.add_new(0x00283002, kind if first < 0 else "US", [len(entries), first, 16])
-    item.add_new(0x00283006, "OW", entries.astype("<u2").tobytes())
-    return item
 
 
 def marked(pixels: np.ndarray, value: int) -> np.ndarray:
@@ -155,10 +67,6 @@ def overlaid() -> np.ndarray:
     return DEEP | planes << 12
 
 
-def rgb(pixels: np.ndarray) -> np.ndarray:
-    return np.dstack([pixels] * 3)
-
-
 def inks(colours: np.ndarray, black: np.ndarray) -> np.ndarray:
     return np.dstack([colours, black])
 
@@ -173,25 +81,6 @@ def processing(**attributes) -> bytes:
     linear = {"PixelIntensityRelationship": "LIN", "PixelIntensityRelationshipSign": 1}
     pixels = attributes.pop("pixels", exposure())
     return make(pixels, **(intent | linear | attributes))
-
-
-def palette(entries: np.ndarray, pixels: np.ndarray = GREY, first: int = 0) -> bytes:
-    """Write a DICOM file whose pixels are places in a palette of greys."""
-    tables = {}
-    for colour in ("Red", "Green", "Blue"):
-        name = f"{colour}PaletteColorLookupTable"
-        bits = 16 if entries.max() > 255 else 8
-        tables[f"{name}Descriptor"] = [len(entries), first, bits]
-        tables[f"{name}Data"] = entries.astype(f"<u{bits // 8}").tobytes()
-    kind = {"PhotometricInterpretation": "PALETTE COLOR", "PixelRepresentation": 0}
-    return make(pixels, **kind, **tables)
-
-
-def floats(pixels: np.ndarray, **attributes) -> bytes:
-    """Write a DICOM file whose pixels are floats (H, W)."""
-    name = "FloatPixelData" if pixels.itemsize == 4 else "DoubleFloatPixelData"
-    absent = dict.fromkeys(("PixelData", "BitsStored", "HighBit"))
-    return make(pixels, **absent, **{name: pixels.tobytes()}, **attributes)
 
 
 DICOM = {

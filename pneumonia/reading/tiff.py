@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from . import deep as scale
+from .deep import Numbers, on_black
 from .picture import MAX_PIXELS, ImageError, check_size, damaged, needs_worker
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def page_of(data: bytes) -> Page:
     )
 
 
-def read(found: Page, risky: bool) -> scale.Numbers:
+def read(found: Page, risky: bool) -> Numbers:
     """Decode a page by tifffile.
 
     Args:
@@ -142,9 +142,9 @@ def read(found: Page, risky: bool) -> scale.Numbers:
     else:
         pixels = stored[..., 0] if colours == 1 else stored[..., :3]
         if page.samplesperpixel > colours and page.extrasamples[:1] == _ALPHA:
-            pixels = scale.on_black(pixels, stored[..., colours], top)
+            pixels = on_black(pixels, stored[..., colours], top)
     said = _PHOTOMETRIC in page.tags  # else tifffile takes white for 0
-    return scale.Numbers(pixels, top, said and page.photometric == _WHITE_IS_ZERO)
+    return Numbers(pixels, top, said and page.photometric == _WHITE_IS_ZERO)
 
 
 def _check(page: "tifffile.TiffPage") -> None:
