@@ -279,7 +279,7 @@ def _first_line(path: Path) -> str:
 @_marked
 def attributes() -> str:
     """Write how many attributes of a DICOM file are read."""
-    from pneumonia.reading.dicom import decode as dicom
+    from pneumonia.reading.dicom import header as dicom
 
     return str(len(dicom._ATTRIBUTES))
 

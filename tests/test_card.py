@@ -13,7 +13,7 @@ from test_stress import measured, put_run
 
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE, LABELS, NOTICE
-from pneumonia.evaluation.metrics import METRICS, SHOWN
+from pneumonia.figures.metrics import METRICS, SHOWN
 from pneumonia.study.ablation_table import collect
 from pneumonia.study.card import CardError, write_card
 

@@ -23,6 +23,7 @@ import pneumonia
 from pneumonia import ImageError, Prediction, arguments, examples
 from pneumonia.contract import BUNDLE
 from pneumonia.serving import gate
+from pneumonia.training import ancestry
 from pneumonia.web.form import api
 from pneumonia.web.form import app as flask_app
 
@@ -95,7 +96,8 @@ def test_trainings_of_what_ships_are_told_with_their_augmentation():
         told[name] = Template(*shlex.split(value)).substitute(told)
     commands = Template(block.replace("\\\n", "")).substitute(told)
     trained = BUNDLED["training"]
-    done = [*augmentations(f"{trained['before']}\n{trained['repeat']}")]
+    asked = [step.get("changes", {}) for step in ancestry.of(trained)]
+    done = [{*of["augmentation"].split("+")} for of in asked if "augmentation" in of]
     assert [*augmentations(commands)] == done
     assert {*trained["settings"]["augmentation"].split("+")} == done[-1]
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from .. import kept
 from ..contract import BUNDLE
 from ..data import folder, stress
 from ..data.patients import validation_mask
 from ..evaluation.calibrate import choose_threshold
+from ..figures.metrics import auroc
 from ..network import finder, vgg19
 from ..network.finder import Framed
 from ..training import train
@@ -128,10 +128,10 @@ def measure_run(run: str | Path, views: Views, precision: str) -> dict:
     ill, well = labels == 1, labels == 0
     found = {name: margins >= at for name, margins in families.items()}
     changed = {n: (f != (clean >= at))[well].mean() for n, f in found.items()}
-    aurocs = {name: _auroc(labels, margins) for name, margins in families.items()}
+    aurocs = {name: float(auroc(labels, margins)) for name, margins in families.items()}
     specificities = {name: 1 - f[well].mean() for name, f in found.items()}
     return {
-        "clean_auroc": _auroc(labels, clean),
+        "clean_auroc": float(auroc(labels, clean)),
         "stress_auroc": float(np.mean(list(aurocs.values()))),
         "worst_family": min(aurocs, key=aurocs.get),
         "worst_auroc": min(aurocs.values()),
@@ -142,7 +142,7 @@ def measure_run(run: str | Path, views: Views, precision: str) -> dict:
             min(v for n, v in specificities.items() if n.startswith(FRAMINGS))
         ),
         "cut_changed": float(max(v for n, v in changed.items() if n.startswith("cut"))),
-        "adult_auroc": _auroc(views.adults.labels, of_adults),
+        "adult_auroc": float(auroc(views.adults.labels, of_adults)),
         "adults": len(of_adults),
         "precision": precision,
         "families": aurocs,
@@ -152,10 +152,6 @@ def measure_run(run: str | Path, views: Views, precision: str) -> dict:
 
 FRAMINGS = ("cut", "framed")
 """How the names of families begin that frame the lungs in another way."""
-
-
-def _auroc(labels: np.ndarray, margins: np.ndarray) -> float:
-    return float(roc_auc_score(labels, margins))
 
 
 def _margins(network: vgg19.Network, framed: Framed) -> np.ndarray:
