@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import keras
+import narrow
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,12 +25,13 @@ from pneumonia.contract import BUNDLE
 from pneumonia.data import stress
 from pneumonia.data.folder import load, split
 from pneumonia.data.phantom import draw
-from pneumonia.export import export, int8
+from pneumonia.export import export
 from pneumonia.network import finder, heatmaps, layers, vgg19
 from pneumonia.network.finder import Framed
 from pneumonia.serving.selfcheck import selftest
 from pneumonia.study.card import commands
 from pneumonia.training import ancestry, augment, callbacks, runs
+from pneumonia.training import train as training
 from pneumonia.training.plan import Plan
 from pneumonia.training.recipe import RECIPES, RecipeError
 from pneumonia.training.sampling import Batches
@@ -41,6 +43,12 @@ pytestmark = pytest.mark.keras
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
 QUICK = [*FEW, "--set", "condition=false", "--set", "stress_views=0"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow_network():
+    with narrow.narrow():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +109,6 @@ def bundle(run, tmp_path_factory):
     (run / "run.json").write_text(json.dumps(record))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "LEAST_AGREEMENT", 0)  # two epochs teach next to nothing
-        patch.setattr(int8, "round_weights", lambda *_: None)  # takes minutes
         patch.setattr(export, "CALIBRATION_IMAGES", 16)
         patch.setattr(export, "SLIM_IMAGES", 8)
         # what hardly learned has few channels that others foretell
@@ -178,9 +185,9 @@ def test_full_disk_costs_no_epoch(train, drawings, tmp_path, monkeypatch):
 
 
 def test_room_for_a_run_is_asked_for_first(train, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 10**8})
+    usage = type("Usage", (), {"free": 10**6})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(SystemExit, match="MB are needed, and 100 MB are free"):
+    with pytest.raises(SystemExit, match="MB are needed, and 1 MB are free"):
         train(tmp_path / "run", *QUICK, "--epochs", "1")
     assert not (tmp_path / "run" / "best.weights.h5").exists()
 
@@ -271,7 +278,9 @@ def test_a_run_of_another_version_is_not_resumed(run, tmp_path):
         main(["train", "any", "--out", str(tmp_path), "--resume"])
 
 
-def test_missing_starting_weights_are_said(train, drawings, tmp_path):
+def test_missing_starting_weights_are_said(train, drawings, tmp_path, monkeypatch):
+    """Before an image is read."""
+    monkeypatch.setattr(training, "_gather", lambda *_: pytest.fail("too late"))
     out, quick = tmp_path / "run", ["--set", "stress_views=0", "--backbone-weights"]
     with pytest.raises(SystemExit, match="No weights file at"):
         train(out, *quick, str(tmp_path / "none.h5"))
@@ -283,7 +292,16 @@ def test_missing_starting_weights_are_said(train, drawings, tmp_path):
     assert not out.exists()
 
 
+def test_weights_of_another_network_are_said(tmp_path):
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    other.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(vgg19.WeightsError, match="no weights that fit"):
+        vgg19.build(tmp_path / "other.weights.h5")
+
+
+@narrow.whole()
 def test_published_recipe_trains_the_head_alone(train, tmp_path):
+    """VGG19 itself, for once."""
     options = ["--recipe", "published", "--epochs", "1", *FEW]
     options += ["--precision", "mixed_bfloat16"]
     out = train(tmp_path / "published", *options)
@@ -659,7 +677,7 @@ def test_head_starts_anew_behind_trained_convolutions(run, train, tmp_path):
     ):
         assert (one == other).all()
     shapes = [w.shape for w in after.head.get_weights()]
-    assert shapes == [(8192, 8), (8,), (8, 2), (2,)]
+    assert shapes == [(4 * 4 * narrow.WIDTHS[-1], 8), (8,), (8, 2), (2,)]
     facts = json.loads((out / "run.json").read_text())
     of_start = json.loads((run / "run.json").read_text())
     assert facts["backbone_weights"] == of_start["backbone_weights"]
@@ -838,6 +856,7 @@ def test_a_command_that_no_version_reads_now_stays_as_it_was(line):
     assert ancestry.of_average([record, record])[-1]["runs"] == [4, 4]
 
 
+@narrow.whole()
 def test_keras_network_of_the_bundle_answers_as_the_graph_does(drawings, tmp_path):
     assert (BUNDLE / vgg19.KERAS_WEIGHTS).stat().st_size < 50e6
     reports = []
@@ -850,6 +869,7 @@ def test_keras_network_of_the_bundle_answers_as_the_graph_does(drawings, tmp_pat
     assert np.corrcoef(*reports)[0, 1] > 0.98
 
 
+@narrow.whole()
 def test_shipped_keras_network_answers_as_the_shipped_graph_does(all_xrays, classifier):
     chosen, network = all_xrays.subset(np.arange(0, 5200, 80)), vgg19.load()
     seen = Framed.by(finder.load(BUNDLE), chosen.images).shown(network)

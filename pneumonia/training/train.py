@@ -66,6 +66,7 @@ def train(plan: Plan) -> Path:
         plan = plan.resumed(record)
     else:
         recipe = choose(plan)
+        weights.check(plan)
     of_finder = out if plan.resume else Path(plan.finder or BUNDLE)
     found_by = finder.load(of_finder)
     images = _gather(plan, recipe, found_by)

@@ -14,6 +14,22 @@ from .runs import RunError
 from .sampling import Batches
 
 
+def check(plan: Plan) -> None:
+    """See that there are weights to start from, before images are read.
+
+    Raises:
+        vgg19.WeightsError: there is no such file, or it can't hold weights.
+        RunError: a new head has no start.
+    """
+    if plan.new_head and plan.start is None:
+        raise RunError(
+            "a new head goes on from a trained network's convolutions; say which with "
+            "--from-run RUN or --from-bundle. Without them every head is new."
+        )
+    if plan.start is None and str(plan.backbone_weights) not in ("random", "imagenet"):
+        vgg19.check_weights(plan.backbone_weights)
+
+
 def starting(plan: Plan, recipe: Recipe, batches: Batches) -> list[np.ndarray]:
     """Return the weights that a run starts from, of the whole classifier.
 
@@ -28,16 +44,10 @@ def starting(plan: Plan, recipe: Recipe, batches: Batches) -> list[np.ndarray]:
 
     Raises:
         vgg19.WeightsError: the weights can't be had.
-        RunError: the start's layers are not those of the recipe, or a new head has no
-            start.
+        RunError: the start's layers are not those of the recipe.
     """
     if plan.start is not None:
         return _go_on(plan, recipe)
-    if plan.new_head:
-        raise RunError(
-            "a new head goes on from a trained network's convolutions; say which with "
-            "--from-run RUN or --from-bundle. Without them every head is new."
-        )
     random = str(plan.backbone_weights) == "random"
     built = vgg19.build(None if random else plan.backbone_weights, **recipe.network)
     vgg19.freeze(built, recipe.frozen_blocks)

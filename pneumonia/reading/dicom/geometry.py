@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from .. import square
 from .header import Header
 from .modality import LATERAL
 
@@ -18,8 +19,6 @@ _AXES |= {"A": "depth", "P": "depth"}
 _OTHER = dict(zip("LRHFAP", "RLFHPA", strict=True))
 _FROM_THE_TUBE = {"PA": "R", "AP": "L"}  # where rows of the detector run
 _FRONTAL = ("AP", "PA")
-_SQUARE = 0.01  # sides of a pixel that differ by less are alike
-_LONGEST_PIXEL = 5.0  # times its width, or the other way round: beyond is a slip
 
 
 class Lie(NamedTuple):
@@ -56,7 +55,7 @@ def upright(
     """
     height, warnings = pixel_height(header)
     if height != 1:
-        pixels = _resized(pixels, height, side)
+        pixels = np.asarray(square.squared(Image.fromarray(pixels), height, side))
         warnings = ["not_square", *warnings]
     lie, contradicted = lie_of(header)
     if contradicted:
@@ -85,26 +84,16 @@ def pixel_height(header: Header) -> tuple[float, list[str]]:
     for said in header.spacings:
         if not said:
             continue
-        ratio = said[0] / said[1] if len(said) == 2 and min(said) > 0 else np.nan
-        if 1 / _LONGEST_PIXEL <= ratio <= _LONGEST_PIXEL:
-            found.append(ratio)
-        else:
+        try:
+            down, across = said
+            found.append(square.height_of_pixel(1 / across, 1 / down))
+        except (ValueError, ArithmeticError):
             odd = True
     if not found:
         return 1.0, ["values_assumed"] if odd else []
-    if any(abs(ratio / found[0] - 1) > _SQUARE for ratio in found):
+    if any(abs(ratio / found[0] - 1) > square.SQUARE for ratio in found):
         odd = True
-    height = found[0] if abs(found[0] - 1) > _SQUARE else 1.0
-    return height, ["values_assumed"] if odd else []
-
-
-def _resized(pixels: np.ndarray, height: float, side: int) -> np.ndarray:
-    """Give each pixel as much height as width; no side loses detail below `side`."""
-    rows, columns = pixels.shape[0] * max(height, 1), pixels.shape[1] / min(height, 1)
-    part = min(1.0, side / max(rows, columns))
-    size = max(round(columns * part), 1), max(round(rows * part), 1)
-    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(picture)
+    return found[0], ["values_assumed"] if odd else []
 
 
 def lie_of(header: Header) -> tuple[Lie, bool]:
