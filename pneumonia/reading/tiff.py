@@ -9,7 +9,7 @@ a worker alone.
 import io
 import logging
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -73,12 +73,14 @@ def page_of(data: bytes) -> Page:
     import tifffile  # other formats need not wait for it
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it quotes files
-    plain = dict.fromkeys(("is_lsm", "is_ndpi", "is_scanimage"), False)
-    pages = []
+    plain: dict[str, Any] = dict.fromkeys(("is_lsm", "is_ndpi", "is_scanimage"), False)
+    pages: list[tifffile.TiffPage] = []
     try:
         file = tifffile.TiffFile(io.BytesIO(data), _multifile=False, **plain)
         for number in range(_PAGES):
             page = file.pages[number]
+            if not isinstance(page, tifffile.TiffPage):
+                raise IndexError  # never: frames are of a series that was asked for
             if page.offset in {one.offset for one in pages}:
                 break  # round in a circle
             pages.append(page)
