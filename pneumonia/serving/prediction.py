@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from . import zones
 from .classifier import Classifier
 from .encode import save_jpeg
 from .gate_features import root
+from .gate_words import REFUSALS, SENTENCES
 from .overlay import by_method, draw_overlay, enlarge
 
 
@@ -99,7 +100,7 @@ class Prediction:
         save_jpeg(self._draw(words=True), file)
 
     def _draw(self, words: bool = False) -> np.ndarray:
-        around = {"lungs": self.lungs, "box": self.box}
+        around: dict[str, Any] = {"lungs": self.lungs, "box": self.box}
         return draw_overlay(self.pixels, self.coarse, words=words, **around)
 
 
@@ -133,8 +134,8 @@ def predict(
             `offers` with which arguments it would be answered all the same.
         ValueError: no method has that name.
     """
-    asked = {"anyway": anyway, "invert": invert, "upright": upright, "read": read}
-    (found,) = predict_batch(classifier, [image], method=method, **asked)
+    asked: dict[str, Any] = {"anyway": anyway, "invert": invert, "upright": upright}
+    (found,) = predict_batch(classifier, [image], method=method, read=read, **asked)
     try:
         if isinstance(found, ImageError):
             raise found
@@ -189,7 +190,7 @@ def predict_batch(
         of_one = Outputs(*(output[its] for output in outputs))
         try:
             judged = gates.judge(classifier.gate, one.picture, inputs[its], of_one)
-            if judged and judged[0] in gates.REFUSALS and not anyway:
+            if judged and judged[0] in REFUSALS and not anyway:
                 raise gates.refuse(judged[0])
             answer = _answer(classifier, one.picture, of_one, method, judged)
             answers[at] = replace(answer, inverted=invert, turned=90 * one.turns)
@@ -223,7 +224,7 @@ def _ready(
 
 def _without_traceback(error: ImageError) -> ImageError:
     """Free an error, and what it came from, of frames that hold the images."""
-    link = error
+    link: BaseException | None = error
     while link:
         link.__traceback__ = None
         link = link.__cause__ or link.__context__
@@ -293,7 +294,7 @@ def describe_map(label: str, coarse: np.ndarray, prediction: Prediction) -> str:
 
 def explain(warning: str) -> str:
     """Say in a layman's sentence what the code of a warning means."""
-    return gates.SENTENCES[warning]
+    return SENTENCES[warning]
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:

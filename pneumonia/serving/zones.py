@@ -119,7 +119,7 @@ def shares(
     )
     laid = down @ np.maximum(evidence, 0) @ right.T
     sums = np.bincount(zones(lungs).ravel(), laid.ravel(), len(ZONES) + 1)
-    sums /= max(sums.sum(), np.finfo(np.float32).tiny)
+    sums = sums / max(sums.sum(), np.finfo(np.float32).tiny)
     *inside, outside = map(float, sums)
     return dict(zip(ZONES, inside, strict=True)), outside
 
@@ -159,7 +159,7 @@ def describe(
     def held(part: str) -> float:
         return sum(share for zone, share in inside.items() if part in zone.split())
 
-    zone = max(inside, key=inside.get)
+    zone = max(inside, key=inside.__getitem__)
     if inside[zone] > IN_ZONE * within:
         side, third = zone.split()
         if sides_known:
