@@ -235,6 +235,13 @@ def import_rule() -> str:
 
 
 @_marked
+def rooms() -> str:
+    """Write what each room is for, as its first line says."""
+    inits = sorted(ROOT.glob("pneumonia/*/__init__.py"))
+    return "\n".join(f"- `{path.parent.name}`: {_first_line(path)}" for path in inits)
+
+
+@_marked
 def files() -> str:
     """Write what each file holds, as its first line says."""
     rooms = sorted(path.parent for path in ROOT.glob("pneumonia/**/__init__.py"))
