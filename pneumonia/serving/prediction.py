@@ -18,7 +18,6 @@ from . import zones
 from .classifier import Classifier
 from .encode import save_jpeg
 from .gate_features import root
-from .gate_words import REFUSALS
 from .overlay import by_method, draw_overlay, enlarge
 
 
@@ -199,7 +198,7 @@ def predict_batch(
         of_one = Outputs(*(output[its] for output in outputs))
         try:
             judged = gates.judge(classifier.gate, one.picture, inputs[its], of_one)
-            if judged and judged[0] in REFUSALS and not anyway:
+            if judged and judged[0] in words.REFUSALS and not anyway:
                 raise gates.refuse(judged[0])
             answer = _answer(classifier, one.picture, of_one, method, judged)
             answers[at] = replace(answer, inverted=invert, turned=90 * one.turns)
