@@ -8,7 +8,8 @@ import re
 import markupsafe
 import pytest
 
-from pneumonia import METHODS, NOTICE, predict
+from pneumonia import predict
+from pneumonia.contract import METHODS, NOTICE
 from pneumonia.web import measurements, report, words
 
 

@@ -40,7 +40,7 @@ def train(plan: Plan) -> Path:
     Returns:
         The run's folder: `best.weights.h5` (of the epoch that the recipe's `monitor`
         chooses), `last.weights.h5` (to resume), `history.csv`, `curves.png`, `run.json`
-        (the command, versions, recipe, data).
+        (plan, ancestry, versions, recipe, data).
 
     Raises:
         folder.DataError: the data set is missing, or too small to be split.
@@ -88,7 +88,7 @@ def train(plan: Plan) -> Path:
             runs.clear(out)
             with kept.whole(out / finder.WEIGHTS) as path:
                 shutil.copyfile(of_finder / finder.WEIGHTS, path)
-            record = runs.begin(plan) | weights.before(plan) | images.facts()
+            record = runs.begin(plan) | weights.of_start(plan, recipe) | images.facts()
             record["network"] = recipe.network
             record["finder_sha256"] = finder.digest(out)
         record["settings"] = asdict(recipe)

@@ -15,8 +15,10 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from pneumonia import METHODS, NOTICE, Classifier, Prediction, encode_jpeg
+from pneumonia import Classifier, Prediction
 
+from ..contract import METHODS, NOTICE
+from ..serving.encode import encode_jpeg
 from . import answer, measurements, words
 
 rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast

@@ -10,16 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pneumonia import (
-    METHODS,
-    TESTED,
-    Classifier,
-    ImageError,
-    Prediction,
-    examples,
-    predict,
-)
+from pneumonia import Classifier, ImageError, Prediction, examples, predict
 
+from ...contract import METHODS, TESTED
 from .. import answer, report, words
 
 _REPORTS = {

@@ -13,20 +13,19 @@ from gradio_client import handle_file
 
 from pneumonia import (
     MAX_BYTES,
-    METHODS,
     SUFFIXES,
-    TESTED,
     TOO_LARGE,
     Classifier,
     ImageError,
     Prediction,
-    encode_png,
     examples,
     explain,
     predict,
     verdict,
 )
 
+from ...contract import METHODS, TESTED
+from ...serving.encode import encode_png
 from .. import answer, words
 
 

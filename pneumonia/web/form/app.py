@@ -8,7 +8,6 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
 from flask import Flask, Request, Response, g, jsonify, render_template, request
 from markupsafe import Markup, escape
@@ -24,21 +23,20 @@ from werkzeug.exceptions import (
 
 from pneumonia import (
     MAX_BYTES,
-    METHODS,
-    NOTICE,
     SENTENCES,
     SUFFIXES,
-    TESTED,
     TOO_LARGE,
     Classifier,
     ImageError,
     IsolatedReader,
     Prediction,
-    encode_jpeg,
+    __version__,
     load_classifier,
     predict,
 )
 
+from ...contract import METHODS, NOTICE, TESTED
+from ...serving.encode import encode_jpeg
 from .. import answer, door, report, startup, words
 from . import api
 from .server import Server
@@ -143,7 +141,7 @@ def create_app(
             api.answered(classifier, prediction, g.request_id, overlay=with_overlay)
         )
 
-    document = api.document(version("pneumonia"))
+    document = api.document(__version__)
 
     def prefix() -> str:
         return door.prefix(root_path, request.headers.get(door.PREFIX_HEADER))
