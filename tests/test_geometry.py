@@ -85,6 +85,10 @@ def test_other_spellings_are_understood(written, meant):
         ("L\\F", {"ImageOrientationPatient": [0] * 6}, False),
         ("R\\F", {"ViewPosition": "LL"}, True),
         ("A\\F", {"ViewPosition": "PA"}, True),
+        ("L\\F", {"ImageLaterality": "R"}, True),  # of a chest there are both sides
+        ("L\\F", {"Laterality": "L"}, True),
+        ("L\\F", {"ImageLaterality": "B", "Laterality": "L"}, False),
+        ("L\\F", {"ImageLaterality": "U"}, False),
     ],
 )
 def test_where_nothing_is_said_or_two_contradict_no_side_is_known(
@@ -92,10 +96,9 @@ def test_where_nothing_is_said_or_two_contradict_no_side_is_known(
 ):
     found = lying(orientation, **attributes)
     assert (found.pixels == PLAIN).all()
-    if attributes.get("ImageOrientationPatient") == [0] * 6:
-        assert found.sides_known  # angles of nothing say nothing
-    else:
-        assert not found.sides_known
+    # angles of nothing say nothing, and both sides are what is expected
+    known = orientation == "L\\F" and not warned
+    assert found.sides_known == known
     assert ("sides_contradicted" in found.warnings) == warned
 
 
