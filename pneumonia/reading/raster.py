@@ -189,7 +189,8 @@ def _read_tiff(data: bytes, risky: bool, notes: set[str]) -> tuple[Image.Image, 
             on_its_side = lie.turn in _ON_ITS_SIDE  # Pillow has turned it already
             return picture, _Lie(1, 1 / lie.height if on_its_side else lie.height)
     numbers = tiff.read(page, risky)
-    return _shown(numbers, _tone_of(page.profile, notes), notes), lie
+    meant = _tone_of(page.profile, numbers.pixels.ndim == 3, notes)
+    return _shown(numbers, meant, notes), lie
 
 
 def _open(data: bytes, notes: set[str], page: int | None = None) -> Image.Image:
@@ -225,7 +226,7 @@ def _by_pillow(
             )
     picture.load()
     lie = _lie_of(picture, notes)
-    meant = meant or _tone_of(profile, notes)
+    meant = meant or _tone_of(profile, picture.mode[0] not in "1LIF", notes)
     if picture.mode[0] in "IF":
         numbers = deep.Numbers(np.asarray(picture), 65535)
         return _shown(numbers, meant, notes), lie
@@ -252,9 +253,9 @@ def _shown(numbers: deep.Numbers, meant: Tone | None, notes: set[str]) -> Image.
     return Image.fromarray(pixels)
 
 
-def _tone_of(profile: bytes | None, notes: set[str]) -> Tone | None:
+def _tone_of(profile: bytes | None, colours: bool, notes: set[str]) -> Tone | None:
     try:
-        return tone.of_profile(profile) if profile else None
+        return tone.of_profile(profile, colours) if profile else None
     except ValueError:
         notes.add("tone_ignored")
         return None

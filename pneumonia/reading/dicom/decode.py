@@ -14,12 +14,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import UID
 
-from . import attributes, codecs, colour, geometry, grayscale
+from . import attributes, codecs, colour, deflated, geometry, grayscale
 from . import header as headers
 from .codecs import Decoded
 from .header import Header
 
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _one_at_a_time = threading.Lock()  # `warnings.catch_warnings` is not made for threads
 
 
@@ -39,8 +38,7 @@ def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     Raises:
         ImageError: no plain radiograph, or one that can't be read; says why.
     """
-    if _DEFLATED in data[:4096]:  # it inflates as a whole, to any size
-        raise headers.unsupported("is compressed as a whole", "uncompressed or as PNG")
+    data = deflated.inflated(data)
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = headers.read(data)
