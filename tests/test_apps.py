@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import requests
 from dicoms import make as make_dicom
+from pictures import palette_with_alpha, rotated_by_exif
 from PIL import Image
-from test_image import BAD, palette_with_alpha, rotated_by_exif
+from test_image import BAD
 
 from pneumonia import MAX_BYTES, phantoms, predict, say_place
 from pneumonia.contract import METHODS, NOTICE, TESTED

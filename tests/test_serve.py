@@ -8,15 +8,14 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import urllib.request
-from pathlib import Path
 
 import pytest
+import requests
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
+from servers import ROOT, served
 
 from pneumonia import phantoms, predict, verdict
 from pneumonia.contract import BUNDLE
@@ -24,9 +23,6 @@ from pneumonia.reading.image import read_picture
 from pneumonia.web import measurements, startup
 from pneumonia.web.demo import app as demo
 from pneumonia.web.demo import space
-
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "pneumonia"
 
 
 @pytest.mark.parametrize(
@@ -168,31 +164,15 @@ def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
 
 
 @contextlib.contextmanager
-def served(command, folder, home, look=True):
+def served_alone(python, command, folder, home, look=True):
     """Start an app from its folder, knowing nothing of this environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [*map(str, command), "--port", str(port)],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert str(port) in process.stdout.readline()
+    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    with served(*command, python=python, cwd=folder, env=env) as (url, _):
         if look:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
-                policy = page.headers["Content-Security-Policy"]
+            policy = requests.get(url).headers["Content-Security-Policy"]
             assert "https://huggingface.co" in policy
-            viewer = f"http://127.0.0.1:{port}/look/viewer.js"
-            with urllib.request.urlopen(viewer) as file:
-                assert b"xray-viewer" in file.read()
-        yield port
-    finally:
-        process.terminate()
-        process.wait(60)
+            assert "xray-viewer" in requests.get(f"{url}look/viewer.js").text
+        yield url
 
 
 @pytest.mark.server
@@ -204,7 +184,7 @@ def test_a_space_runs_as_it_is(tmp_path):
     wanted = (out / "requirements.txt").read_text()
     assert "gradio" in wanted
     assert "tensorflow" not in wanted
-    with served([sys.executable, "app.py"], out, tmp_path):
+    with served_alone(sys.executable, ["app.py"], out, tmp_path):
         pass
 
 

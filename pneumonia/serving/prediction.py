@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -108,7 +108,7 @@ class Prediction:
         save_jpeg(self._draw(words=True), file)
 
     def _draw(self, words: bool = False) -> np.ndarray:
-        around = {"lungs": self.lungs, "box": self.box}
+        around: dict[str, Any] = {"lungs": self.lungs, "box": self.box}
         return draw_overlay(self.pixels, self.coarse, words=words, **around)
 
 
@@ -142,8 +142,8 @@ def predict(
             `offers` with which arguments it would be answered all the same.
         ValueError: no method has that name.
     """
-    asked = {"anyway": anyway, "invert": invert, "upright": upright, "read": read}
-    (found,) = predict_batch(classifier, [image], method=method, **asked)
+    asked: dict[str, Any] = {"anyway": anyway, "invert": invert, "upright": upright}
+    (found,) = predict_batch(classifier, [image], method=method, read=read, **asked)
     try:
         if isinstance(found, ImageError):
             raise found
@@ -198,7 +198,7 @@ def predict_batch(
         of_one = Outputs(*(output[its] for output in outputs))
         try:
             judged = gates.judge(classifier.gate, one.picture, inputs[its], of_one)
-            if judged and judged[0] in gates.REFUSALS and not anyway:
+            if judged and judged[0] in words.REFUSALS and not anyway:
                 raise gates.refuse(judged[0])
             answer = _answer(classifier, one.picture, of_one, method, judged)
             answers[at] = replace(answer, inverted=invert, turned=90 * one.turns)
@@ -232,7 +232,7 @@ def _ready(
 
 def _without_traceback(error: ImageError) -> ImageError:
     """Free an error, and what it came from, of frames that hold the images."""
-    link = error
+    link: BaseException | None = error
     while link:
         link.__traceback__ = None
         link = link.__cause__ or link.__context__

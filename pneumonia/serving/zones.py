@@ -123,7 +123,7 @@ def shares(
     )
     laid = down @ np.maximum(evidence, 0) @ right.T
     sums = np.bincount(zones(lungs).ravel(), laid.ravel(), len(ZONES) + 1)
-    sums /= max(sums.sum(), np.finfo(np.float32).tiny)
+    sums = sums / max(sums.sum(), np.finfo(np.float32).tiny)
     *inside, outside = map(float, sums)
     return dict(zip(ZONES, inside, strict=True)), outside
 
@@ -157,7 +157,7 @@ def place(inside: dict[str, float], outside: float) -> tuple[str, bool]:
         return sum(share for zone, share in inside.items() if part in zone.split())
 
     partly = outside >= PARTLY
-    zone = max(ZONES, key=inside.__getitem__)
+    zone = max(inside, key=inside.__getitem__)
     if inside[zone] > IN_ZONE * within:
         return zone, partly
     third = max(THIRDS, key=held)

@@ -171,7 +171,8 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
         return found
     of = [(file, row) for file, several in chosen.items() for row in several]
     try:
-        labels, used = columns.labels(head, [row for _, row in of], column)
+        files_of, rows_of = zip(*of, strict=True)
+        labels, used = columns.labels(head, rows_of, column, files_of)
     except columns.NoTruthError as error:
         raise TableError(LABELLED["refused"].format(table=name, why=error)) from None
     called = columns.called(head, column)
