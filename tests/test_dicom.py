@@ -10,11 +10,11 @@ import numpy as np
 import pydicom
 import pytest
 from dicoms import LOSS, SECRET, SHIPPED, SYNTAXES, make, shipped
+from pictures import GREY, STRETCHED
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000, JPEG2000Lossless
-from test_image import GREY
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
@@ -26,9 +26,7 @@ from pneumonia.reading.dicom.header import Header
 from pneumonia.reading.image import read_picture
 from pneumonia.reading.isolated import read_anywhere
 
-LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
-STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
 TWELVE = np.ascontiguousarray(GREY).astype(np.uint16) * 16
 
 

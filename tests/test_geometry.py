@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 from dicoms import SYNTAXES, make
+from pictures import GREY
 from PIL import Image
-from test_image import GREY
 
 from pneumonia.data.phantom import draw
 from pneumonia.reading.image import read_picture

@@ -8,7 +8,7 @@ import re
 import markupsafe
 import pytest
 
-from pneumonia import predict
+from pneumonia import predict, say_place
 from pneumonia.contract import METHODS, NOTICE
 from pneumonia.web import measurements, report, words
 
@@ -20,9 +20,9 @@ def prediction(classifier, phantom_bytes):
 
 def test_report_says_what_the_answer_rests_on(classifier, prediction):
     page = report.write_html(report.gather(classifier, prediction)).decode()
-    zone = str(markupsafe.escape(prediction.zone))
+    place = str(markupsafe.escape(say_place(prediction)))
     found = measurements.load(classifier, "report.json")["specificity"]["value"]
-    for text in (NOTICE, zone, classifier.sha256, f"{found:.1%} ("):
+    for text in (NOTICE, place, classifier.sha256, f"{found:.1%} ("):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert not re.search(r"(src|href)=\"(?!data:)", page)  # it needs no other file

@@ -8,8 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from test_image import GREY, encode
-from test_kinds import STRETCHED
+from pictures import GREY, STRETCHED, chunk, encode
 
 from pneumonia.reading import tone
 from pneumonia.reading.image import read_picture
@@ -19,11 +18,6 @@ PICTURE = np.ascontiguousarray(GREY)
 EXACT = (PICTURE / 255.0) ** 2.2  # its light
 COLOUR = {"grey": 0, "RGB": 2, "palette": 3, "grey and alpha": 4, "RGBA": 6}
 APPLE = "Generic Gray Profile, which is the power 1.8"
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(name + body))
-    return struct.pack(">I", len(body)) + name + body + checksum
 
 
 def stored(light: np.ndarray, bits: int) -> np.ndarray:

@@ -68,7 +68,8 @@ def header(data: bytes) -> Header | None:
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0"):
             exif = segment
         elif marker == 0xE0 and segment.startswith(b"JFIF\0") and not density:
-            density = tuple(int.from_bytes(segment[i : i + 2], "big") for i in (8, 10))
+            across, down = (int.from_bytes(segment[i : i + 2], "big") for i in (8, 10))
+            density = across, down
         at += length
     else:
         return None
@@ -139,8 +140,8 @@ def is_cut(data: bytes, decode: Callable[[bytes], np.ndarray]) -> bool:
     """
     body = data[: data.rfind(_END)]
     try:
-        filled = (decode(body + rest + _END) for rest in (b"\0", _FILLING))
-        return not np.array_equal(*filled)
+        one, other = (decode(body + rest + _END) for rest in (b"\0", _FILLING))
+        return not np.array_equal(one, other)
     except _DECODE_ERRORS:
         return False  # the decoder does not take more than there should be
 

@@ -50,8 +50,11 @@ def parts(data: bytes) -> Parts:
         ImageError: what says its size is damaged, or pixels are.
     """
     view = memoryview(data)
-    kept, early, tones = [], {}, {}
-    at, ended, broken, notes = 8, False, False, set()
+    kept: list[bytes | memoryview] = []
+    early: dict[bytes, memoryview] = {}
+    tones: dict[bytes, bytes] = {}
+    notes: set[str] = set()
+    at, ended, broken = 8, False, False
     while at + 8 <= len(data) and not ended:
         length = int.from_bytes(view[at : at + 4], "big")
         name = bytes(view[at + 4 : at + 8])

@@ -21,6 +21,7 @@ from pneumonia import (
     describe_map,
     explain,
     percent,
+    say_place,
 )
 
 from ..contract import METHODS
@@ -36,8 +37,8 @@ _MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
 def in_words(classifier: Classifier, prediction: Prediction) -> dict:
     """Return what is said of a prediction: heading, sentence, warnings, the bar."""
     certain, p = prediction.certain, prediction.p_pneumonia
-    zones = _zones(classifier, prediction)
-    (here,) = (zone for zone in zones if zone["here"])
+    bands = _bands(classifier, prediction)
+    (here,) = (band for band in bands if band["here"])
     sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
     return {
         "heading": prediction.label if certain else words.UNCERTAIN,
@@ -48,8 +49,8 @@ def in_words(classifier: Classifier, prediction: Prediction) -> dict:
         "percent": percent(p),
         "warnings": [explain(code) for code in prediction.warnings],
         "done": _done(prediction),
-        "zone": prediction.zone,
-        "zones": zones,
+        "where": say_place(prediction),
+        "bands": bands,
         "here": here["text"],
         "note": _note(classifier, here["name"]),
     }
@@ -148,8 +149,8 @@ def sharp_picture(read: Callable, data: bytes, wishes: dict) -> bytes:
     return encode_jpeg(np.ascontiguousarray(np.rot90(pixels, turns)))
 
 
-def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
-    """Return the three zones of the bar: what is said, from where to where."""
+def _bands(classifier: Classifier, prediction: Prediction) -> list[dict]:
+    """Return the three bands of the bar: what is said, from where to where."""
     low, high = classifier.uncertain_band
     at = prediction.p_pneumonia
     edges = {"below": (0.0, low), "in": (low, high), "above": (high, 1.0)}
@@ -160,22 +161,22 @@ def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
             "start": start,
             "width": end - start,
             "here": name == here,
-            "text": words.ZONES[name].format(low=f"{low:.0%}", high=f"{high:.0%}"),
+            "text": words.BANDS[name].format(low=f"{low:.0%}", high=f"{high:.0%}"),
         }
         for name, (start, end) in edges.items()
     ]
 
 
-def _note(classifier: Classifier, zone: str) -> str:
-    """Return what answers in a zone of the bar were worth on held-out patients."""
-    worth = measurements.zones(classifier)
+def _note(classifier: Classifier, band: str) -> str:
+    """Return what answers in a band of the bar were worth on held-out patients."""
+    worth = measurements.bands(classifier)
     if not worth:
-        return words.ZONE_NOT_MEASURED
-    zones, ece = worth
-    found = zones[zone]
+        return words.BAND_NOT_MEASURED
+    bands, ece = worth
+    found = bands[band]
     if not found["n"]:
-        return words.ZONE_EMPTY
-    return words.ZONE_MEASURED.format(
+        return words.BAND_EMPTY
+    return words.BAND_MEASURED.format(
         n=found["n"],
         share=percent(found["pneumonia"]),
         ece=ece,

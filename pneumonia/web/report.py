@@ -15,7 +15,7 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from pneumonia import Classifier, Prediction
+from pneumonia import Classifier, Prediction, say_place
 
 from ..contract import METHODS, NOTICE
 from ..serving.encode import encode_jpeg
@@ -29,7 +29,7 @@ _FLUSH = [
 ]
 
 
-_SHOWN = ("heading", "sentence", "warnings", "zones", "p", "percent", "here")
+_SHOWN = ("heading", "sentence", "warnings", "bands", "p", "percent", "here")
 _COLOURS = {"below": "#1d5fa8", "in": "#ccd3dd", "above": "#a8430a"}
 _BAR = 170 * mm, 5 * mm  # width, height
 
@@ -49,8 +49,8 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
     today = datetime.datetime.now(datetime.UTC)
     numbers = [
         (words.PROBABILITY, shown["percent"]),
-        (words.REPORT_ANSWERS, "; ".join(zone["text"] for zone in shown["zones"])),
-        (words.REPORT_ZONE, prediction.zone),
+        (words.REPORT_ANSWERS, "; ".join(band["text"] for band in shown["bands"])),
+        (words.REPORT_PLACE, say_place(prediction)),
         *([(words.REPORT_DONE, shown["done"])] if shown["done"] else []),
         *measurements.both_errors(classifier),
         (words.REPORT_CHECKSUM, classifier.sha256),
@@ -70,7 +70,7 @@ def gather(classifier: Classifier, prediction: Prediction) -> dict:
             (encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
                 encode_jpeg(prediction.overlay),
-                drawn if method else prediction.zone,
+                drawn if method else say_place(prediction),
             ),
         ],
     }
@@ -107,7 +107,7 @@ def write_pdf(content: dict) -> bytes:
         text(NOTICE, "Italic"),
         text(content["heading"], "Heading2"),
         text(content["sentence"]),
-        _bar(content["zones"], content["p"]),
+        _bar(content["bands"], content["p"]),
         *(text(warning) for warning in content["warnings"]),
         Spacer(0, 3 * mm),
         Table(
@@ -139,13 +139,13 @@ def write_pdf(content: dict) -> bytes:
     return file.getvalue()
 
 
-def _bar(zones: list[dict], p: float) -> Drawing:
-    """Draw the bar of three zones, with a marker at a probability."""
+def _bar(bands: list[dict], p: float) -> Drawing:
+    """Draw the bar of three bands, with a marker at a probability."""
     width, height = _BAR
     bar = Drawing(width, 2 * height)
-    for zone in zones:
-        place = zone["start"] * width, 0, zone["width"] * width, height
-        bar.add(Rect(*place, fillColor=HexColor(_COLOURS[zone["name"]]), strokeWidth=0))
+    for band in bands:
+        place = band["start"] * width, 0, band["width"] * width, height
+        bar.add(Rect(*place, fillColor=HexColor(_COLOURS[band["name"]]), strokeWidth=0))
     x, half = p * width, 0.4 * height
     bar.add(Polygon([x, height, x - half, 1.8 * height, x + half, 1.8 * height]))
     bar.add(Line(x, 0, x, height, strokeWidth=1.5))

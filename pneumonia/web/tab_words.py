@@ -9,7 +9,7 @@ MEANING = {
     "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer "
     "Pneumonia (95 % interval {found_ends}). Of {well} without, {clear} get the "
     "answer Normal ({clear_ends}).",
-    "own": "Your X-ray got {p}, which is in this zone.",
+    "own": "Your X-ray got {p}, which is in this band.",
     "positive": "{told} are told Pneumonia. {found} of them have it.",
     "left": "{told} are left to a reader. {ill} of them have pneumonia.",
     "negative": "{told} are told Normal. {missed} of them have pneumonia.",
@@ -26,7 +26,7 @@ MEANING = {
     "roc": "Each threshold finds some and alarms some",
     "roc_x": "false alarms among those without",
     "roc_y": "found among those with pneumonia",
-    "roc_note": "The two dots are the ends of the zone that is left to a reader. Lines "
+    "roc_note": "The two dots are the ends of the band that is left to a reader. Lines "
     "through a dot are 95 % intervals, as if each X-ray were of another patient.",
     "reliability": "Does 80% mean 80%?",
     "reliability_x": "stated probability",
@@ -99,7 +99,7 @@ YOURS = {
     "auroc": "AUROC",
     "sensitivity": "Sensitivity, at the operating point that ships",
     "specificity": "Specificity, at the operating point that ships",
-    "zone": "{normal} Normal, {pneumonia} Pneumonia",
+    "band": "{normal} Normal, {pneumonia} Pneumonia",
     "far": "Farther from the training images than the gate lets in",
     "looks": {
         "height": "Lungs unusually high or flat in the picture",

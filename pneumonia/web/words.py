@@ -1,11 +1,10 @@
 """What both apps say, in one place, so that it can be said in another language.
 
-A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because
-the package says it without any app, too. Each has a code that stays:
-`ImageError.reason`, or one of `Prediction.warnings`. docs/using.md lists them. A
-translation replaces this file and `tab_words.py`, and says by code what `explain(code)`
-and `str(error)` say. The API is described for programmers, in English: `form/api.py`,
-`templates/api.html`.
+What the package says without any app, too, stands in `pneumonia/words.py`: verdicts,
+places, refusals and warnings, each by the code that `Prediction` or `ImageError.reason`
+holds. docs/using.md lists them. A translation replaces that file, this one and
+`tab_words.py`, and says by `reason` what `str(error)` says. The API is described for
+programmers, in English: `form/api.py`, `templates/api.html`.
 """
 
 from pneumonia import READABLE
@@ -64,24 +63,24 @@ GONE = "This picture was deleted in the meantime. Choose it once more."
 RESEARCH = "Research only, not a medical device."
 CERTAIN_SENTENCE = "The probability of pneumonia is {p}."
 UNCERTAIN_SENTENCE = (
-    "The probability of pneumonia is {p}. It leans to {label}, but in this zone too "
+    "The probability of pneumonia is {p}. It leans to {label}, but in this band too "
     "many answers are wrong to rely on one."
 )
 PROBABILITY = "Probability of pneumonia"
-ZONES = {
+BANDS = {
     "below": "Normal: below {low}",
     "in": "Needs a reader: {low} to {high}",
     "above": "Pneumonia: above {high}",
 }
-"""The zones of the bar."""
-ZONE_MEASURED = (
+"""The bands of the bar."""
+BAND_MEASURED = (
     "How far to trust it: X-rays of held-out patients, changed in the ways in which "
-    "hospitals differ, got {n:,} answers in this zone. If every second X-ray showed "
-    "pneumonia, {share} of those in this zone would. The stated probabilities are for "
+    "hospitals differ, got {n:,} answers in this band. If every second X-ray showed "
+    "pneumonia, {share} of those in this band would. The stated probabilities are for "
     "that case, and were off by {ece:.1%} on average."
 )
-ZONE_EMPTY = "No X-ray of a held-out patient got an answer in this zone."
-ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."
+BAND_EMPTY = "No X-ray of a held-out patient got an answer in this band."
+BAND_NOT_MEASURED = "How far to trust it was not measured on these weights."
 MAP_HINT = (
     "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
     "line is around the lungs that were found; left and right hold if the picture is "
@@ -163,7 +162,7 @@ COLUMNS = {
     "kind": "Answer",
     "probability": "Probability of pneumonia",
     "certain": "Uncertain",
-    "zone": "Evidence",
+    "place": "Evidence",
     "reason": "Reason",
 }
 IS_UNCERTAIN = {"true": "no", "false": "yes", "": ""}
@@ -218,7 +217,7 @@ DROP_YOURS = (
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"
 REPORT_PDF = "Report as PDF"
-REPORT_ZONE = "Where in the lungs"
+REPORT_PLACE = "Where in the lungs"
 REPORT_MEASURED = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",

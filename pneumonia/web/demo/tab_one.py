@@ -21,6 +21,7 @@ from pneumonia import (
     examples,
     explain,
     predict,
+    say_place,
     verdict,
 )
 
@@ -157,5 +158,5 @@ def _png(folder: str, overlay: np.ndarray | None) -> ImageData | None:
 def _words(classifier: Classifier, prediction: Prediction) -> str:
     heading = prediction.label if prediction.certain else words.UNCERTAIN
     warnings = "".join(f"\n\n**{explain(code)}**" for code in prediction.warnings)
-    said = f"{verdict(classifier, prediction)} {prediction.zone}"
+    said = f"{verdict(classifier, prediction)} {say_place(prediction)}"
     return f"## {heading}\n\n{said}{warnings}"

@@ -12,7 +12,7 @@ from pneumonia.figures import intervals, metrics, thresholds
 from pneumonia.figures.reliability import reliability
 
 from .. import words
-from . import truth as labelled
+from .truth import Truths, find
 
 _REASONS = 12  # that are told one by one
 _BINS = 5  # of the plot of stated probabilities: there may be few X-rays
@@ -47,9 +47,9 @@ class Case:
     table: bytes | None = None
 
 
-def truths(cases: Sequence[Case]) -> labelled.Truths:
+def truths(cases: Sequence[Case]) -> Truths:
     """Return the truth of files, as tables among them and their folders say it."""
-    return labelled.find(
+    return find(
         [case.name for case in cases if case.table is None],
         [(c.name, zlib.decompress(c.table)) for c in cases if c.table is not None],
     )
@@ -60,7 +60,7 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
 
     Returns:
         `files`; `unlabelled`, and `why` of them (reason, first, count); `said` and
-        `doubts` of the labels, as in `labelled.Truths`; `refused` and `warned` (code
+        `doubts` of the labels, as in `truth.Truths`; `refused` and `warned` (code
         and label -> count); `n` by label, of those answered. If `LEAST` of each were:
         `auroc`, `sensitivity` and `specificity` at the bundle's operating point and,
         cross-validated, at one that is chosen here, each a value with the ends of its
@@ -97,7 +97,7 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
     at = classifier.threshold
     here = thresholds.youden(y, p)
     low, high = classifier.uncertain_band
-    zones = {"below": p < low, "in": (p >= low) & (p <= high), "above": p > high}
+    bands = {"below": p < low, "in": (p >= low) & (p <= high), "above": p > high}
     shares = {
         "sensitivity": intervals.share(sick >= at),
         "specificity": intervals.share(well < at),
@@ -113,9 +113,9 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
                 reversed(LABELS), shares.values(), (len(sick), len(well)), strict=True
             )
         },
-        "zones": {
+        "bands": {
             name: [int((there & (y == i)).sum()) for i in (0, 1)]
-            for name, there in zones.items()
+            for name, there in bands.items()
         },
         "roc": [
             [float(1 - spared), float(found)]
