@@ -64,7 +64,7 @@ form?.addEventListener("submit", async (event) => {
   const sent = new FormData();
   sent.append("image", file);
   answered.querySelector("xray-viewer")?.sharpen((wishes) =>
-    fetch(`picture?${wishes}`, { method: "POST", body: sent, signal }).catch(() => null));
+    fetch(`picture?${wishes}`, { method: "POST", body: sent, signal }), file);
   if (card.matches(".error")) card.scrollIntoView({ block: "nearest" });
 });
 

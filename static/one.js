@@ -54,7 +54,7 @@ class OneXray extends HTMLElement {
     if (named) card.querySelector(".words").prepend(named);
     this.shown.replaceChildren(card);
     this.shown.querySelector("xray-viewer")?.sharpen((wishes) =>
-      fetch(`picture?${wishes}`, { method: "POST", body: given, signal }).catch(() => null));
+      fetch(`picture?${wishes}`, { method: "POST", body: given, signal }), given);
   }
 
   /** Make a card's buttons ask about the file that the card is of. */

@@ -64,6 +64,7 @@ READING = {
     "restart": "Begin again",
     "failed": "The network could not be asked. Is the server still there?",
     "again": "Try again",
+    "score_one": "Your score after one X-ray",
     "score": "Your score after {count} X-rays",
     "table": "Your score",
     "columns": ["Pneumonias found", "Normals left alone", "Area under the ROC curve"],

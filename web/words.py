@@ -111,6 +111,18 @@ VIEWER = {
     "invert": "Invert",
     "fit": "Whole picture",
     "full": "Full screen",
+    "keys": "Keys",
+    "gestures": {
+        "Arrows": "Move, window or divide, whatever dragging does",
+        "Ctrl + wheel": "Zoom; in full screen the wheel alone",
+        "Double click": "The whole picture, as it was",
+        "Esc": "Leave the full screen",
+    },
+    "close": "Close",
+    "shades": "Level {level}, width {width}.",
+    "fewer": "This shows {side} of the file's {all} pixels along its longer side.",
+    "perhaps_fewer": "This shows {side} pixels along the longer side, the most that "
+    "this page loads. The file may hold more.",
     "compare": "Compare: how much of the plain X-ray is uncovered, from the left",
     "hint": "Drag over the picture to uncover the plain X-ray.",
     "strength": "Strength",
