@@ -53,7 +53,8 @@ _TABS = {
     words.TAB_YOURS: tab_yours,
 }
 LOOK = "".join(  # after Gradio's own, which it changes
-    f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
+    f'<link rel="stylesheet" media="{media}" href="look/{name}.css">'
+    for name, media in (("answer", "all"), ("demo", "all"), ("print", "print"))
 )
 HEAD = (
     f'<meta name="description" content="{NOTICE}">'

@@ -4,6 +4,7 @@ python flask_app.py [--host 127.0.0.1] [--port 5000] [--auth USER:PASSWORD]
 """
 
 import argparse
+import gzip
 import io
 import logging
 import os
@@ -19,6 +20,7 @@ from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
     HTTPException,
+    NotFound,
     RequestEntityTooLarge,
     ServiceUnavailable,
     TooManyRequests,
@@ -26,6 +28,7 @@ from werkzeug.exceptions import (
 )
 
 from pneumonia import (
+    LABELS,
     MAX_BYTES,
     METHODS,
     NOTICE,
@@ -34,6 +37,7 @@ from pneumonia import (
     TESTED,
     TOO_LARGE,
     Classifier,
+    Example,
     ImageError,
     IsolatedReader,
     Prediction,
@@ -41,7 +45,7 @@ from pneumonia import (
     load_classifier,
     predict,
 )
-from web import answer, api, door, report, startup, words
+from web import answer, api, door, report, shipped, startup, words
 from web.bounded_server import Server
 
 _FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
@@ -50,6 +54,7 @@ _WAITING = 32
 _PATIENCE = 60  # seconds that a request waits for its turn
 _DRAIN_SECONDS = 30
 _STATUS = {"empty": 400, "no_file": 400, "too_large": 413}  # of others: 422
+_EFFORT = 5  # of gzip
 _log = logging.getLogger("pneumonia.web")
 
 
@@ -104,7 +109,8 @@ def create_app(
 
     def ask(**options) -> Prediction:
         options |= {name: _asked(name) for name in words.OFFERS}
-        data = _uploaded()
+        one = _example()
+        data = one.path.read_bytes() if one else _uploaded()
         with turnstile.turn():
             return predict(classifier, data, read=read, **options)
 
@@ -115,18 +121,38 @@ def create_app(
 
     @app.get("/")
     def form() -> str:
-        return render_template("form.html")
+        return render_template("form.html", examples=shipped.offered())
 
     @app.post("/")
     def result() -> str:
-        prediction = ask()
-        return render_template(
-            "result.html",
-            overlay=answer.data_uri("image/jpeg", encode_jpeg(prediction.overlay)),
-            **answer.context(
-                classifier, prediction, report.links(classifier, prediction)
-            ),
-        )
+        prediction, one = ask(), _example()
+        truth = one.truth if one else ""
+        if _asked("keep"):  # a script asks, which keeps the file for what comes next
+            shown = answer.context(classifier, prediction, truth=truth)
+            return render_template("result.html", keep=True, **shown)
+        links = report.links(classifier, prediction)
+        overlay = answer.data_uri("image/jpeg", encode_jpeg(prediction.overlay))
+        shown = answer.context(classifier, prediction, links, truth)
+        name = one.path.name if one else _uploaded_name()
+        return render_template("result.html", overlay=overlay, file=name, **shown)
+
+    @app.post("/report")
+    def saved() -> Response:
+        kind = _chosen("kind", tuple(report.KINDS))
+        label = _chosen("label", ("", *LABELS))
+        prediction = ask(method=_chosen("method", (TESTED, *METHODS)))
+        write, media = report.KINDS[kind]
+        content = report.gather(classifier, prediction, label)
+        return Response(write(content), mimetype=media)
+
+    @app.get("/examples/<name>")
+    def example(name: str) -> Response:
+        return Response(_shipped(name).path.read_bytes(), mimetype="image/jpeg")
+
+    @app.get("/thumbnails/<name>")
+    def thumbnail(name: str) -> Response:
+        _shipped(name)
+        return Response(shipped.thumbnail(name), mimetype="image/jpeg")
 
     @app.post("/picture")
     def picture() -> Response:
@@ -203,6 +229,16 @@ def _dress(app: Flask, embed: Sequence[str]) -> None:
     )
 
     @app.after_request
+    def pack(response: Response) -> Response:
+        packs = response.mimetype.startswith("text/") and response.status_code != 304
+        if packs and request.accept_encodings["gzip"]:
+            response.direct_passthrough = False  # a file of `static`
+            response.data = gzip.compress(response.data, _EFFORT)
+            response.content_encoding = "gzip"
+            response.vary.add("Accept-Encoding")
+        return response
+
+    @app.after_request
     def protect(response: Response) -> Response:
         response.headers.update(door.HEADERS)
         response.headers["Content-Security-Policy"] = policy
@@ -277,12 +313,36 @@ def _uploaded() -> bytes:
     return files[0].read()
 
 
+def _uploaded_name() -> str:
+    """Return what the file in the form field `image` is called, for who sent it."""
+    return request.files["image"].filename or ""
+
+
+def _example() -> Example | None:
+    """Return the X-ray that ships which the page's form asks about, if it does."""
+    name = request.values.get("example")
+    return _shipped(name) if name and not request.path.startswith("/api/") else None
+
+
+def _shipped(name: str) -> Example:
+    """Return an X-ray that ships by its file's name.
+
+    Raises:
+        NotFound: none is called so.
+    """
+    one = shipped.find(name)
+    if one is None:
+        raise NotFound(words.NO_SUCH)
+    return one
+
+
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):
     """Answer an error: JSON below /api, else the form with the message."""
     if request.path.startswith("/api/"):
         error = {"reason": reason, "message": message, "request_id": g.request_id}
         return jsonify(error=error | {"offers": list(offers)}), status
-    return render_template("form.html", error=message, offers=offers), status
+    page = {"error": message, "offers": offers, "examples": shipped.offered()}
+    return render_template("form.html", **page), status
 
 
 def main() -> None:

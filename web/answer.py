@@ -34,33 +34,61 @@ from pneumonia import (
 from . import measured, words
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-_MAP_SIDE = 256  # longest side of a map on its way; the page enlarges it
+_MAP_SIDE = 128  # longest side of a map on its way; the page enlarges it
+_NEAR = 0.07  # of the bar: numbers that are nearer to each other would touch
 
 
 def in_words(classifier: Classifier, prediction: Prediction) -> dict:
-    """Return what is said of a prediction: heading, sentence, warnings, the bar."""
-    certain, p = prediction.certain, prediction.p_pneumonia
+    """Return what is said of a prediction: heading, sentence, warnings, the bar.
+
+    Of one that the gate refused, nothing vouches: no zone of the bar, no note on what
+    such answers were worth.
+    """
+    certain, p, refused = prediction.certain, prediction.p_pneumonia, ()
     zones = _zones(classifier, prediction)
     (here,) = (zone for zone in zones if zone["here"])
     sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
+    if not prediction.valid:
+        refused, sentence = prediction.refused_for, words.NOT_VALID_SENTENCE
     return {
-        "heading": prediction.label if certain else words.UNCERTAIN,
+        "valid": prediction.valid,
+        "heading": heading(prediction),
         "sentence": sentence.format(p=percent(p), label=prediction.label),
-        "kind": prediction.label.lower() if certain else "uncertain",
+        "kind": kind(prediction),
         "label": prediction.label,
         "p": p,
         "percent": percent(p),
-        "warnings": [explain(code) for code in prediction.warnings],
+        "refused": [explain(code) for code in refused],
+        "warnings": [explain(c) for c in prediction.warnings if c not in refused],
         "done": _done(prediction),
         "zone": prediction.zone,
-        "zones": zones,
-        "here": here["text"],
-        "note": _note(classifier, here["name"]),
+        "zones": zones if prediction.valid else [],
+        "edges": _edges(classifier.uncertain_band) if prediction.valid else [],
+        "here": here["text"] if prediction.valid else "",
+        "note": _note(classifier, here["name"]) if prediction.valid else "",
     }
 
 
+def heading(prediction: Prediction) -> str:
+    """Return an answer in a few words: its label, that it is none, or why not valid."""
+    if not prediction.valid:
+        why = explain(prediction.refused_for[0], short=True)
+        return words.NOT_VALID.format(why=why)
+    return prediction.label if prediction.certain else words.UNCERTAIN
+
+
+def kind(prediction: Prediction) -> str:
+    """Return what kind of answer it is, as style sheets name it."""
+    if not prediction.valid:
+        return "invalid"
+    return prediction.label.lower() if prediction.certain else "uncertain"
+
+
 def context(
-    classifier: Classifier, prediction: Prediction, links: Sequence[dict] = ()
+    classifier: Classifier,
+    prediction: Prediction,
+    links: Sequence[dict] = (),
+    truth: str = "",
 ) -> dict:
     """Return what the template `answer.html` shows of a prediction.
 
@@ -68,11 +96,16 @@ def context(
         classifier: what answered.
         prediction: the answer.
         links: what it offers to save, from `report.links`.
+        truth: what physicians called it, where that is known.
     """
     captions = measured.captions(classifier)
+    if not prediction.valid:
+        captions = dict.fromkeys(captions, words.MAP_NOT_VALID)
     return in_words(classifier, prediction) | {
         "words": words,
         "links": links,
+        "truth": truth,
+        "compared": truth and _compared(prediction, truth),
         "method": prediction.method,
         "caption": captions[prediction.method or METHODS[0]],
         "look": json.dumps(_look(classifier, prediction) | {"captions": captions}),
@@ -91,10 +124,18 @@ def render(
         classifier: what answered.
         prediction: the answer.
         truth: what physicians called it, where that is known.
-        keep: offer reports, which `static/one.js` asks for.
+        keep: offer what `static/asking.js` asks for: reports, and a map of what is
+            unlike the training X-rays.
     """
-    shown = context(classifier, prediction)
-    return one_line("answer.html", truth=truth, keep=keep, **shown)
+    shown = context(classifier, prediction, truth=truth)
+    return one_line("answer.html", keep=keep, **shown)
+
+
+def _compared(prediction: Prediction, truth: str) -> str:
+    """Say what physicians called it, and that the network is wrong where it is."""
+    said = words.TRUTH.format(truth=truth)
+    wrong = prediction.valid and prediction.certain and prediction.label != truth
+    return f"{said} {words.WRONG_HERE}" if wrong else said
 
 
 def render_refusal(error: ImageError, offer: bool = True) -> str:
@@ -140,16 +181,27 @@ def sharp_picture(read: Callable, data: bytes, wishes: dict) -> bytes:
         read: what decodes uploads.
         data: the file.
         wishes: `invert`: 1 exchanges black and white. `turned`: by how many degrees it
-            is turned to the left.
+            is turned to the left. `small`: 1 is as sharp as an answer's picture.
 
     Raises:
         ImageError: as `read`.
     """
-    pixels = read(data, sharp=True).pixels
+    sharp = {} if wishes.get("small") == "1" else {"sharp": True}
+    pixels = read(data, **sharp).pixels
     if wishes.get("invert") == "1":
         pixels = 255 - pixels
     turns = {"90": 1, "180": 2, "270": 3}.get(wishes.get("turned"), 0)
     return encode_jpeg(np.ascontiguousarray(np.rot90(pixels, turns)))
+
+
+def _edges(band: tuple[float, float]) -> list[dict]:
+    """Return the numbers below the bar: in per cent, and where they stand."""
+    low, high = band
+    ends = [(0.0, "start"), (low, "middle"), (high, "middle"), (1.0, "end")]
+    if high - low < _NEAR:
+        ends[1:3] = [(low, "end"), (high, "start")]
+    kept = [ends[0]] * (low > _NEAR) + ends[1:3] + [ends[3]] * (1 - high > _NEAR)
+    return [{"at": at, "text": f"{100 * at:.0f}", "anchor": side} for at, side in kept]
 
 
 def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
@@ -164,6 +216,7 @@ def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
             "start": start,
             "width": end - start,
             "here": name == here,
+            "name_only": words.ZONE_NAMES[name],
             "text": words.ZONES[name].format(low=f"{low:.0%}", high=f"{high:.0%}"),
         }
         for name, (start, end) in edges.items()
@@ -180,10 +233,14 @@ def _note(classifier: Classifier, zone: str) -> str:
     if not found["n"]:
         return words.ZONE_EMPTY
     return words.ZONE_MEASURED.format(
-        n=found["n"],
-        share=percent(found["pneumonia"]),
-        ece=ece,
+        n=found["n"], of_100=_of_100(found["pneumonia"]), ece=ece
     )
+
+
+def _of_100(share: float) -> str:
+    """Write a share as a count of 100, but never as none or all of them."""
+    count = round(100 * share)
+    return words.HARDLY_ANY if not count else words.NEARLY_ALL if count > 99 else f"{count}"
 
 
 def _look(classifier: Classifier, prediction: Prediction) -> dict:
@@ -214,7 +271,8 @@ def _look(classifier: Classifier, prediction: Prediction) -> dict:
             for method, (of_labels,) in maps.items()
         },
         "first": {label: tested[label] or METHODS[0] for label in LABELS} | begin,
-        "lungs": _path(outline(prediction.lungs)),
+        "lungs": _path(outline(prediction.lungs)) if prediction.lungs_found else "",
+        "refused": "" if prediction.valid else heading(prediction),
         "labels": LABELS,
         "label": prediction.label,
         "strength": STRENGTH if chosen else 0,

@@ -3,6 +3,7 @@
 A request holds the file alone: no name of it, and nothing is written anywhere.
 """
 
+import functools
 from collections.abc import Callable
 
 import anyio
@@ -11,21 +12,17 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from pneumonia import (
+    LABELS,
     METHODS,
     TESTED,
     Classifier,
     ImageError,
     Prediction,
-    examples,
     predict,
 )
 
-from . import answer, report, words
+from . import answer, report, shipped, words
 
-_REPORTS = {
-    "html": (report.write_html, "text/html"),
-    "pdf": (report.write_pdf, "application/pdf"),
-}
 _LEFT = 499  # who asked has gone: nobody reads this answer
 
 
@@ -34,8 +31,11 @@ def routes(  # noqa: C901 (three routes that share their limits)
 ) -> list[Route]:
     """Return `/ask`, `/report` and `/picture`, which take a file as the body of a POST.
 
+    And `/answered/NAME` and `/thumbnails/NAME` of an X-ray that ships.
+
     In the address `invert=1` and `anyway=1` are options of `predict`, `example` names
-    one of the X-rays that ship, `kind` chooses the report, and `method` its heat map.
+    one of the X-rays that ship, `kind` chooses the report, and `method` and `label` its
+    heat map.
     `/picture` takes the wishes of `sharp_picture`.
 
     Args:
@@ -46,15 +46,16 @@ def routes(  # noqa: C901 (three routes that share their limits)
     """
     places = anyio.CapacityLimiter(working)
 
-    truths = {one.path.name: one.truth for one in examples()}
-
     def show(prediction: Prediction, wishes: dict) -> Response:
-        truth = truths.get(wishes.get("example"), "")
+        one = shipped.find(wishes.get("example"))
+        truth = one.truth if one else ""
         return HTMLResponse(answer.render(classifier, prediction, truth, keep=True))
 
     def write(prediction: Prediction, wishes: dict) -> Response:
-        write, kind = _REPORTS.get(wishes.get("kind"), _REPORTS["html"])
-        content = report.gather(classifier, prediction)
+        write, kind = report.KINDS.get(wishes.get("kind"), report.KINDS["html"])
+        label = wishes.get("label")
+        label = label if label in LABELS else ""
+        content = report.gather(classifier, prediction, label)
         return Response(write(content), media_type=kind)
 
     def predicted(finish: Callable) -> Callable:
@@ -90,7 +91,23 @@ def routes(  # noqa: C901 (three routes that share their limits)
 
         return Route(path, endpoint, methods=["POST"])
 
+    def shown(path: str, make: Callable[[str], bytes | str], kind: str) -> Route:
+        """Return a route to something of the X-rays that ship, by their names."""
+
+        async def endpoint(request: Request) -> Response:
+            name = request.path_params["name"]
+            if not _may_come_in(request):
+                return _refused(401, words.NEEDS_PASSWORD)
+            if not shipped.find(name):
+                return _refused(404, words.NO_SUCH)
+            made = await anyio.to_thread.run_sync(make, name, limiter=places)
+            return Response(made, media_type=kind)
+
+        return Route(f"/{path}/{{name}}", endpoint)
+
     return [
+        shown("answered", functools.partial(shipped.answered, classifier), "text/html"),
+        shown("thumbnails", shipped.thumbnail, "image/jpeg"),
         served("/ask", predicted(show)),
         served("/report", predicted(write)),
         served("/picture", sharpen),
