@@ -42,6 +42,7 @@ from pneumonia import (
     IsolatedReader,
     Prediction,
     encode_jpeg,
+    find_unlike,
     load_classifier,
     predict,
 )
@@ -100,6 +101,7 @@ def create_app(
         max_bytes=MAX_BYTES,
         suffixes=SUFFIXES,
         too_large=TOO_LARGE,
+        compares=classifier.can_compare,
     )
     app.jinja_env.filters["code"] = _code
     _guard(app, auth, door.RateLimit(rate))
@@ -118,6 +120,26 @@ def create_app(
     def place() -> dict[str, str]:
         # Relative: behind a proxy the app may stand below any path of the host.
         return {"root": "../" * (request.path.count("/") - 1) or "./"}
+
+    _add_pages(app, classifier, ask)
+    _add_pictures(app, classifier, read, turnstile)
+    _add_api(app, classifier, ask, root_path)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(status="ok", bundle_sha256=classifier.sha256)
+
+    return app
+
+
+def _add_pages(app: Flask, classifier: Classifier, ask: Callable) -> None:
+    """Add the form, its answers and their reports.
+
+    Args:
+        app: to add them to.
+        classifier: what answers.
+        ask: answers the request's X-ray; takes options of `predict`.
+    """
 
     @app.get("/")
     def form() -> str:
@@ -145,6 +167,29 @@ def create_app(
         content = report.gather(classifier, prediction, label)
         return Response(write(content), mimetype=media)
 
+
+def _add_pictures(
+    app: Flask, classifier: Classifier, read: Callable, turnstile: door.Turnstile
+) -> None:
+    """Add pictures of an upload, and the X-rays that ship."""
+
+    @app.post("/unlike")
+    def unlike() -> str:
+        if not classifier.can_compare:
+            raise NotFound
+        one, wishes = _example(), {name: _asked(name) for name in ("invert", "upright")}
+        data = one.path.read_bytes() if one else _uploaded()
+        with turnstile.turn():
+            found = find_unlike(classifier, data, read=read, **wishes)
+        return answer.render_unlike(found)
+
+    @app.post("/picture")
+    def picture() -> Response:
+        wishes, data = request.args.to_dict(), _uploaded()
+        with turnstile.turn():
+            jpeg = answer.sharp_picture(read, data, wishes)
+        return Response(jpeg, mimetype="image/jpeg")
+
     @app.get("/examples/<name>")
     def example(name: str) -> Response:
         return Response(_shipped(name).path.read_bytes(), mimetype="image/jpeg")
@@ -154,12 +199,9 @@ def create_app(
         _shipped(name)
         return Response(shipped.thumbnail(name), mimetype="image/jpeg")
 
-    @app.post("/picture")
-    def picture() -> Response:
-        wishes, data = request.args.to_dict(), _uploaded()
-        with turnstile.turn():
-            jpeg = answer.sharp_picture(read, data, wishes)
-        return Response(jpeg, mimetype="image/jpeg")
+
+def _add_api(app: Flask, classifier: Classifier, ask: Callable, root_path: str) -> None:
+    """Add the JSON API and what describes it; `ask` as in `_add_pages`."""
 
     @app.post("/api/predict")
     def api_predict() -> Response:
@@ -185,12 +227,6 @@ def create_app(
         return render_template(
             "api.html", document=document, address=address, sentences=SENTENCES
         )
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return jsonify(status="ok", bundle_sha256=classifier.sha256)
-
-    return app
 
 
 def _guard(app: Flask, auth: door.Credentials | None, limit: door.RateLimit) -> None:

@@ -33,6 +33,13 @@ export function bind(card, { again, choose, wishes, signal, unsent }) {
     make("a", { href: address, download: `report.${kind}` }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
   }, signal, unsent));
+  on("unlike", (button) => once(button, async () => {
+    const answer = await send("unlike", wishes, await choose(), signal);
+    const drawn = document.createRange().createContextualFragment(await answer.text());
+    if (!answer.ok) throw new Error(answer.status);
+    if (!signal.aborted) button.closest(".offers, .downloads").after(drawn);
+    button.remove();
+  }, signal, unsent));
   for (const link of card.querySelectorAll("[data-go]")) {
     const tab = [...document.querySelectorAll("[role=tab]")]
       .find((each) => each.textContent.trim() === link.dataset.go);

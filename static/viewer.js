@@ -47,7 +47,7 @@ class XrayViewer extends HTMLElement {
     this.compare = compare;
     const layers = [this.picture, this.heat, this.line];
     this.stage = new Stage(look, layers, compare, () => this.divide());
-    this.querySelector(".why")?.append(make("p", { class: "hint" }, words.how));
+    this.querySelector(".why")?.append(make("p", { class: "hint how" }, words.how));
     return [this.stage.whole];
   }
 
@@ -91,12 +91,12 @@ class XrayViewer extends HTMLElement {
       make("label", {}, words.strength, strength),
       choice(words.colours, Object.keys(look.colours), this.colours,
         (name) => { this.colours = name; }),
-      choice(words.evidence, look.labels, look.label,
+      ...(look.labels.length > 1 ? [choice(words.evidence, look.labels, look.label,
         (name) => {
           this.label = name;
           this.method = look.first[name];
           drawnBy.querySelector("select").value = this.method;
-        }),
+        })] : []),
       ...(methods.length > 1 ? [drawnBy] : []),
       make("p", { class: "legend" }, words.little, this.legend, words.much),
       make("button", { type: "button", class: "quiet", onclick: () => this.save() },

@@ -21,6 +21,7 @@ from pneumonia import (
     Classifier,
     ImageError,
     Prediction,
+    Unlike,
     by_method,
     describe_map,
     encode_jpeg,
@@ -106,6 +107,7 @@ def context(
         "links": links,
         "truth": truth,
         "compared": truth and _compared(prediction, truth),
+        "compares": classifier.can_compare,
         "method": prediction.method,
         "caption": captions[prediction.method or METHODS[0]],
         "look": json.dumps(_look(classifier, prediction) | {"captions": captions}),
@@ -138,15 +140,44 @@ def _compared(prediction: Prediction, truth: str) -> str:
     return f"{said} {words.WRONG_HERE}" if wrong else said
 
 
-def render_refusal(error: ImageError, offer: bool = True) -> str:
+def render_refusal(
+    error: ImageError, offer: bool = True, compares: bool = False
+) -> str:
     """Return why there is no answer, as one line of HTML.
 
     Args:
         error: says why.
         offer: show buttons of what would be answered all the same.
+        compares: show a button for what is unlike the training X-rays, too.
     """
     offers = error.offers if offer else ()
-    return one_line("refusal.html", words=words, message=str(error), offers=offers)
+    shown = {"message": str(error), "offers": offers}
+    compares = compares and bool(offers)
+    return one_line("refusal.html", words=words, compares=compares, **shown)
+
+
+def render_unlike(found: Unlike) -> str:
+    """Return a map of what is unlike the training X-rays, as one line of HTML."""
+    label, method = words.UNLIKE["label"], words.UNLIKE["method"]
+    cells = found.distances.size
+    said = words.UNLIKE["where"] if found.count else words.UNLIKE["nowhere"]
+    said = said.format(count=found.count, cells=cells)
+    picture = found.pixels, found.box
+    look = _drawn(*picture, {method: {label: found.coarse}}) | {
+        "places": {method: {label: said}},
+        "captions": {method: words.UNLIKE["caption"]},
+        "first": {label: method},
+        "lungs": _path(outline(found.lungs)) if found.lungs_found else "",
+        "labels": [label],
+        "label": label,
+        "strength": STRENGTH,
+        "done": _done(found),
+        "wishes": {"invert": int(found.inverted), "turned": found.turned},
+        "words": words.VIEWER | words.UNLIKE["viewer"],
+        "refused": "",
+    }
+    shown = {"look": json.dumps(look), "said": said}
+    return one_line("unlike.html", words=words, **shown)
 
 
 def render_limit(most: int, say: str, busy: str = "", folder: str = "") -> str:
@@ -167,7 +198,7 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _done(prediction: Prediction) -> str:
+def _done(prediction: Prediction | Unlike) -> str:
     """Return what was done to the picture first, in sentences."""
     turned = words.TURNED.format(degrees=prediction.turned)
     done = {words.INVERTED: prediction.inverted, turned: prediction.turned}
@@ -240,35 +271,31 @@ def _note(classifier: Classifier, zone: str) -> str:
 def _of_100(share: float) -> str:
     """Write a share as a count of 100, but never as none or all of them."""
     count = round(100 * share)
-    return words.HARDLY_ANY if not count else words.NEARLY_ALL if count > 99 else f"{count}"
+    return (
+        words.HARDLY_ANY
+        if not count
+        else words.NEARLY_ALL
+        if count > 99
+        else f"{count}"
+    )
 
 
 def _look(classifier: Classifier, prediction: Prediction) -> dict:
     """Return what the viewer draws from; the browser colours and blends by itself."""
     chosen, tested = prediction.method, classifier.tested
     begin = {prediction.label: chosen or METHODS[0]}
-    height, width = prediction.pixels.shape
-    scale = min(1.0, _MAP_SIDE / max(height, width))
-    shape = max(1, round(height * scale)), max(1, round(width * scale))
-    maps = by_method(prediction.maps[None], prediction.evidence[None])
-    return {
-        "picture": data_uri("image/jpeg", encode_jpeg(prediction.pixels)),
-        "width": width,
-        "height": height,
-        "maps": {
-            method: {
-                label: _grey(enlarge(heat, shape, prediction.box))
-                for label, heat in zip(LABELS, of_labels, strict=True)
-                if heat.any()
-            }
-            for method, (of_labels,) in maps.items()
-        },
+    drawn = by_method(prediction.maps[None], prediction.evidence[None])
+    maps = {
+        method: dict(zip(LABELS, of_labels, strict=True))
+        for method, (of_labels,) in drawn.items()
+    }
+    return _drawn(prediction.pixels, prediction.box, maps) | {
         "places": {
             method: {
                 label: describe_map(label, heat, prediction)
-                for label, heat in zip(LABELS, of_labels, strict=True)
+                for label, heat in of_labels.items()
             }
-            for method, (of_labels,) in maps.items()
+            for method, of_labels in maps.items()
         },
         "first": {label: tested[label] or METHODS[0] for label in LABELS} | begin,
         "lungs": _path(outline(prediction.lungs)) if prediction.lungs_found else "",
@@ -276,10 +303,36 @@ def _look(classifier: Classifier, prediction: Prediction) -> dict:
         "labels": LABELS,
         "label": prediction.label,
         "strength": STRENGTH if chosen else 0,
-        "colours": COLOUR_MAPS,
         "done": _done(prediction),
         "wishes": {"invert": int(prediction.inverted), "turned": prediction.turned},
         "words": words.VIEWER,
+    }
+
+
+def _drawn(pixels: np.ndarray, box: np.ndarray, maps: dict) -> dict:
+    """Return the viewer's picture and maps.
+
+    Args:
+        pixels: uint8 (H, W).
+        box: what the maps are of.
+        maps: float32 (8, 8) in [0, 1], by method and label. One of zeros is left out.
+    """
+    height, width = pixels.shape
+    scale = min(1.0, _MAP_SIDE / max(height, width))
+    shape = max(1, round(height * scale)), max(1, round(width * scale))
+    return {
+        "picture": data_uri("image/jpeg", encode_jpeg(pixels)),
+        "width": width,
+        "height": height,
+        "maps": {
+            method: {
+                label: _grey(enlarge(heat, shape, box))
+                for label, heat in of_labels.items()
+                if heat.any()
+            }
+            for method, of_labels in maps.items()
+        },
+        "colours": COLOUR_MAPS,
     }
 
 

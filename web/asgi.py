@@ -292,7 +292,7 @@ class _Answer:
         return _PREVIEW.sub(b"", page).replace(b"<head>", self._head, 1)
 
     def _packed(self, page: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Return a page as small as its reader can take it, with the headers for that."""
+        """Return a page as small as its reader takes it, with the headers for that."""
         asked = dict(self._scope["headers"]).get(b"accept-encoding", b"")
         given = dict(self._held["headers"] if self._held else [])
         if b"gzip" not in asked or b"content-encoding" in given or len(page) < _SMALL:

@@ -18,6 +18,7 @@ from pneumonia import (
     Classifier,
     ImageError,
     Prediction,
+    find_unlike,
     predict,
 )
 
@@ -29,7 +30,7 @@ _LEFT = 499  # who asked has gone: nobody reads this answer
 def routes(  # noqa: C901 (three routes that share their limits)
     classifier: Classifier, read: Callable, working: int, waiting: int
 ) -> list[Route]:
-    """Return `/ask`, `/report` and `/picture`, which take a file as the body of a POST.
+    """Return `/ask`, `/report`, `/picture` and `/unlike`; a POST's body is a file.
 
     And `/answered/NAME` and `/thumbnails/NAME` of an X-ray that ships.
 
@@ -66,6 +67,11 @@ def routes(  # noqa: C901 (three routes that share their limits)
 
         return work
 
+    def compare(data: bytes, wishes: dict) -> Response:
+        asked = {name: wishes.get(name) == "1" for name in ("invert", "upright")}
+        found = find_unlike(classifier, data, read=read, **asked)
+        return HTMLResponse(answer.render_unlike(found))
+
     def sharpen(data: bytes, wishes: dict) -> Response:
         jpeg = answer.sharp_picture(read, data, wishes)
         return Response(jpeg, media_type="image/jpeg")
@@ -75,7 +81,8 @@ def routes(  # noqa: C901 (three routes that share their limits)
             try:
                 return finish(data, wishes)
             except ImageError as error:
-                return HTMLResponse(answer.render_refusal(error), 422)
+                compares = classifier.can_compare
+                return HTMLResponse(answer.render_refusal(error, True, compares), 422)
 
         async def endpoint(request: Request) -> Response:
             if not _may_come_in(request):
@@ -111,6 +118,7 @@ def routes(  # noqa: C901 (three routes that share their limits)
         served("/ask", predicted(show)),
         served("/report", predicted(write)),
         served("/picture", sharpen),
+        *([served("/unlike", compare)] if classifier.can_compare else []),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The X-rays that ship, as both apps offer them: small, and answered before anybody asks."""
+"""The X-rays that ship, as both apps offer them: small, and answered already."""
 
 import functools
 import io

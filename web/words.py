@@ -95,16 +95,21 @@ NEARLY_ALL = "more than 99"
 ZONE_EMPTY = "No X-ray of a held-out patient got an answer in this zone."
 ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."
 WHY = "Why"
+WHY_REFUSED = "Why it was refused"
 MAP_HINT = (
     "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
     "line is around the lungs that were found; left and right hold if the picture is "
     "not mirrored."
 )
-MAP_TESTED = (
-    "{method}, tested on held-out X-rays: with its hottest places blurred, the answer "
-    "Normal weakened {Normal:.1f} times and Pneumonia {Pneumonia:.1f} times as much as "
-    "with other places blurred."
-)
+MAP_PASSED = {
+    (True, True): "{method} passed its test: its warm places matter more for both "
+    "answers than other places do.",
+    (True, False): "{method} passed its test for {yes}, and failed it for {no}: there, "
+    "its warm places matter no more than others do.",
+    (False, False): "{method} failed its test for both answers: its warm places matter "
+    "no more than others do.",
+}
+"""Whether a method's maps passed for all, for some or for none of the labels."""
 MAP_NOT_VALID = (
     "The heat map shows where in the picture the number came from. It says nothing "
     "about a disease, because the answer is not valid."
@@ -152,6 +157,27 @@ VIEWER = {
     "caption": "{method}: {label}. Research only, not a medical device.",
 }
 """What the viewer says, by the names under which `static/viewer.js` asks for it."""
+
+UNLIKE = {
+    "button": "Show what is unlike the training X-rays",
+    "label": "Unlike the training X-rays",
+    "method": "distance",
+    "where": "Unlike the training X-rays: {count} of {cells} places. They are coloured "
+    "where they are farther off than 19 of 20 training X-rays are at that place.",
+    "nowhere": "No place is farther off than is usual among the training X-rays.",
+    "caption": "Only the part around the lungs is compared, because the network is "
+    "shown no more. What is unlike is no sign of disease: a tube, an adult's ribs and "
+    "a cat are.",
+    "viewer": {
+        "map": "Map of what is unlike the training X-rays",
+        "empty": "No place is farther off than is usual among the training X-rays.",
+        "caption": "Warm: unlike the training X-rays. Research only, not a medical "
+        "device.",
+        "little": "usual",
+        "much": "unlike",
+    },
+}
+"""What is said of the map of what is unlike the training X-rays."""
 
 TAB_ONE = "One X-ray"
 TAB_MANY = "Batch"
