@@ -866,7 +866,7 @@ def test_gradio_counts_people(page, gradio_url, classifier):
     told = words.MEANING["positive"].format(told=found + alarms, found=found)
     left = 1000 - found - alarms - missed - clear
     expect(meaning).to_contain_text(told)
-    expect(meaning).to_contain_text(f"{left} are left to a reader.")
+    expect(meaning).to_contain_text(f"{left} are left to a radiologist.")
     answer = predict(classifier, examples()[0].path.read_bytes())
     said = f"Your X-ray got {answer.p_pneumonia:.0%}"
     expect(meaning.locator(".said p").first).to_contain_text(said)

@@ -200,9 +200,9 @@ def data_uri(kind: str, data: bytes) -> str:
 
 def _done(prediction: Prediction | Unlike) -> str:
     """Return what was done to the picture first, in sentences."""
-    turned = words.TURNED.format(degrees=prediction.turned)
-    done = {words.INVERTED: prediction.inverted, turned: prediction.turned}
-    return " ".join(sentence for sentence, holds in done.items() if holds)
+    done = [words.INVERTED] * prediction.inverted
+    done += [words.TURNED[prediction.turned]] if prediction.turned else []
+    return " ".join(done)
 
 
 def sharp_picture(read: Callable, data: bytes, wishes: dict) -> bytes:

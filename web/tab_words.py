@@ -5,29 +5,29 @@ MEANING = {
     "prevalence": "How many of them have pneumonia",
     "low": "Answers Normal below",
     "high": "Answers Pneumonia above",
-    "reset": "As shipped",
-    "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer "
-    "Pneumonia (95 % interval {found_ends}). Of {well} without, {clear} get the "
-    "answer Normal ({clear_ends}).",
+    "reset": "Reset",
+    "rates": "In tests, {found} of {ill} X-rays with pneumonia got the answer "
+    "Pneumonia (95% interval {found_ends}). {clear} of {well} without got the answer "
+    "Normal ({clear_ends}).",
     "own": "Your X-ray got {p}, which is in this zone.",
     "positive": "{told} are told Pneumonia. {found} of them have it.",
-    "left": "{told} are left to a reader. {ill} of them have pneumonia.",
+    "left": "{told} are left to a radiologist. {ill} of them have pneumonia.",
     "negative": "{told} are told Normal. {missed} of them have pneumonia.",
     "found": "{count} have pneumonia and are told Pneumonia",
-    "doubted": "{count} have pneumonia and are left to a reader",
+    "doubted": "{count} have pneumonia and are left to a radiologist",
     "missed": "{count} have pneumonia and are told Normal",
     "alarm": "{count} have none and are told Pneumonia",
-    "asked": "{count} have none and are left to a reader",
+    "asked": "{count} have none and are left to a radiologist",
     "clear": "{count} have none and are told Normal",
     "grid": "1000 people as marks, in six groups",
-    "note": "Among the held-out X-rays {share} show pneumonia, far more than among all "
+    "note": "Of the test X-rays {share} show pneumonia, far more than among all "
     "children with a cough. The fewer people are sick, the more of the answers "
     "Pneumonia are false alarms.",
     "roc": "Each threshold finds some and alarms some",
     "roc_x": "false alarms among those without",
     "roc_y": "found among those with pneumonia",
-    "roc_note": "The two dots are the ends of the zone that is left to a reader. Lines "
-    "through a dot are 95 % intervals, as if each X-ray were of another patient.",
+    "roc_note": "The two dots are the ends of the zone left to a radiologist. Lines "
+    "through a dot are 95% intervals, as if each X-ray were of another patient.",
     "reliability": "Does 80% mean 80%?",
     "reliability_x": "stated probability",
     "reliability_y": "share that had pneumonia",
@@ -39,7 +39,7 @@ MEANING = {
     "benefit_y": "net benefit, of what is possible",
     "benefit_note": "A decision curve (Vickers and Elkin 2006), at the number of sick "
     "people above. Thick: treat whom the network calls sick. Thin: treat everybody. "
-    "Dashed: treat nobody. Whoever treats from 10 % on accepts nine treatments in vain "
+    "Dashed: treat nobody. Whoever treats from 10% on accepts nine treatments in vain "
     "for one that helps.",
 }
 """What `static/meaning.js` says."""
@@ -67,7 +67,7 @@ READING = {
     "score_one": "Your score after one X-ray",
     "score": "Your score after {count} X-rays",
     "table": "Your score",
-    "columns": ["Pneumonias found", "Normals left alone", "Area under the ROC curve"],
+    "columns": ["Pneumonia found", "Normal found", "Area under the ROC curve"],
     "you_alone": "You, alone",
     "you_aided": "You, aided",
     "network": "The network",
@@ -75,10 +75,11 @@ READING = {
     "roc_x": "false alarms among the normals",
     "roc_y": "found among the pneumonias",
     "roc_note": "Dashed: you, alone. Thin: you, aided. Thick: the network.",
-    "changed": "Its answer mended {mended} of yours, and spoilt {spoilt}.",
+    "changed": "After seeing its answer, you corrected {mended} of yours, and made "
+    "{spoilt} wrong that had been right.",
     "counted": "From step 4 on, your answer counts as Pneumonia; unsure counts as "
     "Normal. The network's uncertain answers count by the side to which they lean. In "
-    "parentheses: 95 % intervals.",
+    "parentheses: 95% intervals.",
     "save": "Save as CSV",
 }
 """What `static/reading.js` says."""

@@ -21,7 +21,7 @@ AGAIN = "Try another X-ray"
 
 CHOOSE = "Chest X-ray, seen from the front"
 CHOOSE_FILE = "Choose a file"
-FORMATS = READABLE + ", up to {mib} MiB"
+FORMATS = READABLE + ", up to {mib} MB"
 IN_MEMORY = "It is answered in memory and not kept."
 DROP_HERE = "Drop a chest X-ray here, or paste it"
 ONE = "One X-ray at a time. Choose one."
@@ -53,7 +53,12 @@ INVERT = "Invert black and white"
 INVERTED = "Black and white were exchanged first."
 ANYWAY = "Answer anyway"
 UPRIGHT = "Turn it upright"
-TURNED = "The picture was turned by {degrees} degrees to the left first."
+TURNED = {
+    90: "The picture was turned a quarter to the left first.",
+    180: "The picture was turned upside down first.",
+    270: "The picture was turned a quarter to the right first.",
+}
+"""By how many degrees it was turned to the left."""
 OFFERS = {"invert": INVERT, "upright": UPRIGHT, "anyway": ANYWAY}
 """What a refusal offers, by `ImageError.offers`."""
 UNSENT = (
@@ -97,9 +102,9 @@ ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."
 WHY = "Why"
 WHY_REFUSED = "Why it was refused"
 MAP_HINT = (
-    "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
-    "line is around the lungs that were found; left and right hold if the picture is "
-    "not mirrored."
+    "The heat map is coarse: 8 x 8 places. It is a hint, and no outline of disease. "
+    "The line goes around the lungs that were found. Left and right are those of the "
+    "patient only if the file says so."
 )
 MAP_PASSED = {
     (True, True): "{method} passed its test: its warm places matter more for both "
@@ -122,16 +127,16 @@ VIEWER = {
     "empty": "No place speaks for {label}, only against the other answer.",
     "stage": "X-ray with its heat map; its keys are those of the buttons below",
     "tools": "Tools",
-    "how": "Drag, or use the arrows. Ctrl with the wheel, or two fingers, zoom. A "
-    "double click brings the whole picture back.",
+    "how": "Drag the picture, or use the arrow keys. To zoom, use two fingers, or Ctrl "
+    "with the wheel. A double click resets the view.",
     "compare_tool": "Compare",
     "move_tool": "Move",
     "window_tool": "Window and level",
-    "larger": "Larger",
-    "smaller": "Smaller",
+    "larger": "Zoom in",
+    "smaller": "Zoom out",
     "pixel": "Pixel by pixel",
     "invert": "Invert",
-    "fit": "Whole picture",
+    "fit": "Reset",
     "full": "Full screen",
     "keys": "Keys",
     "gestures": {
@@ -187,7 +192,7 @@ TAB_YOURS = "Test it on yours"
 
 CHOOSE_MANY = "Many X-rays, or a zip of them"
 DROP_MANY = (
-    "At most {files} files and {mib} MiB at once; a folder can be dropped, too. A file "
+    "At most {files} files and {mib} MB at once; a folder can be dropped, too. A file "
     "that can't be answered gets a row that says why, and stops nothing."
 )
 ANYWAY_MANY = "Also answer pictures that would be refused"
@@ -195,7 +200,7 @@ QUEUED = "Waiting for its turn"
 STOP = "Stop"
 STOPPED = "Stopped; {count} files were not looked at."
 BUSY_BATCH = "A batch is running. Stop it, or wait until it is answered."
-TOO_MUCH = "These have {size} MiB together; at most {limit} are taken. Choose fewer."
+TOO_MUCH = "These have {size} MB together; at most {limit} are taken. Choose fewer."
 PROGRESS = "{done} of {count} answered"
 UNCERTAIN_SHORT = "Uncertain"
 BAD_ZIP = "This zip is damaged, or this part of it. Pack or download it once more."
@@ -237,21 +242,21 @@ NO_GATE = (
     "well. `python -m pneumonia gate DIR --bundle BUNDLE` fits one."
 )
 MEASURED = (
-    "Measured on {patients} held-out patients, children of the hospital that the "
-    "network learned from: {Pneumonia} X-rays with pneumonia, {Normal} without. "
+    "Measured on {patients} children of the hospital that the network learned from. "
+    "It never saw these children: {Pneumonia} X-rays with pneumonia, {Normal} without. "
     "Elsewhere expect worse."
 )
 BAND_MEANING = (
-    "From {low} to {high} the answer is called uncertain and left to a reader. What "
-    "that buys:"
+    "From {low} to {high} the answer is uncertain, and left to a radiologist. That "
+    "gains this:"
 )
-PATIENTS = "Held-out patients"
+PATIENTS = "X-rays of these children"
 AS_THEY_ARE = "as they are"
-UNDER_STRESS = "under stress"
+UNDER_STRESS = "changed to look like another hospital's"
 BAND_COLUMNS = {
-    "coverage": "Answers outside of the band",
-    "error_outside": "Wrong among those",
-    "error_inside": "Wrong inside of it",
+    "coverage": "Answered Normal or Pneumonia",
+    "error_outside": "Wrong among these",
+    "error_inside": "Wrong among the uncertain",
 }
 READING_ABOUT = (
     "A game to learn how far such a network can be trusted; it trains nobody to read "
@@ -278,7 +283,7 @@ REPORT_MEASURED = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
 }
-REPORT_ON = "{figure}, 95% interval, on {n} held-out X-rays, uncertain ones among them"
+REPORT_ON = "{figure}, 95% interval, on {n} test X-rays, uncertain ones included"
 REPORT_DONE = "What was done to the picture"
 REPORT_ANSWERS = "What it answers"
 REPORT_CHECKSUM = "Weights (SHA-256)"
@@ -297,11 +302,11 @@ NO_SUCH = "No X-ray of that name ships."
 TOO_OFTEN = "Too many requests; wait."
 FOREIGN = "Pages of other origins may not send pictures here."
 NEEDS_PASSWORD = "This needs a user's name and password."
-UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MiB are taken."
+UPLOAD_TOO_LARGE = "This upload is too large; at most {limit} MB are taken."
 BUSY = "Too many pictures at once. Try again in a few seconds."
 NO_ROOM = "There is no room for uploads right now. Try again later."
 NO_ROOM_FOR = (
-    "There is room for {room} MiB of uploads right now, and this has {size} MiB. Send "
+    "There is room for {room} MB of uploads right now, and this has {size} MB. Send "
     "fewer at once, or try again in some minutes."
 )
 NO_PLACE = (

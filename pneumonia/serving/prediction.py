@@ -349,7 +349,7 @@ def verdict(classifier: Classifier, prediction: Prediction) -> str:
         side = f"above {high:.0%}" if label == "Pneumonia" else f"below {low:.0%}"
         return f"{label}. {said} The network answers {label} {side}."
     return (
-        f"Uncertain, needs a reader. {said} From {low:.0%} to {high:.0%} too many "
+        f"Uncertain, needs a radiologist. {said} From {low:.0%} to {high:.0%} too many "
         f"answers are wrong to rely on one. This one leans to {label}."
     )
 
