@@ -20,7 +20,14 @@ import numpy as np
 
 from . import gate_features
 from .gate_features import root
-from .gate_words import REFUSALS, SENTENCES, WARNINGS  # noqa: F401
+from .gate_words import (  # noqa: F401
+    NO_CHEST,
+    NOT_VALID,
+    REFUSALS,
+    REFUSED_FOR,
+    SENTENCES,
+    WARNINGS,
+)
 from .pattern import is_patterned
 from .picture import DOUBTS, ImageError, Picture
 

@@ -29,6 +29,28 @@ REFUSALS = {
 }
 """What refuses a picture that can be read, first things first, for a layman."""
 
+REFUSED_FOR = {
+    "colour_photograph": "it is a colour picture and no X-ray",
+    "negative": "black and white seem to be exchanged",
+    "upside_down": "it seems to stand on its head",
+    "rotated": "it seems to lie on its side",
+    "surrounded": "much lies around the X-ray",
+    "two_pictures": "these seem to be two X-rays",
+    "not_chest_xray": "it does not look like a chest X-ray",
+    "no_lungs": "no lungs were found",
+    "doubtful": "the file could be read only with assumptions",
+    "pattern": "a regular pattern lies over it",
+    "outside_population": "it looks like an adult, or like nothing that the network "
+    "learned from",
+}
+"""Why a picture is refused, in a few words behind a colon: for a heading or a row."""
+
+NOT_VALID = "NOT VALID"
+"""Stands over the picture of an answer that was asked for after a refusal."""
+
+NO_CHEST = {"no_lungs", "not_chest_xray", "two_pictures"}
+"""Refusals with which what was found as lungs is not to be shown as lungs."""
+
 WARNINGS = {
     "strongly_cropped": "Much of the chest seems to be cut off. The answer rests on "
     "what is left.",

@@ -12,10 +12,10 @@ from . import gate as gates
 from . import zones
 from .classifier import Classifier, Outputs
 from .encode import save_jpeg
-from .gate_features import root
+from .gate_features import areas, root
 from .image import to_input
 from .isolated import read_anywhere
-from .overlay import by_method, draw_overlay, enlarge
+from .overlay import by_method, draw_overlay, enlarge, stamp
 from .picture import ImageError, Picture
 
 
@@ -52,8 +52,11 @@ class Prediction:
             for the label, and none was asked for.
         distance: how far its features lie from those of training images; from 1 on, the
             gate refuses. NaN for a bundle without a gate.
-        warnings: codes of what is wrong with the image and does not refuse it;
-            `explain` gives the sentence of each.
+        lungs_found: whether lungs were found that can be shown as such. If not, the
+            overlay has no line around them.
+        warnings: codes of what is wrong with the image; `explain` gives the sentence
+            of each. One that refuses is among them only where an answer was asked for
+            all the same.
     """
 
     label: str
@@ -73,7 +76,18 @@ class Prediction:
     turned: int = 0
     method: str | None = METHODS[0]
     distance: float = np.nan
+    lungs_found: bool = True
     warnings: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether the gate let the image in; if not, the answer means nothing."""
+        return not self.refused_for
+
+    @property
+    def refused_for(self) -> tuple[str, ...]:
+        """Those of `warnings` for which there would be no answer unasked."""
+        return tuple(code for code in self.warnings if code in gates.REFUSALS)
 
     @property
     def p_pneumonia(self) -> float:
@@ -98,8 +112,11 @@ class Prediction:
         save_jpeg(self._draw(words=True), file)
 
     def _draw(self, words: bool = False) -> np.ndarray:
-        around = {"lungs": self.lungs, "box": self.box}
-        return draw_overlay(self.pixels, self.coarse, words=words, **around)
+        around = {"lungs": self.lungs if self.lungs_found else None, "box": self.box}
+        drawn = draw_overlay(self.pixels, self.coarse, words=words, **around)
+        if not self.valid:
+            stamp(drawn, gates.NOT_VALID)
+        return drawn
 
 
 def predict(
@@ -227,6 +244,7 @@ def _answer(
     label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
     evidence, lungs, box = outputs.evidence[0], outputs.lungs[0], outputs.box[0]
     chosen = classifier.tested[LABELS[label]] if method == TESTED else method
+    lungs_found = _has_lungs(classifier, outputs, warnings)
     if chosen is None:
         coarse = np.zeros(evidence.shape, np.float32)
         inside, outside = zones.shares(coarse, lungs, box)
@@ -234,7 +252,8 @@ def _answer(
     else:
         coarse = by_method(outputs.maps, outputs.evidence)[chosen][0, label]
         inside, outside = zones.shares(coarse, lungs, box)
-        said = zones.describe(LABELS[label], inside, outside, picture.sides_known)
+        found = inside if lungs_found else None
+        said = zones.describe(LABELS[label], found, outside, picture.sides_known)
         if not coarse.any():
             warnings = (*warnings, "empty_heat_map")
     return Prediction(
@@ -253,8 +272,19 @@ def _answer(
         method=chosen,
         sides_known=picture.sides_known,
         distance=_distance(classifier, outputs),
+        lungs_found=lungs_found,
         warnings=warnings,
     )
+
+
+def _has_lungs(
+    classifier: Classifier, outputs: Outputs, codes: tuple[str, ...]
+) -> bool:
+    """Tell whether what the finder marked can be shown as lungs."""
+    if gates.NO_CHEST & {*codes}:
+        return False
+    gate = classifier.gate
+    return gate is None or "no_lungs" not in gate.lungs.judge(outputs.lungs[0])
 
 
 def _distance(classifier: Classifier, outputs: Outputs) -> float:
@@ -272,17 +302,33 @@ def describe_map(label: str, coarse: np.ndarray, prediction: Prediction) -> str:
         coarse: float32 (8, 8) in [0, 1].
         prediction: the answer, for its lungs and its box.
     """
-    shares = zones.shares(coarse, prediction.lungs, prediction.box)
-    return zones.describe(label, *shares, prediction.sides_known)
+    inside, outside = zones.shares(coarse, prediction.lungs, prediction.box)
+    found = inside if prediction.lungs_found else None
+    return zones.describe(label, found, outside, prediction.sides_known)
 
 
-def explain(warning: str) -> str:
-    """Say in a layman's sentence what the code of a warning means."""
+def explain(warning: str, short: bool = False) -> str:
+    """Say in a layman's words what the code of a warning means.
+
+    Args:
+        warning: the code, or that of a refusal.
+        short: say a refusal in a few words, for a row or a heading. Others are
+            sentences all the same.
+    """
+    if short and warning in gates.REFUSED_FOR:
+        return gates.REFUSED_FOR[warning]
     return gates.SENTENCES[warning]
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
     """Say a prediction in plain sentences, with the band that it rests on."""
+    if not prediction.valid:
+        why = explain(prediction.refused_for[0], short=True)
+        number = percent(prediction.p_pneumonia)
+        return (
+            f"Not valid: {why}. The network computes {number} for pneumonia from any "
+            "picture. For this one the number means nothing."
+        )
     said = f"The probability of pneumonia is {percent(prediction.p_pneumonia)}."
     low, high = classifier.uncertain_band
     label = prediction.label

@@ -31,6 +31,8 @@ class Row:
         reason: `ImageError.reason`, or `unreadable`; with an answer the codes of its
             warnings, a space between them.
         zone: where the evidence lies, as a sentence; empty without an answer.
+        valid: `true`; `false` where the answer means nothing, because the gate refuses
+            the file and was overruled; empty without an answer.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Row:
     certain: str = ""
     reason: str = ""
     zone: str = ""
+    valid: str = ""
 
 
 _COLUMNS = [field.name for field in fields(Row)]
@@ -63,6 +66,7 @@ def answered_row(path: str, prediction: Prediction) -> Row:
         certain=str(prediction.certain).lower(),
         reason=" ".join(prediction.warnings),
         zone=prediction.zone,
+        valid=str(prediction.valid).lower(),
     )
 
 

@@ -40,6 +40,9 @@ outside of the lungs if more than this share does.
 PARTLY = 1 / 3
 """From this share on, evidence lies *partly* outside of the lungs."""
 
+NO_LUNGS = "No lungs were found, so no place in them is named."
+"""Said in place of the sentence on a map, where there are none to name a place in."""
+
 UNTESTED = (
     "No heat map is drawn: neither method's maps of {label} passed their test, which "
     "blurs their hottest places."
@@ -133,7 +136,7 @@ def _covering(cells: int, pixels: int, first: float, last: float) -> np.ndarray:
 
 
 def describe(
-    label: str, inside: dict[str, float], outside: float, sides_known: bool
+    label: str, inside: dict[str, float] | None, outside: float, sides_known: bool
 ) -> str:
     """Say in one sentence where the evidence lies: the first of these that holds.
 
@@ -143,10 +146,12 @@ def describe(
 
     Args:
         label: that the evidence speaks for.
-        inside: from `shares`.
+        inside: from `shares`; None where no lungs were found.
         outside: likewise.
         sides_known: whether sides are the patient's.
     """
+    if inside is None:
+        return NO_LUNGS
     within = sum(inside.values())
     if not within + outside:
         return f"No place speaks for {label}."
