@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 from pneumonia import NOTICE, Classifier, IsolatedReader, examples
 from web import (
     ask,
+    ask_many,
     door,
     many,
     startup,
@@ -61,7 +62,7 @@ HEAD = (
     f'<meta property="og:description" content="{NOTICE}">'
 ) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
-    for name in ("page", "viewer", "batch", "meaning", "one", "reading")
+    for name in ("page", "viewer", "batch", "meaning", "one", "reading", "yours")
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32
@@ -96,7 +97,10 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
                 with gr.Tab(name):
                     tab.build(classifier, read)
     demo.private_cache, demo.attendance = cache, Attendance()
-    demo.asked = ask.routes(classifier, read, _WORKING, _WAITING)
+    demo.asked = [
+        *ask.routes(classifier, read, _WORKING, _WAITING),
+        *ask_many.routes(classifier, read),
+    ]
     return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
 
 

@@ -76,25 +76,43 @@ def routes(  # noqa: C901 (three routes that share their limits)
             except ImageError as error:
                 return HTMLResponse(answer.render_refusal(error), 422)
 
-        async def endpoint(request: Request) -> Response:
-            if not _may_come_in(request):
-                return _refused(401, words.NEEDS_PASSWORD)
-            try:
-                data = await request.body()
-            except ClientDisconnect:
-                return Response(status_code=_LEFT)
-            if places.statistics().tasks_waiting >= waiting:
-                return _refused(503, words.BUSY)
-            wishes = dict(request.query_params)
-            return await anyio.to_thread.run_sync(work, data, wishes, limiter=places)
-
-        return Route(path, endpoint, methods=["POST"])
+        return posted(path, work, places, waiting)
 
     return [
         served("/ask", predicted(show)),
         served("/report", predicted(write)),
         served("/picture", sharpen),
     ]
+
+
+def posted(
+    path: str,
+    work: Callable[[bytes, dict], Response],
+    places: anyio.CapacityLimiter,
+    waiting: int,
+) -> Route:
+    """Return a route for what is posted, which is in memory alone.
+
+    Args:
+        path: of the route.
+        work: body and options of the address -> answer; it runs in a thread.
+        places: how many requests are worked on at a time.
+        waiting: how many may wait besides.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        if not _may_come_in(request):
+            return _refused(401, words.NEEDS_PASSWORD)
+        try:
+            data = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=_LEFT)
+        if places.statistics().tasks_waiting >= waiting:
+            return _refused(503, words.BUSY)
+        wishes = dict(request.query_params)
+        return await anyio.to_thread.run_sync(work, data, wishes, limiter=places)
+
+    return Route(path, endpoint, methods=["POST"])
 
 
 def _method(wishes: dict) -> str:

@@ -28,10 +28,6 @@ FOLDER = "This is a folder. Drop the X-ray itself."
 FOLDER_HERE = (
     "This is a folder. Drop one X-ray of it here, or all of it in the tab Batch."
 )
-FOLDER_YOURS = (
-    "This is a folder. Put it into a zip, so that its sub-folders come along, and drop "
-    "the zip."
-)
 UNREAD_FOLDER = "No file could be read in this folder. Drop the files themselves."
 NO_FILE = (
     "No file came along: this page fetches nothing from other pages. Save the picture "
@@ -218,14 +214,15 @@ READING_ABOUT = (
     "are far more frequent here than among all X-rays, on purpose. Your answers stay "
     "in this page."
 )
-CHOOSE_YOURS = "Your own labelled X-rays, in a zip"
+CHOOSE_YOURS = "Your own labelled X-rays: a zip, a folder or files"
+CHOOSE_FILES = "Choose files"
 DROP_YOURS = (
-    "Does it work where you are? Put X-rays whose truth is known into a zip: in "
-    "folders NORMAL and PNEUMONIA, or anywhere with a CSV file of names and labels. At "
-    "most {files} files and {mib} MiB at once. They are answered in memory and not "
-    "kept. For a larger set, in a clone and without any upload: "
-    "`python -m web.yours FOLDER --out report.html`."
+    "Does it work where you are? Bring X-rays whose truth is known: in folders NORMAL "
+    "and PNEUMONIA, or anywhere with a CSV file of names and labels. At most {files:,} "
+    "files and {mib} MiB at once. They are answered in parts, in memory, and stay in "
+    "your browser. In a clone, without any upload:"
 )
+YOURS_COMMAND = "python -m web.yours FOLDER --out report.html"
 
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"

@@ -12,7 +12,7 @@ from . import gate as gates
 from . import zones
 from .classifier import Classifier, Outputs
 from .encode import save_jpeg
-from .gate_features import areas, root
+from .gate_features import root
 from .image import to_input
 from .isolated import read_anywhere
 from .overlay import by_method, draw_overlay, enlarge, stamp
