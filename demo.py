@@ -30,6 +30,7 @@ from web import (
     many,
     startup,
     tab_batch,
+    tab_compare,
     tab_meaning,
     tab_one,
     tab_reading,
@@ -52,6 +53,7 @@ _TABS = {
     words.TAB_MEANING: tab_meaning,
     words.TAB_READING: tab_reading,
     words.TAB_YOURS: tab_yours,
+    words.TAB_COMPARE: tab_compare,
 }
 LOOK = "".join(  # after Gradio's own, which it changes
     f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
@@ -62,7 +64,7 @@ HEAD = (
     f'<meta property="og:description" content="{NOTICE}">'
 ) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
-    for name in ("page", "viewer", "batch", "meaning", "one", "reading", "yours")
+    for name in ("page", "viewer", "batch", "meaning", "one", "reading", "yours", "compare")
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32

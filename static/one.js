@@ -63,6 +63,10 @@ class OneXray extends HTMLElement {
       const { offer } = button.dataset;
       button.addEventListener("click", () => this.ask(() => file, { ...wishes, [offer]: 1 }));
     }
+    for (const button of card.querySelectorAll("[data-compare]")) {
+      const detail = { file, tab: button.dataset.compare };
+      button.addEventListener("click", () => document.dispatchEvent(new CustomEvent("compare", { detail })));
+    }
     for (const button of card.querySelectorAll("[data-report]")) {
       button.addEventListener("click", () => this.keep(button, file, wishes, signal));
     }

@@ -62,7 +62,7 @@ async function* within(folder) {
 function give(panel, files) {
   const zone = panel.querySelector(ZONE);
   if (!zone) return refuse(panel, files);
-  const room = zone.closest("yours-room");  // which asks for the folders of files, too
+  const room = zone.closest("yours-room, compare-two");  // with more to ask than a field
   if (room) return refuse(panel, files) || room.take(files);
   const chosen = new DataTransfer();
   for (const file of files) chosen.items.add(file);

@@ -140,12 +140,14 @@ def sharp_picture(read: Callable, data: bytes, wishes: dict) -> bytes:
         read: what decodes uploads.
         data: the file.
         wishes: `invert`: 1 exchanges black and white. `turned`: by how many degrees it
-            is turned to the left.
+            is turned to the left. `mirror`: 1 exchanges left and right before that.
 
     Raises:
         ImageError: as `read`.
     """
     pixels = read(data, sharp=True).pixels
+    if wishes.get("mirror") == "1":
+        pixels = pixels[:, ::-1]
     if wishes.get("invert") == "1":
         pixels = 255 - pixels
     turns = {"90": 1, "180": 2, "270": 3}.get(wishes.get("turned"), 0)

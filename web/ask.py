@@ -4,8 +4,10 @@ A request holds the file alone: no name of it, and nothing is written anywhere.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
+import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -34,7 +36,8 @@ def routes(  # noqa: C901 (three routes that share their limits)
 ) -> list[Route]:
     """Return `/ask`, `/report` and `/picture`, which take a file as the body of a POST.
 
-    In the address `invert=1` and `anyway=1` are options of `predict`, `example` names
+    In the address `invert=1` and `anyway=1` are options of `predict`, `mirror=1`
+    exchanges left and right first, `example` names
     one of the X-rays that ship, `kind` chooses the report, and `method` its heat map.
     `/picture` takes the wishes of `sharp_picture`.
 
@@ -61,7 +64,8 @@ def routes(  # noqa: C901 (three routes that share their limits)
         def work(data: bytes, wishes: dict) -> Response:
             options = {name: wishes.get(name) == "1" for name in words.OFFERS}
             options["method"] = _method(wishes)
-            return finish(predict(classifier, data, read=read, **options), wishes)
+            reader = _mirrored(read) if wishes.get("mirror") == "1" else read
+            return finish(predict(classifier, data, read=reader, **options), wishes)
 
         return work
 
@@ -113,6 +117,17 @@ def posted(
         return await anyio.to_thread.run_sync(work, data, wishes, limiter=places)
 
     return Route(path, endpoint, methods=["POST"])
+
+
+def _mirrored(read: Callable) -> Callable:
+    """Return what reads a picture and exchanges its left and right."""
+
+    def mirrored(data: bytes):
+        picture = read(data)
+        pixels = np.ascontiguousarray(picture.pixels[:, ::-1])
+        return replace(picture, pixels=pixels, sides_known=False)
+
+    return mirrored
 
 
 def _method(wishes: dict) -> str:

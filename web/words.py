@@ -137,6 +137,22 @@ TAB_MANY = "Batch"
 TAB_MEANING = "What does this number mean?"
 TAB_READING = "Read it yourself"
 TAB_YOURS = "Test it on yours"
+TAB_COMPARE = "Compare two"
+
+COMPARE_WITH = "Compare with another"
+COMPARE_ABOUT = (
+    "Two X-rays side by side, each with its answer: of today and of last week, or one "
+    "and itself. Zoom, place and window are the same in both. Dates in DICOM files are "
+    "not read: which one is older, you know."
+)
+COMPARE_SIDES = ("First X-ray", "Second X-ray")
+COMPARE_SELF = "The first one, {self}"
+COMPARE_LINKED = "Same zoom, place and window in both"
+COMPARE = {
+    "selves": {"mirror": "mirrored", "invert": "inverted"},
+    "two": "Two X-rays at a time. Choose two.",
+}
+"""What `static/compare.js` says."""
 
 CHOOSE_MANY = "Many X-rays, or a zip of them"
 DROP_MANY = (
