@@ -56,7 +56,8 @@ _TABS = {
     words.TAB_COMPARE: tab_compare,
 }
 LOOK = "".join(  # after Gradio's own, which it changes
-    f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
+    f'<link rel="stylesheet" media="{media}" href="look/{name}.css">'
+    for name, media in (("answer", "all"), ("demo", "all"), ("print", "print"))
 )
 HEAD = (
     f'<meta name="description" content="{NOTICE}">'
@@ -64,7 +65,16 @@ HEAD = (
     f'<meta property="og:description" content="{NOTICE}">'
 ) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
-    for name in ("page", "viewer", "batch", "meaning", "one", "reading", "yours", "compare")
+    for name in (
+        "page",
+        "viewer",
+        "batch",
+        "meaning",
+        "one",
+        "reading",
+        "yours",
+        "compare",
+    )
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32

@@ -42,6 +42,7 @@ from .serving.prediction import (
 from .serving.raster import READABLE, SUFFIXES
 from .serving.rows import Row, answered_row, refused_row, write_rows
 from .serving.selfcheck import phantoms, selftest
+from .serving.unlike import Unlike, find_unlike
 from .serving.zones import ZONES
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "IsolatedReader",
     "Prediction",
     "Row",
+    "Unlike",
     "answered_row",
     "by_method",
     "describe_map",
@@ -75,6 +77,7 @@ __all__ = [
     "examples",
     "explain",
     "find_files",
+    "find_unlike",
     "load_classifier",
     "outline",
     "percent",

@@ -9,9 +9,8 @@ import { Stage } from "./stage.js";
 const MIB = 2 ** 20;
 let brought = null;  // out of the first tab, whose answer is to be compared
 
-document.addEventListener("compare", ({ detail: { file, tab } }) => {
-  brought = file;
-  [...document.querySelectorAll("[role=tab]")].find((each) => each.textContent.trim() === tab)?.click();
+document.addEventListener("compare", ({ detail }) => {
+  brought = detail;
   document.querySelector("compare-two")?.bring();
 });
 
@@ -163,7 +162,7 @@ class CompareTwo extends HTMLElement {
 /** What an answer says in short, with what it offers and was not asked for yet. */
 function said(card, wishes, ask) {
   const words = card.querySelector(".words");
-  const parts = [...words.querySelectorAll("h2, h2 + p, .done, .warning, .scale")];
+  const parts = [...words.querySelectorAll("h2, h2 + p, .refused-for, .done, .warning, .scale")];
   const offers = [...words.querySelectorAll("[data-offer]")].filter(({ dataset }) => !wishes[dataset.offer]);
   for (const button of offers) button.addEventListener("click", () => ask(button.dataset.offer));
   return [make("div", { class: "said" }, ...parts, make("div", { class: "offers" }, ...offers))];

@@ -63,7 +63,10 @@ class NumberMeaning extends HTMLElement {
       this.plots);
     const given = document.querySelector("one-xray answer-card[data-p]");
     if (given) this.own = Number(given.dataset.p);
-    document.addEventListener("answered", (event) => { this.own = event.detail; this.count(); });
+    document.addEventListener("answered", (event) => {
+      this.own = event.detail ?? undefined;  // an event without a detail says null
+      this.count();
+    });
     ship();
   }
 

@@ -2,6 +2,7 @@
 // invert, full screen; by mouse, touch and keys. `static/viewer.js` lays the layers on it.
 import { fill } from "./counting.js";
 import { draw, make } from "./dom.js";
+import { icon } from "./icons.js";
 
 const MOST = 16, STEP = 1.25, NARROWEST = 0.05;
 const GREYS = 255, FINGER = 8;  // pixels that a finger moves before it is known where to
@@ -46,7 +47,7 @@ export class Stage {
   toolbar() {
     const { words } = this;
     const button = (name, key, onclick) => {
-      const made = make("button", { type: "button", class: "quiet", title: `${words[name]} (${key})`, "aria-keyshortcuts": key, onclick }, words[name]);
+      const made = make("button", { type: "button", class: "quiet", title: `${words[name]} (${key})`, "aria-label": words[name], "aria-keyshortcuts": key, onclick }, icon(name) || words[name]);
       this.keys.set(key.toLowerCase(), onclick);
       return made;
     };

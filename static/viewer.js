@@ -47,7 +47,8 @@ class XrayViewer extends HTMLElement {
     this.compare = compare;
     const layers = [this.picture, this.heat, this.line];
     this.stage = new Stage(look, layers, compare, () => this.divide());
-    return [this.stage.whole, make("p", { class: "hint" }, words.how)];
+    this.querySelector(".why")?.append(make("p", { class: "hint how" }, words.how));
+    return [this.stage.whole];
   }
 
   /** Show the picture with more pixels, where the one that came was reduced, and say if
@@ -90,12 +91,12 @@ class XrayViewer extends HTMLElement {
       make("label", {}, words.strength, strength),
       choice(words.colours, Object.keys(look.colours), this.colours,
         (name) => { this.colours = name; }),
-      choice(words.evidence, look.labels, look.label,
+      ...(look.labels.length > 1 ? [choice(words.evidence, look.labels, look.label,
         (name) => {
           this.label = name;
           this.method = look.first[name];
           drawnBy.querySelector("select").value = this.method;
-        }),
+        })] : []),
       ...(methods.length > 1 ? [drawnBy] : []),
       make("p", { class: "legend" }, words.little, this.legend, words.much),
       make("button", { type: "button", class: "quiet", onclick: () => this.save() },
@@ -171,9 +172,9 @@ class XrayViewer extends HTMLElement {
 
   /** Offer what is seen: the part that is zoomed to, its window, its layers, the divider. */
   save() {
-    const { width, height, words, done } = this.look, { view } = this.stage;
+    const { width, height, words, done, refused } = this.look, { view } = this.stage;
     const line = Math.max(14, Math.round(width / 30));
-    const said = [this.fill(words.caption), done].filter(Boolean);
+    const said = [refused, this.fill(words.caption), done].filter(Boolean);
     const canvas = make("canvas", { width, height: height + 1.5 * line * said.length });
     const pen = canvas.getContext("2d");
     pen.fillRect(0, 0, canvas.width, canvas.height);
@@ -225,12 +226,14 @@ async function fewer(words, { naturalWidth, naturalHeight }, file) {
 /** The answer: read aloud when it comes, and brought into view. */
 class AnswerCard extends HTMLElement {
   connectedCallback() {
+    if ("first" in this.dataset) return;  // nobody asked for it
     say([...this.querySelectorAll(".plate, h2, h2 ~ p")].map((part) => part.textContent).join(" "));
     const show = () => this.getBoundingClientRect().top > innerHeight / 2
       && this.scrollIntoView();
     setTimeout(show, 100);  // when the viewer in it has its height
-    if (this.dataset.p && this.closest("one-xray")) {
-      document.dispatchEvent(new CustomEvent("answered", { detail: Number(this.dataset.p) }));
+    if (this.closest("one-xray")) {  // what is not valid, or refused, has no number
+      const { p } = this.dataset;
+      document.dispatchEvent(new CustomEvent("answered", { detail: p && Number(p) }));
     }
   }
 }

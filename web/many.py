@@ -78,15 +78,24 @@ def answer_one(
         prediction = predict(classifier, content(), anyway=anyway, read=read)
     except ImageError as error:
         card = answer.render_refusal(error, offer=False)
-        return Answered(refused_row(name, error), message=str(error), card=card)
+        message = explain(error.reason, short=True) if error.offers else str(error)
+        row = refused_row(name, error)
+        return Answered(row, message=_sentence(message), card=card)
     small = _reduced(prediction)
     return Answered(
         answered_row(name, prediction),
-        message=" ".join(explain(code) for code in prediction.warnings),
+        message=" ".join(
+            _sentence(explain(code, short=True)) for code in prediction.warnings
+        ),
         thumbnail=thumbnail(small.pixels),
         overlay=encode_jpeg(small.overlay),
         card=answer.render(classifier, small),
     )
+
+
+def _sentence(said: str) -> str:
+    """Return some words as a sentence; a sentence stays as it is."""
+    return f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith(".") else ".")
 
 
 def _reduced(prediction: Prediction) -> Prediction:
@@ -129,7 +138,10 @@ def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str
     )
 
 
-KINDS = (LABELS[0], words.UNCERTAIN_SHORT, LABELS[1], words.NO_ANSWER)
+KINDS = (
+    *(LABELS[0], words.UNCERTAIN_SHORT, LABELS[1]),
+    *(words.NOT_VALID_SHORT, words.NO_ANSWER),
+)
 """What rows' answers are called, in the order of the summary."""
 
 
@@ -137,6 +149,8 @@ def kind(row: Row) -> str:
     """Return what a row's answer is called."""
     if row.status != "ok":
         return words.NO_ANSWER
+    if row.valid == "false":
+        return words.NOT_VALID_SHORT
     return row.label if row.certain == "true" else words.UNCERTAIN_SHORT
 
 

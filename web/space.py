@@ -23,6 +23,7 @@ _TEMPLATES = (
     "refusal",
     "report",
     "scale",
+    "unlike",
     "yours",
     "yours_kept",
     "yours_page",

@@ -21,13 +21,12 @@ from pneumonia import (
     ImageError,
     Prediction,
     encode_png,
-    examples,
     explain,
     predict,
     verdict,
 )
 
-from . import answer, words
+from . import answer, shipped, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:
@@ -44,13 +43,13 @@ def build(classifier: Classifier, read: Callable) -> None:
         answer.one_line(
             "one.html",
             words=words,
-            hint=words.DROP.format(mib=MAX_BYTES // 2**20),
+            hint=words.FORMATS.format(mib=MAX_BYTES // 2**20),
             suffixes=SUFFIXES,
             most=MAX_BYTES,
             say=TOO_LARGE,
             one=words.ONE_HERE,
             folder=words.FOLDER_HERE,
-            examples=[one.path.name for one in examples() if one.shown],
+            examples=shipped.offered(),
         ),
         sanitize_html=False,
         latex_delimiters=[],
@@ -134,7 +133,7 @@ def _bars(prediction: Prediction | None) -> LabelData | dict:
     if prediction is None:
         return {}
     return LabelData(
-        label=prediction.label,
+        label=prediction.label if prediction.valid else words.NOT_VALID_SHORT,
         confidences=[
             LabelConfidence(label=label, confidence=p)
             for label, p in prediction.probabilities.items()
@@ -155,7 +154,6 @@ def _png(folder: str, overlay: np.ndarray | None) -> ImageData | None:
 
 
 def _words(classifier: Classifier, prediction: Prediction) -> str:
-    heading = prediction.label if prediction.certain else words.UNCERTAIN
     warnings = "".join(f"\n\n**{explain(code)}**" for code in prediction.warnings)
     said = f"{verdict(classifier, prediction)} {prediction.zone}"
-    return f"## {heading}\n\n{said}{warnings}"
+    return f"## {answer.heading(prediction)}\n\n{said}{warnings}"

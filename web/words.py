@@ -13,15 +13,17 @@ from pneumonia import READABLE
 from .tab_words import MEANING, READING, YOURS  # noqa: F401
 
 TITLE = "Chest X-ray: Normal or Pneumonia?"
-UNCERTAIN = "Uncertain: needs a reader"
+UNCERTAIN = "Uncertain: needs a radiologist"
+NOT_VALID = "Not valid: {why}"
+NOT_VALID_SHORT = "Not valid"
 NO_ANSWER = "No answer"
 AGAIN = "Try another X-ray"
 
 CHOOSE = "Chest X-ray, seen from the front"
 CHOOSE_FILE = "Choose a file"
 FORMATS = READABLE + ", up to {mib} MiB"
-IN_MEMORY = "The picture is answered in memory and not kept."
-DROP = "Drop it, paste it or choose it. " + FORMATS + ". " + IN_MEMORY
+IN_MEMORY = "It is answered in memory and not kept."
+DROP_HERE = "Drop a chest X-ray here, or paste it"
 ONE = "One X-ray at a time. Choose one."
 ONE_HERE = "One X-ray at a time. Choose one, or bring them all to the tab Batch."
 FOLDER = "This is a folder. Drop the X-ray itself."
@@ -34,15 +36,15 @@ NO_FILE = (
     "there first, then drop the file or choose it."
 )
 WAITING = "The answer will appear here, with a heat map over the X-ray."
-EXAMPLES = (
-    "No X-ray at hand? Try one of these. The network did not learn from these "
-    "children. It fails on some: wrong and uncertain answers are among them on purpose."
-)
+EXAMPLES = "Or try one. On purpose, the network is wrong or unsure about some."
+AN_EXAMPLE = "Example"
 EXAMPLE = "X-ray {number}"
 ATTRIBUTION = (
-    "X-rays: Kermany, Zhang, Goldbaum, doi 10.17632/rscbjbr9sj, CC BY 4.0, reduced."
+    "Children whom the network did not learn from. X-rays: Kermany, Zhang, Goldbaum, "
+    "doi 10.17632/rscbjbr9sj, CC BY 4.0, reduced."
 )
 TRUTH = "Physicians called this X-ray {truth}."
+WRONG_HERE = "The network is wrong here."
 INVERT = "Invert black and white"
 INVERTED = "Black and white were exchanged first."
 ANYWAY = "Answer anyway"
@@ -60,33 +62,53 @@ GONE = "This picture was deleted in the meantime. Choose it once more."
 RESEARCH = "Research only, not a medical device."
 CERTAIN_SENTENCE = "The probability of pneumonia is {p}."
 UNCERTAIN_SENTENCE = (
-    "The probability of pneumonia is {p}. It leans to {label}, but in this zone too "
-    "many answers are wrong to rely on one."
+    "The probability of pneumonia is {p}. It leans to {label}, but too many such "
+    "answers are wrong."
+)
+NOT_VALID_SENTENCE = (
+    "The network computes a number from any picture. For this one it is {p}, which "
+    "means nothing."
 )
 PROBABILITY = "Probability of pneumonia"
 ZONES = {
     "below": "Normal: below {low}",
-    "in": "Needs a reader: {low} to {high}",
+    "in": "Needs a radiologist: {low} to {high}",
     "above": "Pneumonia: above {high}",
 }
 """The zones of the bar."""
+ZONE_NAMES = {"below": "Normal", "in": "Needs a radiologist", "above": "Pneumonia"}
+"""The same where the edges stand below the bar as numbers."""
+TRUST = "How far to trust it"
 ZONE_MEASURED = (
-    "How far to trust it: X-rays of held-out patients, changed in the ways in which "
-    "hospitals differ, got {n:,} answers in this zone. If every second X-ray showed "
-    "pneumonia, {share} of those in this zone would. The stated probabilities are for "
-    "that case, and were off by {ece:.1%} on average."
+    "In tests, {of_100} of 100 X-rays with this answer had pneumonia, if half of all "
+    "do. The probability is for that case, too. It was off by {ece:.1%} on average. "
+    "{n:,} X-rays got this answer: children of the training hospital whom the network "
+    "did not learn from, some of them changed to look like another hospital's. "
+    "Elsewhere expect worse."
 )
+HARDLY_ANY = "fewer than 1"
+NEARLY_ALL = "more than 99"
 ZONE_EMPTY = "No X-ray of a held-out patient got an answer in this zone."
 ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."
+WHY = "Why"
+WHY_REFUSED = "Why it was refused"
 MAP_HINT = (
     "The heat map has 8 x 8 cells. It is a rough hint and no outline of disease. The "
     "line is around the lungs that were found; left and right hold if the picture is "
     "not mirrored."
 )
-MAP_TESTED = (
-    "{method}, tested on held-out X-rays: with its hottest places blurred, the answer "
-    "Normal weakened {Normal:.1f} times and Pneumonia {Pneumonia:.1f} times as much as "
-    "with other places blurred."
+MAP_PASSED = {
+    (True, True): "{method} passed its test: its warm places matter more for both "
+    "answers than other places do.",
+    (True, False): "{method} passed its test for {yes}, and failed it for {no}: there, "
+    "its warm places matter no more than others do.",
+    (False, False): "{method} failed its test for both answers: its warm places matter "
+    "no more than others do.",
+}
+"""Whether a method's maps passed for all, for some or for none of the labels."""
+MAP_NOT_VALID = (
+    "The heat map shows where in the picture the number came from. It says nothing "
+    "about a disease, because the answer is not valid."
 )
 MAP_NOT_TESTED = "Whether {method} shows the evidence was not tested on these weights."
 
@@ -131,6 +153,27 @@ VIEWER = {
     "caption": "{method}: {label}. Research only, not a medical device.",
 }
 """What the viewer says, by the names under which `static/viewer.js` asks for it."""
+
+UNLIKE = {
+    "button": "Show what is unlike the training X-rays",
+    "label": "Unlike the training X-rays",
+    "method": "distance",
+    "where": "Unlike the training X-rays: {count} of {cells} places. They are coloured "
+    "where they are farther off than 19 of 20 training X-rays are at that place.",
+    "nowhere": "No place is farther off than is usual among the training X-rays.",
+    "caption": "Only the part around the lungs is compared, because the network is "
+    "shown no more. What is unlike is no sign of disease: a tube, an adult's ribs and "
+    "a cat are.",
+    "viewer": {
+        "map": "Map of what is unlike the training X-rays",
+        "empty": "No place is farther off than is usual among the training X-rays.",
+        "caption": "Warm: unlike the training X-rays. Research only, not a medical "
+        "device.",
+        "little": "usual",
+        "much": "unlike",
+    },
+}
+"""What is said of the map of what is unlike the training X-rays."""
 
 TAB_ONE = "One X-ray"
 TAB_MANY = "Batch"
@@ -253,12 +296,17 @@ REPORT_DONE = "What was done to the picture"
 REPORT_ANSWERS = "What it answers"
 REPORT_CHECKSUM = "Weights (SHA-256)"
 REPORT_DATE = "Answered"
+REPORT_NOT_VALID = (
+    "No figure stands here for how good the network is: none was measured for pictures "
+    "that it refuses."
+)
 REPORT_CAVEATS = (
     "Known limits: the network fails on adults, and errs more often on pictures of "
     "few pixels and on poor JPEG files. It knows no disease but pneumonia. Its figures "
     "come from the hospital that it learned from; elsewhere expect worse."
 )
 
+NO_SUCH = "No X-ray of that name ships."
 TOO_OFTEN = "Too many requests; wait."
 FOREIGN = "Pages of other origins may not send pictures here."
 NEEDS_PASSWORD = "This needs a user's name and password."
@@ -287,10 +335,9 @@ CHOOSE_AGAIN = (
     "To have it answered all the same, tick a box below and choose the file again: it "
     "was not kept."
 )
-KEPT = (
-    "To have it answered all the same, tick a box above and press Predict again: the "
-    "file is still chosen."
+NOT_KEPT = (
+    "Neither this page nor the picture is kept. Once you leave it, the browser can't "
+    "bring it back: choose the X-ray again."
 )
-ANYWAY_FORM = "Also answer a picture that would be refused"
 PREVIEW = "What you chose"
 WORKING = "The picture is being answered"

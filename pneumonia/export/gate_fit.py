@@ -20,7 +20,7 @@ from ..data.patients import validation_mask
 from ..serving import gate, gate_features
 from ..serving.classifier import Outputs, in_batches, load_classifier
 from ..serving.gate import Gate, Lungs, Neighbourhood
-from . import gate_pictures, gate_rules
+from . import gate_pictures, gate_rules, unlike_fit
 from .gate_measure import Run, Seen, count, measure, see
 from .gate_rules import LET_IN, Sample
 
@@ -121,7 +121,11 @@ def refit(bundle: Path, source: Dataset, adults: Mapping[str, Dataset]) -> dict:
     def run(images: np.ndarray) -> Outputs:
         return Outputs(*in_batches(classifier.run, images))
 
-    facts = classifier.facts | {"gate": fit(run, *split(source), adults)}
+    training, validation = split(source)
+    fitted = fit(run, training, validation, adults)
+    cells = unlike_fit.fit(lambda images: classifier.look(images)[1], training)
+    fitted["cells"] = gate.cells_to_facts(cells)
+    facts = classifier.facts | {"gate": fitted}
     with kept.whole(Path(bundle) / "bundle.json") as path:
         path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts["gate"]["measured"]

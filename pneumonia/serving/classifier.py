@@ -32,6 +32,9 @@ import onnxruntime  # noqa: E402
 BATCH = 16
 """Images in one run of the network, where many are answered."""
 
+_FEATURES = "channels_last"
+"""The feature map's name in the graph, which has it for the heat maps."""
+
 _PNEUMONIA = LABELS.index("Pneumonia")
 
 
@@ -94,6 +97,26 @@ class Classifier:
         """
         return Outputs(*self._session.run(list(Outputs._fields), {"image": inputs}))
 
+    @property
+    def can_compare(self) -> bool:
+        """Whether it is known what training images show in each cell."""
+        known = self.gate is not None and self.gate.cells is not None
+        return known and _FEATURES in [one.name for one in self._session.get_outputs()]
+
+    def look(self, inputs: np.ndarray) -> tuple[Outputs, np.ndarray]:
+        """Run the graph once, and return the feature map as well.
+
+        Args:
+            inputs: as in `run`.
+
+        Returns:
+            What `run` returns, to the last bit, and float32 (n, 8, 8, 512), whose mean
+            over cells is the embedding.
+        """
+        names = [*Outputs._fields, _FEATURES]
+        *outputs, features = self._session.run(names, {"image": inputs})
+        return Outputs(*outputs), features
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
         return softmax(logits, self.temperature)
@@ -103,11 +126,10 @@ class Classifier:
         return self.probabilities(logits)[:, _PNEUMONIA]
 
     @cached_property
-    def tested(self) -> dict[str, str | None]:
-        """The method whose maps show the evidence, for each label; None: neither does.
+    def passed(self) -> dict[str, tuple[str, ...]] | None:
+        """The methods whose maps show the evidence, for each label, in METHODS' order.
 
-        Measured by `audit` on exactly these weights. Where it was not, the first of
-        METHODS.
+        Measured by `audit` on exactly these weights; None where it was not.
         """
         try:
             found = json.loads((self.folder / "audit.json").read_text(encoding="utf-8"))
@@ -117,14 +139,26 @@ class Classifier:
                 "Grad-CAM": found["hottest_covered"],
                 "HiResCAM": found["hirescam"]["hottest_covered"],
             }
-            passed = {
-                label: [m for m in METHODS if shows_evidence(covered[m].get(label))]
+            return {
+                label: tuple(
+                    m for m in METHODS if shows_evidence(covered[m].get(label))
+                )
                 for label in LABELS
             }
         except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @cached_property
+    def tested(self) -> dict[str, str | None]:
+        """The first of METHODS that `passed`, for each label; None: neither did.
+
+        Where none was tested, the first of METHODS.
+        """
+        if self.passed is None:
             return dict.fromkeys(LABELS, METHODS[0])
         return {
-            label: methods[0] if methods else None for label, methods in passed.items()
+            label: methods[0] if methods else None
+            for label, methods in self.passed.items()
         }
 
     def decide(self, p_pneumonia: float) -> tuple[int, bool]:
@@ -248,6 +282,22 @@ def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceS
     # a thread that waits for its part leaves its core to whoever decodes a picture
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only
+    if _FEATURES.encode() in weights:
+        weights += _as_output(_FEATURES)
     return onnxruntime.InferenceSession(
         weights, options, providers=["CPUExecutionProvider"]
     )
+
+
+def _as_output(name: str) -> bytes:
+    """Return what makes a value inside of a graph an output of it, appended to a model.
+
+    Protocol buffers merge messages that stand one after the other: to the model's graph
+    (field 7) an output (field 12) of that name (field 1) is added. Nothing is computed
+    for it until somebody asks for it by name.
+    https://protobuf.dev/programming-guides/encoding/#last-one-wins
+    """
+    message = name.encode()
+    for field_number in (1, 12, 7):
+        message = bytes([field_number << 3 | 2, len(message)]) + message
+    return message

@@ -13,12 +13,13 @@ under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothi
 
 import base64
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import gate_features
+from .gate_cells import Cells
 from .gate_features import root
 from .gate_words import (  # noqa: F401
     NO_CHEST,
@@ -153,6 +154,8 @@ class Gate:
             adult was there to learn it from.
         near: where the training images lie.
         lungs: what is asked of the lungs.
+        cells: what training images show in each cell of the feature map; None in a
+            bundle of before. Nothing is judged by it.
     """
 
     chest: Rule
@@ -160,6 +163,7 @@ class Gate:
     child: Child | None
     near: Neighbourhood
     lungs: Lungs
+    cells: Cells | None = None
 
     def judge(self, inputs: np.ndarray, outputs: "Outputs") -> tuple[str, ...]:
         """Return codes of what is wrong with one picture, refusals first.
@@ -290,6 +294,7 @@ def from_facts(facts: dict | None) -> Gate | None:
         else None,
         near=_neighbourhood(facts["near"]),
         lungs=lungs,
+        cells=_cells(facts["cells"]) if "cells" in facts else None,
     )
 
 
@@ -298,7 +303,32 @@ def to_facts(gate: Gate) -> dict:
     facts = {"chest": _facts_of(gate.chest), "whole": _facts_of(gate.whole)}
     if gate.child:
         facts["child"] = _facts_of(gate.child) | {"near": _place(gate.child.near)}
+    if gate.cells:
+        facts["cells"] = cells_to_facts(gate.cells)
     return facts | {"near": _place(gate.near), "lungs": asdict(gate.lungs)}
+
+
+def cells_to_facts(cells: Cells) -> dict:
+    """Return what `bundle.json` keeps of `Gate.cells`."""
+    packed = {field.name: _pack(getattr(cells, field.name)) for field in fields(cells)}
+    return packed | {"shape": list(cells.middle.shape)}
+
+
+def _cells(facts: dict) -> Cells:
+    height, width, places = facts["shape"]
+    shapes = {
+        "mean": (-1,),
+        "axes": (-1, places - 1),
+        "usual": (height, width),
+    }
+    return Cells(
+        **{
+            field.name: _unpack(facts[field.name]).reshape(
+                shapes.get(field.name, (height, width, places))
+            )
+            for field in fields(Cells)
+        }
+    )
 
 
 def _linear(facts: dict) -> dict:

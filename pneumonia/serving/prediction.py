@@ -199,11 +199,7 @@ def predict_batch(
         return found
     turns = dict.fromkeys(places, 0)
     for at in places:
-        pixels = 255 - found[at].pixels if invert else found[at].pixels
-        if upright and classifier.gate:
-            turns[at] = classifier.gate.quarter_turns(to_input(pixels))
-            pixels = np.ascontiguousarray(np.rot90(pixels, turns[at]))
-        found[at] = replace(found[at], pixels=pixels)
+        found[at], turns[at] = as_asked(classifier, found[at], invert, upright)
     inputs = np.concatenate([to_input(found[at].pixels) for at in places])
     outputs = classifier.run(inputs)
     for number, at in enumerate(places):
@@ -221,6 +217,17 @@ def predict_batch(
         except ImageError as error:
             found[at] = _without_traceback(error)
     return found
+
+
+def as_asked(
+    classifier: Classifier, picture: Picture, invert: bool, upright: bool
+) -> tuple[Picture, int]:
+    """Return a picture as it is to be looked at, and its quarter turns to the left."""
+    pixels, turns = 255 - picture.pixels if invert else picture.pixels, 0
+    if upright and classifier.gate:
+        turns = classifier.gate.quarter_turns(to_input(pixels))
+        pixels = np.ascontiguousarray(np.rot90(pixels, turns))
+    return replace(picture, pixels=pixels), turns
 
 
 def _without_traceback(error: ImageError) -> ImageError:
@@ -244,7 +251,7 @@ def _answer(
     label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
     evidence, lungs, box = outputs.evidence[0], outputs.lungs[0], outputs.box[0]
     chosen = classifier.tested[LABELS[label]] if method == TESTED else method
-    lungs_found = _has_lungs(classifier, outputs, warnings)
+    lungs_found = has_lungs(classifier, outputs, warnings)
     if chosen is None:
         coarse = np.zeros(evidence.shape, np.float32)
         inside, outside = zones.shares(coarse, lungs, box)
@@ -277,10 +284,16 @@ def _answer(
     )
 
 
-def _has_lungs(
-    classifier: Classifier, outputs: Outputs, codes: tuple[str, ...]
+def has_lungs(
+    classifier: Classifier, outputs: Outputs, codes: tuple[str, ...] = ()
 ) -> bool:
-    """Tell whether what the finder marked can be shown as lungs."""
+    """Tell whether what the finder marked can be shown as lungs.
+
+    Args:
+        classifier: what answered.
+        outputs: for one picture.
+        codes: what the gate says of it.
+    """
     if gates.NO_CHEST & {*codes}:
         return False
     gate = classifier.gate
