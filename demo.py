@@ -25,10 +25,12 @@ from starlette.staticfiles import StaticFiles
 from pneumonia import NOTICE, Classifier, IsolatedReader, examples
 from web import (
     ask,
+    ask_many,
     door,
     many,
     startup,
     tab_batch,
+    tab_compare,
     tab_meaning,
     tab_one,
     tab_reading,
@@ -51,6 +53,7 @@ _TABS = {
     words.TAB_MEANING: tab_meaning,
     words.TAB_READING: tab_reading,
     words.TAB_YOURS: tab_yours,
+    words.TAB_COMPARE: tab_compare,
 }
 LOOK = "".join(  # after Gradio's own, which it changes
     f'<link rel="stylesheet" media="{media}" href="look/{name}.css">'
@@ -62,7 +65,16 @@ HEAD = (
     f'<meta property="og:description" content="{NOTICE}">'
 ) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
-    for name in ("page", "viewer", "batch", "meaning", "one", "reading")
+    for name in (
+        "page",
+        "viewer",
+        "batch",
+        "meaning",
+        "one",
+        "reading",
+        "yours",
+        "compare",
+    )
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32
@@ -97,7 +109,10 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
                 with gr.Tab(name):
                     tab.build(classifier, read)
     demo.private_cache, demo.attendance = cache, Attendance()
-    demo.asked = ask.routes(classifier, read, _WORKING, _WAITING)
+    demo.asked = [
+        *ask.routes(classifier, read, _WORKING, _WAITING),
+        *ask_many.routes(classifier, read),
+    ]
     return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
 
 

@@ -40,9 +40,17 @@ export function bind(card, { again, choose, wishes, signal, unsent }) {
     if (!signal.aborted) button.closest(".offers, .downloads").after(drawn);
     button.remove();
   }, signal, unsent));
+  const tabOf = (name) => [...document.querySelectorAll("[role=tab]")]
+    .find((each) => each.textContent.trim() === name);
+  on("compare", async (_, name) => {
+    const given = await choose();
+    const file = given instanceof File ? given : new File([given], wishes.example);
+    tabOf(name).click();
+    document.dispatchEvent(new CustomEvent("compare", { detail: file }));
+  });
+  for (const button of card.querySelectorAll("[data-compare]")) button.hidden = !tabOf(button.dataset.compare);
   for (const link of card.querySelectorAll("[data-go]")) {
-    const tab = [...document.querySelectorAll("[role=tab]")]
-      .find((each) => each.textContent.trim() === link.dataset.go);
+    const tab = tabOf(link.dataset.go);
     if (!tab) continue;  // this app has no such page
     link.parentElement.hidden = false;
     link.addEventListener("click", () => { tab.click(); tab.focus(); });

@@ -212,13 +212,16 @@ def sharp_picture(read: Callable, data: bytes, wishes: dict) -> bytes:
         read: what decodes uploads.
         data: the file.
         wishes: `invert`: 1 exchanges black and white. `turned`: by how many degrees it
-            is turned to the left. `small`: 1 is as sharp as an answer's picture.
+            is turned to the left. `mirror`: 1 exchanges left and right before that.
+            `small`: 1 is as sharp as an answer's picture.
 
     Raises:
         ImageError: as `read`.
     """
     sharp = {} if wishes.get("small") == "1" else {"sharp": True}
     pixels = read(data, **sharp).pixels
+    if wishes.get("mirror") == "1":
+        pixels = pixels[:, ::-1]
     if wishes.get("invert") == "1":
         pixels = 255 - pixels
     turns = {"90": 1, "180": 2, "270": 3}.get(wishes.get("turned"), 0)

@@ -5,8 +5,10 @@ A request holds the file alone: no name of it, and nothing is written anywhere.
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
+import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -34,9 +36,9 @@ def routes(  # noqa: C901 (three routes that share their limits)
 
     And `/answered/NAME` and `/thumbnails/NAME` of an X-ray that ships.
 
-    In the address `invert=1` and `anyway=1` are options of `predict`, `example` names
-    one of the X-rays that ship, `kind` chooses the report, and `method` and `label` its
-    heat map.
+    In the address `invert=1` and `anyway=1` are options of `predict`, `mirror=1`
+    exchanges left and right first, `example` names one of the X-rays that ship, `kind`
+    chooses the report, and `method` and `label` its heat map.
     `/picture` takes the wishes of `sharp_picture`.
 
     Args:
@@ -63,7 +65,8 @@ def routes(  # noqa: C901 (three routes that share their limits)
         def work(data: bytes, wishes: dict) -> Response:
             options = {name: wishes.get(name) == "1" for name in words.OFFERS}
             options["method"] = _method(wishes)
-            return finish(predict(classifier, data, read=read, **options), wishes)
+            reader = _mirrored(read) if wishes.get("mirror") == "1" else read
+            return finish(predict(classifier, data, read=reader, **options), wishes)
 
         return work
 
@@ -84,19 +87,7 @@ def routes(  # noqa: C901 (three routes that share their limits)
                 compares = classifier.can_compare
                 return HTMLResponse(answer.render_refusal(error, True, compares), 422)
 
-        async def endpoint(request: Request) -> Response:
-            if not _may_come_in(request):
-                return _refused(401, words.NEEDS_PASSWORD)
-            try:
-                data = await request.body()
-            except ClientDisconnect:
-                return Response(status_code=_LEFT)
-            if places.statistics().tasks_waiting >= waiting:
-                return _refused(503, words.BUSY)
-            wishes = dict(request.query_params)
-            return await anyio.to_thread.run_sync(work, data, wishes, limiter=places)
-
-        return Route(path, endpoint, methods=["POST"])
+        return posted(path, work, places, waiting)
 
     def shown(path: str, make: Callable[[str], bytes | str], kind: str) -> Route:
         """Return a route to something of the X-rays that ship, by their names."""
@@ -120,6 +111,47 @@ def routes(  # noqa: C901 (three routes that share their limits)
         served("/picture", sharpen),
         *([served("/unlike", compare)] if classifier.can_compare else []),
     ]
+
+
+def posted(
+    path: str,
+    work: Callable[[bytes, dict], Response],
+    places: anyio.CapacityLimiter,
+    waiting: int,
+) -> Route:
+    """Return a route for what is posted, which is in memory alone.
+
+    Args:
+        path: of the route.
+        work: body and options of the address -> answer; it runs in a thread.
+        places: how many requests are worked on at a time.
+        waiting: how many may wait besides.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        if not _may_come_in(request):
+            return _refused(401, words.NEEDS_PASSWORD)
+        try:
+            data = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=_LEFT)
+        if places.statistics().tasks_waiting >= waiting:
+            return _refused(503, words.BUSY)
+        wishes = dict(request.query_params)
+        return await anyio.to_thread.run_sync(work, data, wishes, limiter=places)
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+def _mirrored(read: Callable) -> Callable:
+    """Return what reads a picture and exchanges its left and right."""
+
+    def mirrored(data: bytes):
+        picture = read(data)
+        pixels = np.ascontiguousarray(picture.pixels[:, ::-1])
+        return replace(picture, pixels=pixels, sides_known=False)
+
+    return mirrored
 
 
 def _method(wishes: dict) -> str:

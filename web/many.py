@@ -82,14 +82,12 @@ def answer_one(
         row = refused_row(name, error)
         return Answered(row, message=_sentence(message), card=card)
     small = _reduced(prediction)
-    thumbnail = Image.fromarray(small.pixels)
-    thumbnail.thumbnail(_THUMBNAIL)
     return Answered(
         answered_row(name, prediction),
         message=" ".join(
             _sentence(explain(code, short=True)) for code in prediction.warnings
         ),
-        thumbnail=encode_jpeg(np.asarray(thumbnail)),
+        thumbnail=thumbnail(small.pixels),
         overlay=encode_jpeg(small.overlay),
         card=answer.render(classifier, small),
     )
@@ -157,17 +155,23 @@ def kind(row: Row) -> str:
 
 
 def _csv(answered: list[Answered]) -> bytes:
-    """Write the rows; a name that a spreadsheet would compute gets an apostrophe."""
+    """Write the rows."""
     file = io.StringIO()
-    rows = (one.row for one in answered)
-    write_rows(
-        (
-            replace(row, path=f"'{row.path}") if row.path[:1] in _FORMULA else row
-            for row in rows
-        ),
-        file,
-    )
+    rows = (replace(one.row, path=plain(one.row.path)) for one in answered)
+    write_rows(rows, file)
     return file.getvalue().encode()
+
+
+def plain(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in _FORMULA else name
+
+
+def thumbnail(pixels: np.ndarray) -> bytes:
+    """Return a small picture, a JPEG file, of uint8 (H, W)."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail(_THUMBNAIL)
+    return encode_jpeg(np.asarray(picture))
 
 
 def _zip(answered: list[Answered]) -> bytes:

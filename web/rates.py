@@ -12,7 +12,7 @@ def rate(right: np.ndarray, odds: float = 1.0) -> dict:
     n, share = len(right), float(right.mean())
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    ends = np.array([share, middle - half, middle + half])
+    ends = np.clip([share, middle - half, middle + half], 0, 1)
     share, *ends = (ends * odds / (ends * odds + 1 - ends)).tolist()
     return {"value": share, "ci95": ends}
 

@@ -96,13 +96,39 @@ YOURS = {
     "{reason}.",
     "refused": "No answer, so not counted",
     "warned": "Answered, but with a warning",
+    "invalid": "{count} of these answers are not valid: the network refused these "
+    "pictures and was overruled. What is measured here includes them.",
+    "offer": "Answer the {count} that were refused, too",
+    "offer_command": "{count} were refused. --anyway has them answered, too.",
+    "go_on": "Go on with the {count} that are left",
+    "forget": "Forget these files",
+    "stays": "The files are still in your browser alone; the server kept none.",
+    "odd": "These are no answers that can be measured. Load the page once more.",
+    "columns": [
+        "file",
+        "truth",
+        "answer",
+        "p_pneumonia",
+        "certain",
+        "right",
+        "valid",
+        "reason",
+    ],
+    "table": "All answers as CSV",
+    "wrong": "Wrong answers: {count}",
+    "wrong_none": "No labelled X-ray got a wrong answer.",
+    "wrong_note": "The surest come first. Uncertain answers count by the side to which "
+    "they lean.",
+    "wrong_more": "The first {shown} are shown; the table has all.",
+    "was": "{truth}, answered {answer} ({percent})",
+    "was_uncertain": "{truth}, uncertain ({percent})",
     "few": "Too few to measure: at least {least} answered X-rays of each label are "
     "needed.",
     "auroc": "AUROC",
     "sensitivity": "Sensitivity, at the operating point that ships",
     "specificity": "Specificity, at the operating point that ships",
     "zone": "{normal} Normal, {pneumonia} Pneumonia",
-    "far": "Farther from the training images than the gate lets in",
+    "far": "Unlike the training images, so that the network refuses them unasked",
     "looks": {
         "height": "Lungs unusually high or flat in the picture",
         "width": "Lungs unusually wide or narrow in the picture",
@@ -117,9 +143,14 @@ YOURS = {
     "such a threshold has sensitivity {sensitivity} and specificity {specificity}.",
     "needed": "For intervals of five points to either side, {normal} more X-rays "
     "without pneumonia and {pneumonia} more with it are needed.",
-    "roc": "ROC curve: found (up) by false alarms (across)",
-    "roc_note": "Each place on the curve is a threshold. The diagonal would be chance.",
-    "reliability": "Share with pneumonia (up) by stated probability (across)",
+    "roc": "ROC curve",
+    "roc_x": "false alarms among those without",
+    "roc_y": "found among those with pneumonia",
+    "roc_note": "Each place on the curve is a threshold. The dashed diagonal would be "
+    "chance.",
+    "reliability": "Does 80% mean 80%?",
+    "reliability_x": "stated probability",
+    "reliability_y": "share that had pneumonia",
     "reliability_note": "Both labels weigh alike, as if every second X-ray showed "
     "pneumonia. On the dashed line, the stated probability is right.",
     "caveat": "In parentheses: 95 % intervals, as if each X-ray were of another "

@@ -1,30 +1,41 @@
 """The demo's tab for a visitor's own labelled X-rays: does it work here?"""
 
-import functools
+import json
 from collections.abc import Callable
 
-from pneumonia import Classifier
+import gradio as gr
 
-from . import many, running, words, yours
+from pneumonia import MAX_BYTES, TOO_LARGE, Classifier
+
+from . import answer, words, yours
 
 
-def build(classifier: Classifier, read: Callable) -> None:
-    """Fill the tab.
+def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
+    """Fill the tab; `static/yours.js` asks `web/ask_many.py` for answers and figures.
 
     Args:
         classifier: from `load_classifier`.
-        read: what decodes uploads.
+        read: not needed here.
     """
-    hint = words.DROP_YOURS.format(files=yours.MOST, mib=many.MAX_TOTAL // 2**20)
-    running.build(
-        running.Work(
-            name=words.TAB_YOURS,
-            choose=words.CHOOSE_YOURS,
-            hint=hint,
-            most=yours.MOST,
-            one=functools.partial(yours.ask, classifier, read),
-            finish=functools.partial(yours.render, classifier),
-            anyway=words.ANYWAY_MANY,
-            folder=words.FOLDER_YOURS,
-        )
+    mib = yours.MAX_TOTAL // 2**20
+    said = words.YOURS | {
+        "too_large": TOO_LARGE,
+        "progress": words.PROGRESS,
+        "queued": words.QUEUED,
+        "unsent": words.UNSENT,
+    }
+    gr.Markdown(
+        answer.one_line(
+            "yours_room.html",
+            words=words,
+            said=json.dumps(said),
+            hint=words.DROP_YOURS.format(files=yours.MOST, mib=mib),
+            files=yours.MOST,
+            largest=MAX_BYTES,
+            most=yours.MAX_TOTAL,
+            say=words.TOO_MUCH,
+            busy=words.BUSY_BATCH,
+        ),
+        sanitize_html=False,
+        latex_delimiters=[],
     )

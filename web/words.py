@@ -30,10 +30,6 @@ FOLDER = "This is a folder. Drop the X-ray itself."
 FOLDER_HERE = (
     "This is a folder. Drop one X-ray of it here, or all of it in the tab Batch."
 )
-FOLDER_YOURS = (
-    "This is a folder. Put it into a zip, so that its sub-folders come along, and drop "
-    "the zip."
-)
 UNREAD_FOLDER = "No file could be read in this folder. Drop the files themselves."
 NO_FILE = (
     "No file came along: this page fetches nothing from other pages. Save the picture "
@@ -189,6 +185,22 @@ TAB_MANY = "Batch"
 TAB_MEANING = "What does this number mean?"
 TAB_READING = "Read it yourself"
 TAB_YOURS = "Test it on yours"
+TAB_COMPARE = "Compare two"
+
+COMPARE_WITH = "Compare with another"
+COMPARE_ABOUT = (
+    "Two X-rays side by side, each with its answer: of today and of last week, or one "
+    "and itself. Zoom, place and window are the same in both. Dates in DICOM files are "
+    "not read: which one is older, you know."
+)
+COMPARE_SIDES = ("First X-ray", "Second X-ray")
+COMPARE_SELF = "The first one, {self}"
+COMPARE_LINKED = "Same zoom, place and window in both"
+COMPARE = {
+    "selves": {"mirror": "mirrored", "invert": "inverted"},
+    "two": "Two X-rays at a time. Choose two.",
+}
+"""What `static/compare.js` says."""
 
 CHOOSE_MANY = "Many X-rays, or a zip of them"
 DROP_MANY = (
@@ -266,14 +278,15 @@ READING_ABOUT = (
     "are far more frequent here than among all X-rays, on purpose. Your answers stay "
     "in this page."
 )
-CHOOSE_YOURS = "Your own labelled X-rays, in a zip"
+CHOOSE_YOURS = "Your own labelled X-rays: a zip, a folder or files"
+CHOOSE_FILES = "Choose files"
 DROP_YOURS = (
-    "Does it work where you are? Put X-rays whose truth is known into a zip: in "
-    "folders NORMAL and PNEUMONIA, or anywhere with a CSV file of names and labels. At "
-    "most {files} files and {mib} MiB at once. They are answered in memory and not "
-    "kept. For a larger set, in a clone and without any upload: "
-    "`python -m web.yours FOLDER --out report.html`."
+    "Does it work where you are? Bring X-rays whose truth is known: in folders NORMAL "
+    "and PNEUMONIA, or anywhere with a CSV file of names and labels. At most {files:,} "
+    "files and {mib} MiB at once. They are answered in parts, in memory, and stay in "
+    "your browser. In a clone, without any upload:"
 )
+YOURS_COMMAND = "python -m web.yours FOLDER --out report.html"
 
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"

@@ -30,12 +30,15 @@ from pneumonia import (
     read_anywhere,
 )
 
-from . import answer, label_cells, labelled, words
+from . import answer, label_cells, labelled, many, words
 from .unpack import unpack
 from .yours_figures import LEAST, Case, measure
 
-MOST = 2000
+MOST = 5000
 """How many files the demo takes at once."""
+
+MAX_TOTAL = 512 * 2**20
+"""Largest sum of what the demo takes at once, in bytes; it is sent in parts."""
 
 _INTERRUPTED = 130  # what a shell gives a command that Ctrl-C ended
 _LARGEST_ZIP = 2**30  # bytes, of one in a folder; it is held in memory
@@ -60,7 +63,8 @@ def ask(
             return Case(name, table=zlib.compress(data, 1))
         found = predict(classifier, data, anyway=anyway, read=read)
     except ImageError as error:
-        return Case(name, reason=error.reason)
+        offered = "anyway" in error.offers
+        return Case(name, reason=error.reason, said=str(error), offered=offered)
     top, bottom, left, right = map(float, found.box)
     looks = {
         "height": bottom - top,
@@ -73,6 +77,8 @@ def ask(
         found.p_pneumonia,
         found.distance,
         looks,
+        valid=found.valid,
+        thumbnail=many.thumbnail(found.pixels),
         warnings=found.warnings,
         digest=hashlib.sha256(data).digest(),
     )
@@ -81,7 +87,7 @@ def ask(
 def render(
     classifier: Classifier, cases: Sequence[Case], left_out: int = 0, stopped: int = 0
 ) -> str:
-    """Return what was measured as one line of HTML, and the same as a page to keep.
+    """Return what was measured as one line of HTML.
 
     Args:
         classifier: what answered.
@@ -89,18 +95,23 @@ def render(
         left_out: how many were too many to be asked.
         stopped: how many were not reached when somebody stopped.
     """
-    piece = _piece(classifier, measure(classifier, cases), left_out, stopped)
-    page = answer.one_line(
-        "yours_page.html", words=words, notice=NOTICE, piece=piece
-    ).encode()
-    keep = answer.data_uri("text/html", page)
-    return answer.one_line("yours_kept.html", words=words, piece=piece, keep=keep)
+    return _piece(classifier, measure(classifier, cases), left_out, stopped, cases)
+
+
+def page(piece: str) -> str:
+    """Return a whole page around what `render` returns."""
+    return answer.one_line("yours_page.html", words=words, notice=NOTICE, piece=piece)
 
 
 def _piece(
-    classifier: Classifier, found: dict, left_out: int = 0, stopped: int = 0
+    classifier: Classifier,
+    found: dict,
+    left_out: int = 0,
+    stopped: int = 0,
+    cases: Sequence[Case] = (),
 ) -> str:
     low, high = (f"{edge:.0%}" for edge in classifier.uncertain_band)
+    places = {case.name: place for place, case in enumerate(cases)}
     return answer.one_line(
         "yours.html",
         words=words,
@@ -109,6 +120,9 @@ def _piece(
         found=found,
         least=LEAST,
         figure=_figure,
+        places=places,
+        picture=functools.partial(answer.data_uri, "image/jpeg"),
+        table=answer.data_uri("text/csv", found["csv"].encode()),
         percent=percent,
         sha256=classifier.sha256,
         zones={k: v.format(low=low, high=high) for k, v in words.ZONES.items()},
@@ -151,13 +165,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stopped = len(files) - len(cases)
     found = measure(classifier, cases)
     piece = _piece(classifier, found, stopped=stopped)
-    page = answer.one_line("yours_page.html", words=words, notice=NOTICE, piece=piece)
-    args.out.write_text(page, encoding="utf-8")
+    args.out.write_text(page(piece), encoding="utf-8")
     for line in (*found["said"], *found["doubts"]):
         print(line)
     for reason, first, count in found["why"]:
         said = words.YOURS["unlabelled"]
         print(said.format(count=count, first=first, reason=reason))
+    if found["offered"]:
+        print(words.YOURS["offer_command"].format(count=found["offered"]))
     print(f"{len(cases)} files; the page is written to {args.out}")
     if stopped:
         print(words.STOPPED.format(count=stopped), file=sys.stderr)
