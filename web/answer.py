@@ -158,15 +158,20 @@ def render_refusal(
 
 def render_unlike(found: Unlike) -> str:
     """Return a map of what is unlike the training X-rays, as one line of HTML."""
-    label, method = words.UNLIKE["label"], words.UNLIKE["method"]
-    cells = found.distances.size
-    said = words.UNLIKE["where"] if found.count else words.UNLIKE["nowhere"]
-    said = said.format(count=found.count, cells=cells)
-    picture = found.pixels, found.box
-    look = _drawn(*picture, {method: {label: found.coarse}}) | {
-        "places": {method: {label: said}},
-        "captions": {method: words.UNLIKE["caption"]},
-        "first": {label: method},
+    label, methods = words.UNLIKE["label"], words.UNLIKE["methods"]
+    maps, said = {}, {}
+    for name, coarse in found.maps.items():
+        text = words.UNLIKE["where" if found.counts[name] else "nowhere"]
+        text = text.format(count=found.counts[name], cells=coarse.size)
+        maps[methods[name]] = {label: coarse}
+        said[methods[name]] = {label: f"{text} {words.UNLIKE['caption']}"}
+    first = next(iter(maps))
+    look = _drawn(found.pixels, found.box, maps) | {
+        "places": said,
+        "captions": {
+            methods[name]: words.UNLIKE["captions"][name] for name in found.maps
+        },
+        "first": {label: first},
         "lungs": _path(outline(found.lungs)) if found.lungs_found else "",
         "labels": [label],
         "label": label,
@@ -176,7 +181,7 @@ def render_unlike(found: Unlike) -> str:
         "words": words.VIEWER | words.UNLIKE["viewer"],
         "refused": "",
     }
-    shown = {"look": json.dumps(look), "said": said}
+    shown = {"look": json.dumps(look), "said": said[first][label]}
     return one_line("unlike.html", words=words, **shown)
 
 

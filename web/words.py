@@ -162,18 +162,24 @@ VIEWER = {
 UNLIKE = {
     "button": "Show what is unlike the training X-rays",
     "label": "Unlike the training X-rays",
-    "method": "distance",
-    "where": "Unlike the training X-rays: {count} of {cells} places. They are coloured "
-    "where they are farther off than 19 of 20 training X-rays are at that place.",
+    "methods": {"shapes": "Small shapes", "embedding": "Whole look"},
+    "where": "Unlike the training X-rays: {count} of {cells} places. A place is "
+    "coloured if 19 of 20 training X-rays are nearer to what is usual there.",
     "nowhere": "No place is farther off than is usual among the training X-rays.",
-    "caption": "Only the part around the lungs is compared, because the network is "
-    "shown no more. What is unlike is no sign of disease: a tube, an adult's ribs and "
-    "a cat are.",
+    "caption": "That is no sign of disease: a tube, an adult's ribs and a cat are "
+    "unlike them, too. Only the part around the lungs is compared.",
+    "captions": {
+        "shapes": "Small shapes are what the network sees in its third block. They "
+        "tell well where something foreign lies.",
+        "embedding": "The whole look is what the network's last block sees, and what "
+        "refuses pictures that are far off. It hardly tells where.",
+    },
     "viewer": {
         "map": "Map of what is unlike the training X-rays",
         "empty": "No place is farther off than is usual among the training X-rays.",
         "caption": "Warm: unlike the training X-rays. Research only, not a medical "
         "device.",
+        "method": "Compared by",
         "little": "usual",
         "much": "unlike",
     },

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data.folder import Dataset, as_input
 from ..serving.classifier import in_batches
-from ..serving.gate_cells import Cells, places
+from ..serving.gate_cells import FEATURES, Cells, places
 from ..serving.gate_features import root
 
 IMAGES = 1200
@@ -18,12 +18,15 @@ _FEW = 40  # images whose features are in memory as float32
 
 
 def fit(
-    look: Callable[[np.ndarray], np.ndarray], training: Dataset, seed: int = 0
-) -> Cells:
-    """Fit places and spreads to two thirds of the images, and what is usual to others.
+    look: Callable[[np.ndarray], dict[str, np.ndarray]],
+    training: Dataset,
+    seed: int = 0,
+) -> dict[str, Cells]:
+    """Fit places and spreads to two thirds of the patients, what is usual to others.
 
     Args:
-        look: float32 (n, 224, 224, 1) in [0, 1] -> features float32 (n, h, w, f).
+        look: float32 (n, 224, 224, 1) in [0, 1] -> features float32 (n, 8, 8, f) by the
+            names of `FEATURES`.
         training: children whom the network learned from.
         seed: chooses the images.
     """
@@ -32,11 +35,17 @@ def fit(
     images = training.images[chosen]
     patients = training.groups[chosen]
 
-    def halves(batch: np.ndarray) -> tuple[np.ndarray]:
-        return (look(as_input(batch)).astype(np.float16),)
+    def halves(batch: np.ndarray) -> list[np.ndarray]:
+        found = look(as_input(batch))
+        return [found[name].astype(np.float16) for name in FEATURES]
 
-    (features,) = in_batches(halves, images)
+    features = dict(zip(FEATURES, in_batches(halves, images), strict=True))
     learned = np.isin(patients, rng.permutation(np.unique(patients))[::3], invert=True)
+    return {name: _fit_one(of, learned) for name, of in features.items()}
+
+
+def _fit_one(features: np.ndarray, learned: np.ndarray) -> Cells:
+    """Fit cells of float16 (n, 8, 8, f) to those that a mask (n,) chooses."""
     mean, axes = _axes(features[learned])
     where = np.concatenate(
         [places(some.astype(np.float32), mean, axes) for some in _parts(features)]

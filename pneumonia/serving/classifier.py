@@ -24,6 +24,7 @@ from ..contract import (
     PICTURE_SIZE,
 )
 from . import gate as gates
+from .gate_cells import FEATURES, in_cells
 
 # Read when it is imported: without it, ONNX Runtime reports to its maker.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -31,9 +32,6 @@ import onnxruntime  # noqa: E402
 
 BATCH = 16
 """Images in one run of the network, where many are answered."""
-
-_FEATURES = "channels_last"
-"""The feature map's name in the graph, which has it for the heat maps."""
 
 _PNEUMONIA = LABELS.index("Pneumonia")
 
@@ -100,22 +98,32 @@ class Classifier:
     @property
     def can_compare(self) -> bool:
         """Whether it is known what training images show in each cell."""
-        known = self.gate is not None and self.gate.cells is not None
-        return known and _FEATURES in [one.name for one in self._session.get_outputs()]
+        return bool(self.gate and self.gate.cells)
 
-    def look(self, inputs: np.ndarray) -> tuple[Outputs, np.ndarray]:
-        """Run the graph once, and return the feature map as well.
+    def look(self, inputs: np.ndarray) -> tuple[Outputs, dict[str, np.ndarray]]:
+        """Run the graph once, and return features of cells as well.
 
         Args:
             inputs: as in `run`.
 
         Returns:
-            What `run` returns, to the last bit, and float32 (n, 8, 8, 512), whose mean
-            over cells is the embedding.
+            What `run` returns, and float32 (n, 8, 8, f) for each of `FEATURES`. The
+            mean over the cells of `embedding` is the embedding.
         """
-        names = [*Outputs._fields, _FEATURES]
-        *outputs, features = self._session.run(names, {"image": inputs})
+        names = [*Outputs._fields, *FEATURES.values()]
+        found = self._open_for_looking.run(names, {"image": inputs})
+        outputs, values = found[: len(Outputs._fields)], found[len(Outputs._fields) :]
+        features = {
+            name: in_cells(value, of)
+            for (name, value), of in zip(FEATURES.items(), values, strict=True)
+        }
         return Outputs(*outputs), features
+
+    @cached_property
+    def _open_for_looking(self) -> onnxruntime.InferenceSession:
+        """The same graph with more outputs. Answers keep theirs, which is quicker."""
+        weights = (self.folder / self.facts["weights"]["file"]).read_bytes()
+        return _open_session(weights + b"".join(map(_as_output, FEATURES.values())), 0)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
@@ -282,8 +290,6 @@ def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceS
     # a thread that waits for its part leaves its core to whoever decodes a picture
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only
-    if _FEATURES.encode() in weights:
-        weights += _as_output(_FEATURES)
     return onnxruntime.InferenceSession(
         weights, options, providers=["CPUExecutionProvider"]
     )

@@ -13,7 +13,7 @@ under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothi
 
 import base64
 import functools
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -154,8 +154,8 @@ class Gate:
             adult was there to learn it from.
         near: where the training images lie.
         lungs: what is asked of the lungs.
-        cells: what training images show in each cell of the feature map; None in a
-            bundle of before. Nothing is judged by it.
+        cells: what training images show in each cell, by the names of
+            `gate_cells.FEATURES`; empty in a bundle of before. Nothing is judged by it.
     """
 
     chest: Rule
@@ -163,7 +163,7 @@ class Gate:
     child: Child | None
     near: Neighbourhood
     lungs: Lungs
-    cells: Cells | None = None
+    cells: dict[str, Cells] = field(default_factory=dict)
 
     def judge(self, inputs: np.ndarray, outputs: "Outputs") -> tuple[str, ...]:
         """Return codes of what is wrong with one picture, refusals first.
@@ -294,7 +294,7 @@ def from_facts(facts: dict | None) -> Gate | None:
         else None,
         near=_neighbourhood(facts["near"]),
         lungs=lungs,
-        cells=_cells(facts["cells"]) if "cells" in facts else None,
+        cells={name: _cells(of) for name, of in facts.get("cells", {}).items()},
     )
 
 
@@ -308,10 +308,13 @@ def to_facts(gate: Gate) -> dict:
     return facts | {"near": _place(gate.near), "lungs": asdict(gate.lungs)}
 
 
-def cells_to_facts(cells: Cells) -> dict:
+def cells_to_facts(cells: dict[str, Cells]) -> dict:
     """Return what `bundle.json` keeps of `Gate.cells`."""
-    packed = {field.name: _pack(getattr(cells, field.name)) for field in fields(cells)}
-    return packed | {"shape": list(cells.middle.shape)}
+    return {
+        name: {part.name: _pack(getattr(of, part.name)) for part in fields(of)}
+        | {"shape": list(of.middle.shape)}
+        for name, of in cells.items()
+    }
 
 
 def _cells(facts: dict) -> Cells:
@@ -323,10 +326,10 @@ def _cells(facts: dict) -> Cells:
     }
     return Cells(
         **{
-            field.name: _unpack(facts[field.name]).reshape(
-                shapes.get(field.name, (height, width, places))
+            part.name: _unpack(facts[part.name]).reshape(
+                shapes.get(part.name, (height, width, places))
             )
-            for field in fields(Cells)
+            for part in fields(Cells)
         }
     )
 
