@@ -34,7 +34,9 @@ LEFT_OUT = ("keras", "browser", "server", "xrays", "install", "slow")
 """Markers of tests that `--quick` leaves out; pyproject.toml says what each means."""
 
 FRAMEWORKS = {"keras", "tensorflow", "torch", "jax"}
-SERVERS = re.compile(r"\b(demo|flask_app|serve|app)\.py\b|gunicorn|chrom(e|ium)\b")
+SERVERS = re.compile(
+    r"\b(demo|flask_app|app)\.py\b|'serve'(?!.*--help)|gunicorn|chrom(e|ium)\b"
+)
 _WHOLE_FILE = re.compile(
     rf"^pytestmark = .*\bmark\.({'|'.join(LEFT_OUT)})\b", re.MULTILINE
 )
@@ -192,9 +194,7 @@ def held_out(all_xrays):
 @pytest.fixture(scope="session")
 def answers(classifier, held_out):
     """What the shipped graph gives for each of them."""
-    from pneumonia.evaluation.evaluate import (
-        run_all,  # a second that most tests need not wait
-    )
+    from pneumonia.evaluation.evaluate import run_all
 
     return run_all(classifier, held_out.images, progress=False)
 
@@ -203,7 +203,7 @@ def answers(classifier, held_out):
 def flask_url(classifier):
     from werkzeug.serving import make_server
 
-    import flask_app
+    from pneumonia.web.form import app as flask_app
 
     server = make_server(
         "127.0.0.1", 0, flask_app.create_app(classifier), threaded=True
@@ -217,7 +217,7 @@ def flask_url(classifier):
 
 @pytest.fixture(scope="module")
 def gradio_url(classifier):
-    import demo
+    from pneumonia.web.demo import app as demo
 
     app = demo.build_demo(classifier)
     url, _ = demo.launch(app)

@@ -28,7 +28,7 @@ from pneumonia import (
 )
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE
-from pneumonia.export import not_chests
+from pneumonia.gate import not_chests
 from pneumonia.serving.classifier import softmax
 from pneumonia.serving.overlay import split_evidence
 

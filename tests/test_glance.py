@@ -12,7 +12,7 @@ from test_not_valid import photograph
 from test_pages import desktop, shown
 
 from pneumonia import LABELS, METHODS, examples, percent, phantoms, predict
-from web import answer, shipped, words
+from pneumonia.web import answer, shipped, words
 
 GLANCE = 40
 """Words of prose at most that are read beside picture, verdict, number and bar."""

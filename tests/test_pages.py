@@ -28,7 +28,8 @@ from pneumonia import (
     phantoms,
     predict,
 )
-from web import many, measured, report, words
+from pneumonia.web import measurements, report, words
+from pneumonia.web.demo import batch_table
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 if PHOTOGRAPHS:
@@ -291,7 +292,7 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     )
     expect(drawn).to_have_attribute("aria-label", re.compile(f"{method}.*{other}"))
     caption = page.locator("xray-viewer .caption")
-    expect(caption).to_contain_text(measured.captions(classifier)[method])
+    expect(caption).to_contain_text(measurements.captions(classifier)[method])
     assert has_colour(canvas)
     assert picture_of(canvas) != first
     with page.expect_download() as download:
@@ -727,7 +728,7 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
 
 
 def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
-    pack, count = tmp_path / "many.zip", many.MAX_FILES
+    pack, count = tmp_path / "many.zip", batch_table.MAX_FILES
     with zipfile.ZipFile(pack, "w") as archive:
         for number in range(count):
             archive.write(phantoms()[0], f"{number}.png")
@@ -836,7 +837,7 @@ def test_the_report_prints_on_one_page(browser, classifier, phantom_bytes, tmp_p
 
 
 def test_gradio_counts_people(page, gradio_url, classifier):
-    well, sick = measured.load(classifier, "report.json")["answers"].values()
+    well, sick = measurements.load(classifier, "report.json")["answers"].values()
     low, high = classifier.uncertain_band
     found = round(200 * np.mean(np.array(sick) > high))
     alarms = round(800 * np.mean(np.array(well) > high))
@@ -866,5 +867,5 @@ def test_gradio_counts_people(page, gradio_url, classifier):
 
 def test_another_bundles_report_is_not_shown(classifier):
     other = dataclasses.replace(classifier, sha256="0" * 64)
-    assert measured.load(classifier, "report.json")
-    assert measured.load(other, "report.json") is None
+    assert measurements.load(classifier, "report.json")
+    assert measurements.load(other, "report.json") is None

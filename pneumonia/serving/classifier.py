@@ -7,11 +7,10 @@ framework.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from ..contract import (
     METHODS,
     PICTURE_SIZE,
 )
+from ..outputs import Outputs
 from . import gate as gates
 from .gate_cells import FEATURES, in_cells
 
@@ -30,37 +30,11 @@ from .gate_cells import FEATURES, in_cells
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
-BATCH = 16
-"""Images in one run of the network, where many are answered."""
-
 _PNEUMONIA = LABELS.index("Pneumonia")
 
 
 class BundleError(RuntimeError):
     """The installation is at fault, not the image; says the command that mends it."""
-
-
-class Outputs(NamedTuple):
-    """What one run of the graph gives for n images.
-
-    Attributes:
-        logits: float32 (n, 2), in LABELS order.
-        maps: float32 (n, 2, 8, 8) in [0, 1], Grad-CAM's map of each label.
-        embedding: float32 (n, 512), the mean of the feature map.
-        evidence: float32 (n, 8, 8), what each cell adds to the logit of pneumonia less
-            that of normal (HiResCAM).
-        lungs: float32 (n, 96, 96) in [0, 1], probability of lung on the whole picture.
-        box: float32 (n, 4) in [0, 1], the place that the network was shown: top,
-            bottom, left and right as fractions of the picture's sides. Cells of `maps`
-            and `evidence` divide this place, not the picture.
-    """
-
-    logits: np.ndarray
-    maps: np.ndarray
-    embedding: np.ndarray
-    evidence: np.ndarray
-    lungs: np.ndarray
-    box: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,26 +162,6 @@ def shows_evidence(found: dict[str, Any] | None) -> bool:
     if not found:
         return False
     return all(more["ci95"][0] > 0 for more in found["more_than"].values())
-
-
-def in_batches(
-    run: Callable[[np.ndarray], Sequence[np.ndarray]],
-    inputs: np.ndarray,
-    follow: Callable[[range], Iterable[int]] = iter,
-) -> tuple[np.ndarray, ...]:
-    """Run something on many images, `BATCH` at a time, and join each of its outputs.
-
-    Args:
-        run: arrays (n, ...) -> outputs, each (n, ...).
-        inputs: (n, ...).
-        follow: shows progress over the batches, as `tqdm` does.
-
-    Returns:
-        One array (n, ...) for each output.
-    """
-    starts = range(0, len(inputs), BATCH)
-    parts = [run(inputs[start : start + BATCH]) for start in follow(starts)]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -8,16 +8,18 @@ picture lies from all that it learned from. Children are told from adults by the
 to the lungs, where the frame has no say.
 
 The numbers belong to one network and one data set, so they travel in `bundle.json`
-under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothing here.
+under the key `gate`; `python -m pneumonia gate` makes them. A bundle without them
+refuses nothing here.
 """
 
 import base64
 import functools
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..outputs import Outputs
+from ..reading.picture import DOUBTS, ImageError, Picture
 from . import gate_features
 from .gate_cells import Cells
 from .gate_features import root
@@ -30,10 +32,6 @@ from .gate_words import (  # noqa: F401
     WARNINGS,
 )
 from .pattern import is_patterned
-from .picture import DOUBTS, ImageError, Picture
-
-if TYPE_CHECKING:
-    from .classifier import Outputs
 
 CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
@@ -165,7 +163,7 @@ class Gate:
     lungs: Lungs
     cells: dict[str, Cells] = field(default_factory=dict)
 
-    def judge(self, inputs: np.ndarray, outputs: "Outputs") -> tuple[str, ...]:
+    def judge(self, inputs: np.ndarray, outputs: Outputs) -> tuple[str, ...]:
         """Return codes of what is wrong with one picture, refusals first.
 
         Args:
@@ -209,7 +207,7 @@ class Gate:
         turned = [np.rot90(inputs, turns, (1, 2)) for turns in range(4)]
         return self.chest.score(gate_features.shape(np.concatenate(turned)))
 
-    def _why_no_chest(self, inputs: np.ndarray, outputs: "Outputs | None") -> str:
+    def _why_no_chest(self, inputs: np.ndarray, outputs: Outputs | None) -> str:
         """See what makes a chest of it: exchanging black and white, a turn or a cut."""
         mended = {"negative": 1 - inputs}
         if outputs is not None and self._has_lungs_inside(outputs):
@@ -226,7 +224,7 @@ class Gate:
             return "two_pictures"
         return best
 
-    def _has_lungs_inside(self, outputs: "Outputs") -> bool:
+    def _has_lungs_inside(self, outputs: Outputs) -> bool:
         """Tell whether the lungs are large enough for what would be cut out."""
         top, bottom, left, right = gate_features.surroundings(outputs.box[0])
         larger = gate_features.areas(outputs.lungs)[0].max()
@@ -238,19 +236,19 @@ class Gate:
         return self.chest.score(gate_features.shape(np.concatenate(halves))).min()
 
 
-def seen_inside(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+def seen_inside(inputs: np.ndarray, outputs: Outputs) -> np.ndarray:
     """Return float32 (n, f), what `Child` judges by, for n pictures."""
     inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
     return np.concatenate([inside, root(outputs.embedding)], axis=1)
 
 
-def _cut_out(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+def _cut_out(inputs: np.ndarray, outputs: Outputs) -> np.ndarray:
     """Return what a chest X-ray would show, without what lies around it."""
     return gate_features.cut(inputs, gate_features.surroundings(outputs.box[0]))
 
 
 def judge(
-    gate: Gate | None, picture: Picture, inputs: np.ndarray, outputs: "Outputs"
+    gate: Gate | None, picture: Picture, inputs: np.ndarray, outputs: Outputs
 ) -> tuple[str, ...]:
     """Return codes of what is wrong with one picture, refusals first.
 

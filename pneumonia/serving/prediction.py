@@ -8,15 +8,16 @@ from typing import BinaryIO
 import numpy as np
 
 from ..contract import LABELS, METHODS, TESTED
+from ..outputs import Outputs
+from ..reading.image import to_input
+from ..reading.isolated import read_anywhere
+from ..reading.picture import ImageError, Picture
 from . import gate as gates
 from . import zones
-from .classifier import Classifier, Outputs
+from .classifier import Classifier
 from .encode import save_jpeg
 from .gate_features import root
-from .image import to_input
-from .isolated import read_anywhere
 from .overlay import by_method, draw_overlay, enlarge, stamp
-from .picture import ImageError, Picture
 
 
 @dataclass(frozen=True, eq=False)

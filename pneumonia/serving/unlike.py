@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .image import to_input
-from .isolated import read_anywhere
-from .picture import Picture
+from ..reading.image import to_input
+from ..reading.isolated import read_anywhere
+from ..reading.picture import Picture
 from .prediction import as_asked, has_lungs
 
 if TYPE_CHECKING:
