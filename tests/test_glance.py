@@ -205,7 +205,7 @@ def test_an_answer_prints_on_one_sheet(page, app, photo):
         expect(page.locator("xray-viewer .where")).to_be_visible()  # what was folded
         for button in page.get_by_role("button").all():
             expect(button).to_be_hidden()
-        page.emulate_media(media="screen")
+        page.emulate_media(media="null")  # as it was
 
 
 @desktop

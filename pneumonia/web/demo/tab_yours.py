@@ -12,7 +12,7 @@ from ..yours import trial
 
 
 def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
-    """Fill the tab; `static/yours.js` asks `web/demo/ask_many.py` for answers and figures.
+    """Fill the tab; `static/yours.js` asks `ask_many` for answers and figures.
 
     Args:
         classifier: from `load_classifier`.

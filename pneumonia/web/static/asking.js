@@ -37,7 +37,7 @@ export function bind(card, { again, choose, wishes, signal, unsent }) {
     const answer = await send("unlike", wishes, await choose(), signal);
     const drawn = document.createRange().createContextualFragment(await answer.text());
     if (!answer.ok) throw new Error(answer.status);
-    if (!signal.aborted) button.closest(".offers, .downloads").after(drawn);
+    if (!signal.aborted) (button.closest(".more") ?? button.closest(".answer, .error")).append(drawn);
     button.remove();
   }, signal, unsent));
   const tabOf = (name) => [...document.querySelectorAll("[role=tab]")]

@@ -61,7 +61,7 @@ class NumberMeaning extends HTMLElement {
       this.rates, this.said, this.legend, this.grid,
       make("p", { class: "hint" }, fill(words.note, { share: percent(this.sick.length / (this.sick.length + this.well.length)) })),
       this.plots);
-    const given = document.querySelector("one-xray answer-card[data-p]");
+    const given = document.querySelector("one-xray answer-card[data-p]:not([data-first])");
     if (given) this.own = Number(given.dataset.p);
     document.addEventListener("answered", (event) => {
       this.own = event.detail ?? undefined;  // an event without a detail says null

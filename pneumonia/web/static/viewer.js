@@ -228,8 +228,10 @@ class AnswerCard extends HTMLElement {
   connectedCallback() {
     if ("first" in this.dataset) return;  // nobody asked for it
     say([...this.querySelectorAll(".plate, h2, h2 ~ p")].map((part) => part.textContent).join(" "));
-    const show = () => this.getBoundingClientRect().top > innerHeight / 2
-      && this.scrollIntoView();
+    const show = () => {
+      const { top } = this.getBoundingClientRect();
+      if (top < 0 || top > innerHeight / 2) this.scrollIntoView();
+    };
     setTimeout(show, 100);  // when the viewer in it has its height
     if (this.closest("one-xray")) {  // what is not valid, or refused, has no number
       const { p } = this.dataset;
