@@ -230,5 +230,9 @@ def test_a_refusal_shows_on_demand_what_is_unlike(page, app, photo):
         "aria-label", words.UNLIKE["viewer"]["map"]
     )
     expect(page.locator(".unlike .where")).to_contain_text(words.UNLIKE["label"])
-    expect(page.locator(".unlike .caption")).to_have_text(words.UNLIKE["caption"])
+    caption, captions = page.locator(".unlike .caption"), words.UNLIKE["captions"]
+    expect(caption).to_have_text(captions["shapes"])
+    method = page.get_by_label(words.UNLIKE["viewer"]["method"])
+    method.select_option(words.UNLIKE["methods"]["embedding"])
+    expect(caption).to_have_text(captions["embedding"])
     expect(page.get_by_role("button", name=words.ANYWAY)).to_be_visible()

@@ -80,12 +80,12 @@ class Prediction:
     lungs_found: bool = True
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def valid(self) -> bool:
         """Whether the gate let the image in; if not, the answer means nothing."""
         return not self.refused_for
 
-    @property
+    @cached_property
     def refused_for(self) -> tuple[str, ...]:
         """Those of `warnings` for which there would be no answer unasked."""
         return tuple(code for code in self.warnings if code in gates.REFUSALS)
