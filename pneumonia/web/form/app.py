@@ -55,6 +55,7 @@ _PATIENCE = 60  # seconds that a request waits for its turn
 _DRAIN_SECONDS = 30
 _STATUS = {"empty": 400, "no_file": 400, "too_large": 413}  # of others: 422
 _EFFORT = 5  # of gzip
+_TEXT = re.compile(r"^text/|javascript|json|svg")  # what gzip makes smaller
 _log = logging.getLogger("pneumonia.web")
 
 
@@ -265,7 +266,7 @@ def _dress(app: Flask, embed: Sequence[str]) -> None:
 
     @app.after_request
     def pack(response: Response) -> Response:
-        packs = response.mimetype.startswith("text/") and response.status_code != 304
+        packs = _TEXT.search(response.mimetype) and response.status_code != 304
         if packs and request.accept_encodings["gzip"]:
             response.direct_passthrough = False  # a file of `static`
             response.data = gzip.compress(response.data, _EFFORT)
