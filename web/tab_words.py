@@ -39,8 +39,10 @@ MEANING = {
     "benefit_y": "net benefit, of what is possible",
     "benefit_note": "A decision curve (Vickers and Elkin 2006), at the number of sick "
     "people above. Thick: treat whom the network calls sick. Thin: treat everybody. "
-    "Dashed: treat nobody. Whoever treats from 10 % on accepts nine treatments in vain "
-    "for one that helps.",
+    "Dashed: treat nobody. Whoever treats from 10% on accepts nine treatments in vain "
+    "for one that helps. The thick curve is dotted where fewer than five of the "
+    "X-rays without pneumonia would be treated, and ends before the last one: there a "
+    "single X-ray makes it fall or jump.",
 }
 """What `static/meaning.js` says."""
 

@@ -189,7 +189,7 @@ COMPARE_ABOUT = (
     "not read: which one is older, you know."
 )
 COMPARE_SIDES = ("First X-ray", "Second X-ray")
-COMPARE_SELF = "The first one, {self}"
+COMPARE_SELVES = "Or compare the first one with itself:"
 COMPARE_LINKED = "Same zoom, place and window in both"
 COMPARE = {
     "selves": {"mirror": "mirrored", "invert": "inverted"},
