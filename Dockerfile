@@ -6,9 +6,6 @@ RUN useradd --create-home --uid 1000 app
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE demo.py flask_app.py ./
 COPY pneumonia pneumonia
-COPY web web
-COPY static static
-COPY templates templates
 RUN pip install --no-cache-dir -c constraints.txt -e '.[apps]'
 
 USER 1000

@@ -19,10 +19,10 @@ flask: .venv/apps
 	$(BIN)/python flask_app.py
 
 space: .venv/apps
-	$(BIN)/python -m web.space build/space
+	$(BIN)/python -m pneumonia space build/space
 
 serve: .venv/apps
-	$(BIN)/python serve.py
+	$(BIN)/python -m pneumonia serve form
 
 # More workers would need more memory, and more threads of each would wait for others'.
 PYTEST := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \

@@ -26,8 +26,8 @@ import numpy as np
 from measure import machine, memory, read_folder, spread, table
 
 from pneumonia import load_classifier
+from pneumonia.reading.image import read_picture, to_input
 from pneumonia.serving.batch import FILES_A_RUN
-from pneumonia.serving.image import read_picture, to_input
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,7 +17,7 @@ import ray
 from archive import fill
 from measure import machine, table
 
-from pneumonia.serving.batch import find_files
+from pneumonia.reading.files import find_files
 from pneumonia.serving.cluster import FILES_A_SHARD, answer_archive
 
 

@@ -28,7 +28,7 @@ import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import tensorflow
 from pneumonia.network import framing, vgg19
-from pneumonia.serving.image import read_image, to_input
+from pneumonia.reading.image import read_image, to_input
 data = open(sys.argv[1], "rb").read()
 shown = framing.crop(to_input(read_image(data)), framing.WHOLE[None])
 vgg19.load().classifier.predict(shown, verbose=0)
@@ -94,8 +94,8 @@ def main() -> None:
         "`flask_app.py` serves": lambda: serve(
             [sys.executable, "flask_app.py"], "/healthz", args.port
         ),
-        "`python serve.py` serves": lambda: serve(
-            [sys.executable, "serve.py"], "/healthz", args.port
+        "`serve form` serves": lambda: serve(
+            [sys.executable, "-m", "pneumonia", "serve", "form"], "/healthz", args.port
         ),
         "`import gradio`": lambda: wait([*python, "import gradio"]),
         "`demo.py` serves": lambda: serve(

@@ -23,15 +23,15 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from archive_kinds import SIZE, dicom
 from measure import machine, table
-from mixed import SIZE, dicom
 from PIL import Image
 from pydicom import dcmread
 from pydicom.pixels import pixel_array
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pneumonia import phantoms  # noqa: E402
-from pneumonia.serving import dicom_codecs  # noqa: E402
+from pneumonia.reading.dicom import codecs  # noqa: E402
 
 KINDS = {
     "lossless JPEG": ("70", lambda a: imagecodecs.ljpeg_encode(a, bitspersample=12)),
@@ -79,7 +79,7 @@ def packed(pixels: np.ndarray, kind: str) -> bytes:
 
 def by_imagecodecs(data: bytes) -> np.ndarray:
     """Decode as the product does, in full."""
-    return dicom_codecs.decode(dcmread(io.BytesIO(data)), "MONOCHROME2", 2**20).raw
+    return codecs.decode(dcmread(io.BytesIO(data)), "MONOCHROME2", 2**20).raw
 
 
 def by_plugin(name: str) -> Callable[[bytes], np.ndarray]:

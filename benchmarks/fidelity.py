@@ -26,7 +26,8 @@ from pneumonia.export.int8 import quantise
 from pneumonia.network import finder, vgg19
 from pneumonia.network.finder import Framed
 from pneumonia.network.graph import build_graph, run_graph
-from pneumonia.serving.classifier import Outputs, load_classifier, softmax
+from pneumonia.outputs import Outputs
+from pneumonia.serving.classifier import load_classifier, softmax
 
 
 def compare(expected: Outputs, found: Outputs) -> list[str]:

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from app_requests import App, GradioApp, GunicornApp, Outcome, expected
 from measure import machine, read_folder, table
-from traffic import App, GradioApp, GunicornApp, Outcome, expected
 
 from pneumonia import load_classifier
-from pneumonia.serving.image import read_picture
+from pneumonia.reading.image import read_picture
 
 CROWD = 96  # clients, more than the form has places
 STEPS = (1, 2, 4, 8, 16)  # clients, on the way to all of them

@@ -33,7 +33,7 @@ sys.path[:0] = [
 ]
 
 import fuzz  # noqa: E402
-from traffic import APPS, App, Outcome, expected, hostile  # noqa: E402
+from app_requests import APPS, App, Outcome, expected, hostile  # noqa: E402
 
 from pneumonia import IsolatedReader, load_classifier  # noqa: E402
 

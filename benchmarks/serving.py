@@ -37,10 +37,10 @@ from pneumonia.contract import BUNDLE
 from pneumonia.network import finder, framing
 from pneumonia.network import vgg19 as networks
 from pneumonia.network.graph import build_graph
+from pneumonia.reading.image import read_picture, to_input
 from pneumonia.serving import classifier as serving
 from pneumonia.serving.encode import encode_jpeg, encode_png
 from pneumonia.serving.gate import judge
-from pneumonia.serving.image import read_picture, to_input
 from pneumonia.serving.overlay import draw_overlay
 
 ANSWER = "**`predict`: answer, map and overlay**"

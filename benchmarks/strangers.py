@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-from traffic import FlaskApp  # noqa: E402
+from app_requests import FlaskApp  # noqa: E402
 
 from pneumonia import LABELS, MAX_BYTES  # noqa: E402
 

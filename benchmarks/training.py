@@ -18,7 +18,7 @@ import numpy as np
 from pneumonia.data import folder, layout
 from pneumonia.network import finder, vgg19
 from pneumonia.network.finder import Framed
-from pneumonia.serving.image import read_image, to_input
+from pneumonia.reading.image import read_image, to_input
 from pneumonia.training.recipe import RECIPES
 from pneumonia.training.sampling import Batches
 from pneumonia.training.settings import adjust

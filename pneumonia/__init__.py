@@ -10,12 +10,14 @@ Research demonstration, not a medical device.
 
 from . import safe_path  # noqa: F401 - first, before what could be mistaken
 from .contract import LABELS, METHODS, NOTICE, TESTED
-from .serving.batch import find_files
+from .reading.files import find_files
+from .reading.isolated import IsolatedReader, read_anywhere
+from .reading.picture import MAX_BYTES, TOO_LARGE, ImageError, InstallationError
+from .reading.raster import READABLE, SUFFIXES
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.encode import encode_jpeg, encode_png
 from .serving.examples import Example, examples
 from .serving.gate_words import SENTENCES
-from .serving.isolated import IsolatedReader, read_anywhere
 from .serving.overlay import (
     COLOUR_MAPS,
     STRENGTH,
@@ -23,12 +25,6 @@ from .serving.overlay import (
     draw_overlay,
     enlarge,
     outline,
-)
-from .serving.picture import (
-    MAX_BYTES,
-    TOO_LARGE,
-    ImageError,
-    InstallationError,
 )
 from .serving.prediction import (
     Prediction,
@@ -39,7 +35,6 @@ from .serving.prediction import (
     predict_batch,
     verdict,
 )
-from .serving.raster import READABLE, SUFFIXES
 from .serving.rows import Row, answered_row, refused_row, write_rows
 from .serving.selfcheck import phantoms, selftest
 from .serving.unlike import Unlike, find_unlike

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import importlib
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -14,6 +15,8 @@ from .serving.selfcheck import selftest
 from .training.backend import keras_explained
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
+_APPS = {"gradio": "demo.app", "flask": "form.app", "form": "form.under_gunicorn"}
+_PACKAGES_OF_APPS = {"flask", "gradio", "gunicorn", "jinja2", "reportlab", "segno"}
 
 
 def _options(args: argparse.Namespace) -> dict:
@@ -165,10 +168,10 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _gate(args: argparse.Namespace) -> None:
     from .data import folder
-    from .export import gate_fit
+    from .gate import fit
 
     kept.check(args.bundle)
-    measured = gate_fit.refit(
+    measured = fit.refit(
         args.bundle,
         folder.load(args.source),
         {place.name: folder.load(place, labelled=False) for place in args.adults},
@@ -179,17 +182,21 @@ def _gate(args: argparse.Namespace) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    import runpy
+    module = importlib.import_module(f".web.{_APPS[args.app]}", __package__)
+    module.main(args.options, prog=f"python -m pneumonia serve {args.app}")
 
-    name = {"gradio": "demo.py", "flask": "flask_app.py"}[args.app]
-    app = Path(__file__).parent.parent / name
-    if not app.exists():  # only the package was installed
-        raise SystemExit(
-            f"error: {app} is missing; the apps need the whole repository."
-        )
-    sys.path.insert(0, str(app.parent))
-    sys.argv = [str(app), *args.options]
-    runpy.run_path(str(app), run_name="__main__")
+
+def _yours(args: argparse.Namespace) -> None:
+    from .web.yours import trial
+
+    trial.run(**_options(args))
+
+
+def _space(args: argparse.Namespace) -> None:
+    from .web.demo import space
+
+    space.write(args.out)
+    print(f"Space written to {args.out}; push it to the Space's own git repository.")
 
 
 def _selftest(args: argparse.Namespace) -> None:
@@ -218,6 +225,8 @@ _COMMANDS = (
     _predict,
     _gate,
     _serve,
+    _yours,
+    _space,
     _selftest,
 )
 
@@ -248,6 +257,15 @@ def main(arguments: list[str] | None = None) -> None:
             raise SystemExit(
                 "error: --engine ray needs Ray on every machine. Install it with "
                 "`pip install -r requirements-cluster.txt`."
+            ) from error
+        if error.name == "fcntl":
+            raise SystemExit(
+                "error: gunicorn needs a POSIX system. Serve the form by `serve flask`."
+            ) from error
+        if error.name in _PACKAGES_OF_APPS:
+            raise SystemExit(
+                f"error: this command needs {error.name}. "
+                "Install the apps with `pip install -e .[apps]`."
             ) from error
         if error.name not in _TRAINING_PACKAGES:
             raise

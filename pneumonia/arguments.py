@@ -255,10 +255,23 @@ def build(  # noqa: PLR0915 (a list of options)
     sub.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
 
     sub = command("serve", "serve the interactive demo or the form; --help after it")
-    sub.add_argument("app", choices=["gradio", "flask"])
     sub.add_argument(
-        "options", nargs=argparse.REMAINDER, help="of demo.py, flask_app.py"
+        "app",
+        choices=["gradio", "flask", "form"],
+        help="the demo; the form by itself; the form under gunicorn",
     )
+    sub.add_argument("options", nargs=argparse.REMAINDER, help="of the app")
+
+    sub = command("yours", "measure it on your own labelled X-rays, as a page")
+    sub.add_argument("folder", type=Path, help="or a zip")
+    sub.add_argument("--out", type=Path, required=True, help="the page, HTML")
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    sub.add_argument(
+        "--anyway", action="store_true", help="answer what would be refused, too"
+    )
+
+    sub = command("space", "write the folder of a Hugging Face Space with the demo")
+    sub.add_argument("out", type=Path, metavar="DIR")
 
     sub = command("selftest", "check that the bundle is whole and answers as it should")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")

@@ -34,7 +34,9 @@ LEFT_OUT = ("keras", "browser", "server", "xrays", "install", "slow")
 """Markers of tests that `--quick` leaves out; pyproject.toml says what each means."""
 
 FRAMEWORKS = {"keras", "tensorflow", "torch", "jax"}
-SERVERS = re.compile(r"\b(demo|flask_app|serve|app)\.py\b|gunicorn|chrom(e|ium)\b")
+SERVERS = re.compile(
+    r"\b(demo|flask_app|app)\.py\b|'serve'(?!.*--help)|gunicorn|chrom(e|ium)\b"
+)
 _WHOLE_FILE = re.compile(
     rf"^pytestmark = .*\bmark\.({'|'.join(LEFT_OUT)})\b", re.MULTILINE
 )
@@ -136,6 +138,23 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def page(request, browser):
+    """A page that fails the test on a request to anywhere but this machine."""
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(30_000)
+    foreign = []
+    page.on("request", lambda r: is_local(r.url) or foreign.append(r.url))
+    yield page
+    page.close()
+    assert foreign == []
+
+
+def is_local(url: str) -> bool:
+    return bool(re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", url))
+
+
 @pytest.fixture(scope="session")
 def classifier():
     return load_classifier()
@@ -175,9 +194,7 @@ def held_out(all_xrays):
 @pytest.fixture(scope="session")
 def answers(classifier, held_out):
     """What the shipped graph gives for each of them."""
-    from pneumonia.evaluation.evaluate import (
-        run_all,  # a second that most tests need not wait
-    )
+    from pneumonia.evaluation.evaluate import run_all
 
     return run_all(classifier, held_out.images, progress=False)
 
@@ -186,7 +203,7 @@ def answers(classifier, held_out):
 def flask_url(classifier):
     from werkzeug.serving import make_server
 
-    import flask_app
+    from pneumonia.web.form import app as flask_app
 
     server = make_server(
         "127.0.0.1", 0, flask_app.create_app(classifier), threaded=True
@@ -200,7 +217,7 @@ def flask_url(classifier):
 
 @pytest.fixture(scope="module")
 def gradio_url(classifier):
-    import demo
+    from pneumonia.web.demo import app as demo
 
     app = demo.build_demo(classifier)
     url, _ = demo.launch(app)

@@ -33,8 +33,8 @@ from test_unusual import tiff as in_tiff  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
 from pneumonia.data import phantom  # noqa: E402
-from pneumonia.serving.image import DISPLAY_SIDE, read_picture  # noqa: E402
-from pneumonia.serving.picture import ImageError  # noqa: E402
+from pneumonia.reading.image import DISPLAY_SIDE, read_picture  # noqa: E402
+from pneumonia.reading.picture import ImageError  # noqa: E402
 
 SLOW_SECONDS = 2.0
 """Processor time from which a file is reported."""

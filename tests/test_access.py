@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from test_pages import large, shown
 
 from pneumonia import phantoms
-from web import words
+from pneumonia.web import words
 
 
 @pytest.fixture(params=["light", "dark"])

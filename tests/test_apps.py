@@ -17,12 +17,12 @@ from dicoms import make as make_dicom
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
-import demo
-import flask_app
 from pneumonia import MAX_BYTES, METHODS, NOTICE, TESTED, phantoms, predict
-from pneumonia.export import not_chests
-from pneumonia.serving.image import read_picture
-from web import door, words
+from pneumonia.gate import not_chests
+from pneumonia.reading.image import read_picture
+from pneumonia.web import door, words
+from pneumonia.web.demo import app as demo
+from pneumonia.web.form import app as flask_app
 
 ROOT = Path(__file__).parent.parent
 
@@ -250,7 +250,7 @@ def test_the_page_on_the_api_shows_code_as_code(web):
 
 
 def test_previews_are_of_this_project(web, gradio_url):
-    icon = (ROOT / "static" / "favicon.svg").read_bytes()
+    icon = (ROOT / "pneumonia/web/static/favicon.svg").read_bytes()
     with urllib.request.urlopen(gradio_url) as response:
         demos = response.read().decode()
     for page in (web.get("/").text, demos):

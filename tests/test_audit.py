@@ -14,7 +14,8 @@ from pneumonia.contract import BUNDLE, METHODS
 from pneumonia.data import folder, regions, subgroups
 from pneumonia.data.phantom import draw
 from pneumonia.network import finder, framing, graph, heatmaps, vgg19
-from pneumonia.serving.classifier import Outputs, softmax
+from pneumonia.outputs import Outputs
+from pneumonia.serving.classifier import softmax
 from pneumonia.study import interventions, map_checks, shortcuts
 from pneumonia.study.audit import audit, behind_the_crop
 from pneumonia.study.card import map_verdict

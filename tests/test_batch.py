@@ -16,8 +16,9 @@ from PIL import Image
 
 from pneumonia import phantoms, write_rows
 from pneumonia.__main__ import main
+from pneumonia.reading.files import find_files
+from pneumonia.reading.picture import MAX_BYTES
 from pneumonia.serving import batch, lock, rows
-from pneumonia.serving.picture import MAX_BYTES
 
 PICTURE = phantoms()[0].read_bytes()
 
@@ -25,7 +26,7 @@ PICTURE = phantoms()[0].read_bytes()
 @pytest.fixture(scope="module")
 def serving(classifier):
     def answer(paths, overlays=None):
-        files = batch.find_files(paths)
+        files = find_files(paths)
         return list(batch.answer_files(classifier, files, overlays))
 
     return answer
@@ -167,7 +168,9 @@ def test_dicom_is_decoded_outside_of_this_process(
     for name, syntax in syntaxes.items():
         (folder / f"{name}.dcm").write_bytes(make(pixels, syntax))
     (folder / "broken.dcm").write_bytes(make(pixels)[:-3000])
-    monkeypatch.setitem(sys.modules, "pneumonia.serving.dicom", None)  # can't be here
+    monkeypatch.setitem(
+        sys.modules, "pneumonia.reading.dicom.decode", None
+    )  # can't be here
     found = {row.path.rpartition("/")[2]: row for row in serving([folder])}
     assert found.pop("broken.dcm").reason == "damaged"
     assert {row.status for row in found.values()} == {"ok"}

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pneumonia.serving.image import read_picture
+from pneumonia.reading.image import read_picture
 
 pytestmark = [pytest.mark.keras, pytest.mark.server]  # as its scripts do
 
@@ -34,9 +34,9 @@ def test_scripts_start(name, monkeypatch, capsys):
 @pytest.mark.parametrize("app", ["flask", "gradio"])
 @pytest.mark.parametrize("what", ["a drawing", "no picture"])
 def test_clients_understand_the_apps(app, what, request, classifier, phantom_bytes):
-    traffic = importlib.import_module("traffic")
+    requests = importlib.import_module("app_requests")
     port = urlsplit(request.getfixturevalue(f"{app}_url")).port
-    client = traffic.APPS[app](port)
+    client = requests.APPS[app](port)
     data = {"a drawing": phantom_bytes, "no picture": b"none"}[what]
-    expected = traffic.expected(classifier, read_picture, data)
+    expected = requests.expected(classifier, read_picture, data)
     assert client.send(data).agrees(expected), client.send(data)

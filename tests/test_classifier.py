@@ -28,7 +28,7 @@ from pneumonia import (
 )
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE
-from pneumonia.export import not_chests
+from pneumonia.gate import not_chests
 from pneumonia.serving.classifier import softmax
 from pneumonia.serving.overlay import split_evidence
 
@@ -115,7 +115,7 @@ def test_verdict_names_label_probability_and_band(classifier, phantom_bytes):
         assert sentence.startswith(f"{label}. The probability of pneumonia is ")
         assert side in sentence
     unsure = verdict(classifier, replace(certain, certain=False))
-    assert unsure.startswith("Uncertain, needs a reader.")
+    assert unsure.startswith("Uncertain, needs a radiologist.")
     assert f"From {low:.0%} to {high:.0%}" in unsure
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from pneumonia import phantoms
 from pneumonia.__main__ import main
+from pneumonia.reading.files import find_files
 from pneumonia.serving import cluster
-from pneumonia.serving.batch import find_files
 
 pytestmark = pytest.mark.slow
 

@@ -20,9 +20,10 @@ from pydicom.uid import (
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
-from pneumonia.serving import dicom, dicom_codecs
-from pneumonia.serving.dicom_codestream import Codestream, head_of
-from pneumonia.serving.image import read_picture
+from pneumonia.reading.dicom import codecs
+from pneumonia.reading.dicom import decode as dicom
+from pneumonia.reading.dicom.codestream import Codestream, head_of
+from pneumonia.reading.image import read_picture
 
 TWELVE = {"BitsStored": 12, "HighBit": 11}
 CHEST = draw(3, size=300)[:, :260].astype(np.uint16) * 16
@@ -176,7 +177,7 @@ def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(
     data = make(wide, SYNTAXES[name], Columns=96)
     if "XL" not in name:
         fail = lambda *_: pytest.fail("decoded")  # noqa: E731
-        monkeypatch.setattr(dicom_codecs, "_by_imagecodecs", fail)
+        monkeypatch.setattr(codecs, "_by_imagecodecs", fail)
     with pytest.raises(ImageError) as caught:
         read_picture(data)
     assert caught.value.reason == "damaged"

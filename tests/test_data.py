@@ -17,8 +17,8 @@ from pneumonia.data import folder as data
 from pneumonia.data.layout import look
 from pneumonia.data.patients import link_duplicates, validation_mask
 from pneumonia.data.phantom import draw
-from pneumonia.serving.image import read_image, to_input
-from pneumonia.serving.raster import SUFFIXES
+from pneumonia.reading.image import read_image, to_input
+from pneumonia.reading.raster import SUFFIXES
 
 
 def write(path, seed: int) -> None:

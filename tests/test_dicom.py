@@ -14,10 +14,11 @@ from test_image import GREY
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
-from pneumonia.serving import dicom, dicom_codecs, dicom_jpeg2000
-from pneumonia.serving.dicom_codestream import head_of
-from pneumonia.serving.image import read_picture
-from pneumonia.serving.isolated import read_anywhere
+from pneumonia.reading.dicom import codecs, jpeg2000
+from pneumonia.reading.dicom import decode as dicom
+from pneumonia.reading.dicom.codestream import head_of
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.isolated import read_anywhere
 
 LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
@@ -159,7 +160,7 @@ def large(noise: int = 40) -> np.ndarray:
 def test_large_jpeg_2000_is_decoded_no_finer_than_needed(syntax, monkeypatch):
     data = make(large(), syntax, BitsStored=12, HighBit=11)
     whole = read_picture(make(large(), BitsStored=12, HighBit=11)).pixels.astype(int)
-    in_full = "pneumonia.serving.dicom_codecs._by_imagecodecs"
+    in_full = "pneumonia.reading.dicom.codecs._by_imagecodecs"
     monkeypatch.setattr(in_full, lambda *_: pytest.fail("in full"))
     found = read_picture(data)
     assert found.pixels.shape == whole.shape
@@ -172,7 +173,7 @@ def test_large_jpeg_2000_is_decoded_no_finer_than_needed(syntax, monkeypatch):
 
 def coarse(dataset, side: int):
     stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    return dicom_jpeg2000.coarse(dataset, stream, head_of(stream), side)
+    return jpeg2000.coarse(dataset, stream, head_of(stream), side)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_jpeg_2000_of_thirteen_bits_keeps_its_numbers():
 def test_a_lossy_wavelet_turns_no_white_black():
     pixels = large(noise=400)[:700, :700]
     data = make(pixels, JPEG2000, BitsStored=12, HighBit=11)
-    decoded = dicom_codecs.decode(dicom._parsed(data), "MONOCHROME2", 9999)
+    decoded = codecs.decode(dicom._parsed(data), "MONOCHROME2", 9999)
     assert decoded.raw.max() > 4095
     assert read_picture(data).pixels[110:170, 110:390].min() > 200
 

@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 from test_codecs import burned_out
 
-from pneumonia.serving.image import read_picture
+from pneumonia.reading.image import read_picture
 
 TOOLS = ("dcm2pnm", "dcmj2pnm", "dcml2pnm", "dcmcjpeg", "dcmcjpls", "dcmcrle")
 TOOLS += ("dcmconv", "img2dcm", "gdcmconv")

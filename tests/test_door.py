@@ -22,10 +22,12 @@ from pathlib import Path
 
 import pytest
 
-import flask_app
 from pneumonia import ImageError, phantoms, predict
-from pneumonia.serving.image import read_picture
-from web import asgi, bounded_server, door
+from pneumonia.reading.image import read_picture
+from pneumonia.web import door
+from pneumonia.web.demo import asgi
+from pneumonia.web.form import app as flask_app
+from pneumonia.web.form import server
 
 KEY = door.Credentials("ann", "säcret")
 PICTURE = phantoms()[0].read_bytes()
@@ -237,11 +239,11 @@ def test_file_names_are_neither_shown_nor_logged(make_web, caplog, capfd):
 
 @pytest.fixture
 def live(make_web, monkeypatch):
-    monkeypatch.setattr(bounded_server, "IDLE_SECONDS", 1)
-    monkeypatch.setattr(bounded_server, "REQUEST_SECONDS", 1)
-    monkeypatch.setattr(bounded_server.Handler, "timeout", 1)
-    monkeypatch.setattr(bounded_server, "CONNECTIONS", 2)
-    live = bounded_server.Server("127.0.0.1", 0, make_web().application)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 1)
+    monkeypatch.setattr(server.Handler, "timeout", 1)
+    monkeypatch.setattr(server, "CONNECTIONS", 2)
+    live = server.Server("127.0.0.1", 0, make_web().application)
     thread = threading.Thread(target=live.serve_forever)
     thread.start()
     yield live
@@ -307,7 +309,7 @@ def out_of_memory(*args):
 
 @pytest.mark.server
 def test_who_stands_in_line_when_it_ends_is_answered(make_web):
-    ending = bounded_server.Server("127.0.0.1", 0, make_web().application)
+    ending = server.Server("127.0.0.1", 0, make_web().application)
     with socket.create_connection(("127.0.0.1", ending.server_port), 60) as client:
         client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         ending.server_close()
@@ -487,7 +489,7 @@ def test_memory_goes_back_to_the_system():
     program = """
 import threading
 from pathlib import Path
-from web import memory
+from pneumonia.web import memory
 memory.return_early()
 def held():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -522,7 +524,7 @@ def test_the_form_ends_in_order_and_leaves_no_process(tmp_path):
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "flask_app.py", "--port", str(port)],
-        cwd=Path(flask_app.__file__).parent,
+        cwd=Path(__file__).parent.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

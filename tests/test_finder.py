@@ -17,7 +17,7 @@ from pneumonia.data import lungs, stress
 from pneumonia.data.phantom import draw
 from pneumonia.evaluation import evaluate_finder as evaluation
 from pneumonia.network import finder, framing
-from pneumonia.serving.image import read_image, to_input
+from pneumonia.reading.image import read_image, to_input
 from pneumonia.training import lung_views, train_finder
 from pneumonia.training.runs import RunError, read_history
 

@@ -3,7 +3,7 @@
 import fuzz
 import pytest
 
-from pneumonia.serving.isolated import read_anywhere
+from pneumonia.reading.isolated import read_anywhere
 
 
 def test_a_thousand_damaged_files_raise_nothing_but_image_errors():

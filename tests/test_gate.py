@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from test_image import encode
 
-import flask_app
 from pneumonia import (
     BundleError,
     ImageError,
@@ -24,12 +23,14 @@ from pneumonia.contract import BUNDLE
 from pneumonia.data import phantom
 from pneumonia.data.folder import Dataset, save
 from pneumonia.data.patients import validation_mask
-from pneumonia.export import gate_fit, gate_pictures, gate_rules, not_chests
+from pneumonia.gate import fit, not_chests, rules
+from pneumonia.gate import pictures as gate_pictures
+from pneumonia.outputs import Outputs
+from pneumonia.reading.image import read_picture, to_input
+from pneumonia.reading.picture import Picture
 from pneumonia.serving import gate as gates
 from pneumonia.serving import gate_features
-from pneumonia.serving.classifier import Outputs
-from pneumonia.serving.image import read_picture, to_input
-from pneumonia.serving.picture import Picture
+from pneumonia.web.form import app as flask_app
 
 SHIPPED = BUNDLE
 
@@ -86,9 +87,9 @@ def run(inputs: np.ndarray) -> Outputs:
 def fitted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_pictures, "PICTURES", 120)
-        patch.setattr(gate_fit, "_AXES", 8)
-        patch.setattr(gate_rules, "_AXES", 8)
-        return gate_fit.fit(
+        patch.setattr(fit, "_AXES", 8)
+        patch.setattr(rules, "_AXES", 8)
+        return fit.fit(
             run,
             dataset([child(i) for i in range(80)]),
             dataset([child(i) for i in range(80, 110)]),
@@ -140,24 +141,24 @@ def test_the_figures_are_of_pictures_that_had_no_part(fitted):
 def test_each_hospital_is_measured_by_a_gate_that_never_saw_it(monkeypatch):
     """What only one hospital shows is unknown where it is left out."""
     asked = []
-    parts = gate_fit._parts
+    parts = fit._parts
 
     def follow(old):
         for name, of in parts(old):
             asked.append((name, set(old.sources[of]), set(old.sources[~of])))
             yield name, of
 
-    monkeypatch.setattr(gate_fit, "_parts", follow)
+    monkeypatch.setattr(fit, "_parts", follow)
     monkeypatch.setattr(gate_pictures, "PICTURES", 30)
-    monkeypatch.setattr(gate_fit, "_AXES", 8)
-    monkeypatch.setattr(gate_rules, "_AXES", 8)
+    monkeypatch.setattr(fit, "_AXES", 8)
+    monkeypatch.setattr(rules, "_AXES", 8)
     children = dataset([child(i) for i in range(40)])
     labels = np.arange(40) % 2
     adults = {
         "a": dataset([adult(i) for i in range(20)]),
         "b": dataset([adult(i) for i in range(20, 35)]),
     }
-    facts = gate_fit.fit(run, replace(children, labels=labels), children, adults)
+    facts = fit.fit(run, replace(children, labels=labels), children, adults)
     assert asked == [("a", {"a"}, {"b"}), ("b", {"b"}, {"a"})]
     answered = facts["measured"]["adults_answered_without_a_word"]
     assert {name: of["n"] for name, of in answered.items()} == {"a": 20, "b": 15}
@@ -181,9 +182,9 @@ def test_the_gate_survives_its_json(fitted):
 
 def test_without_adults_nobody_is_taken_for_one(monkeypatch):
     monkeypatch.setattr(gate_pictures, "PICTURES", 40)
-    monkeypatch.setattr(gate_fit, "_AXES", 8)
+    monkeypatch.setattr(fit, "_AXES", 8)
     children = dataset([child(i) for i in range(40)])
-    facts = gate_fit.fit(run, children, children)
+    facts = fit.fit(run, children, children)
     assert "child" not in facts
     assert "adults_outside" not in facts["measured"]
     inputs = to_input(adult(7))
@@ -394,7 +395,7 @@ def test_the_shipped_gate_lets_children_in(classifier, held_out, answers):
 
 def test_the_command_writes_a_gate_into_a_bundle(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gate_pictures, "PICTURES", 30)
-    monkeypatch.setattr(gate_fit, "_AXES", 8)
+    monkeypatch.setattr(fit, "_AXES", 8)
     bundle = tmp_path / "bundle"
     shutil.copytree(SHIPPED, bundle)
     before = json.loads((bundle / "bundle.json").read_text())

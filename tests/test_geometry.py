@@ -7,8 +7,8 @@ from PIL import Image
 from test_image import GREY
 
 from pneumonia.data.phantom import draw
-from pneumonia.serving.image import read_picture
-from pneumonia.serving.isolated import IsolatedReader
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.isolated import IsolatedReader
 
 CHEST = np.ascontiguousarray(GREY)[:, :190].astype(np.uint16) * 16
 PLAIN = read_picture(make(CHEST)).pixels

@@ -6,7 +6,7 @@ import pytest
 
 from pneumonia.data.phantom import draw
 from pneumonia.network import framing, heatmaps, vgg19
-from pneumonia.serving.image import to_input
+from pneumonia.reading.image import to_input
 
 pytestmark = pytest.mark.keras
 

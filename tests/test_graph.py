@@ -12,7 +12,7 @@ from pneumonia.contract import BUNDLE
 from pneumonia.data.phantom import draw
 from pneumonia.network import finder, framing, graph, heatmaps, vgg19
 from pneumonia.network.finder import Framed
-from pneumonia.serving.classifier import Outputs
+from pneumonia.outputs import Outputs
 
 pytestmark = pytest.mark.keras
 

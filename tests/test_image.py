@@ -12,10 +12,10 @@ from PIL import Image
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
+from pneumonia.reading.image import DISPLAY_SIDE, read_image, read_picture, to_input
+from pneumonia.reading.picture import MAX_BYTES
 from pneumonia.serving.encode import encode_png
-from pneumonia.serving.image import DISPLAY_SIDE, read_image, read_picture, to_input
 from pneumonia.serving.overlay import draw_overlay, enlarge
-from pneumonia.serving.picture import MAX_BYTES
 
 GREY = draw(1, size=256)[:, :200]  # upright, so that a rotation shows
 

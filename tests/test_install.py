@@ -16,7 +16,7 @@ import pytest
 from gradio_client import Client, handle_file
 from test_serve import PACKAGE, ROOT, served
 
-from web import space
+from pneumonia.web.demo import space
 
 
 @pytest.fixture
@@ -78,17 +78,19 @@ def test_the_images_steps_run_in_an_empty_environment(empty, tmp_path, phantom_b
         subprocess.run([empty, *probe], check=True)
 
 
+SHIPPED = ("bundle", "phantoms", "examples", "web/templates", "web/static")
+
+
 def test_the_wheel_holds_what_serving_reads_and_no_keras_weights(empty, tmp_path):
     source = tmp_path / "source"  # setuptools leaves its build beside it
-    for name in ("pneumonia", "web"):
-        shutil.copytree(ROOT / name, source / name)
+    shutil.copytree(PACKAGE, source / "pneumonia")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     pip = [empty, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, source]
     subprocess.run(pip, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("bundle", "phantoms", "examples"):
+    for folder in SHIPPED:
         shipped = {f"pneumonia/{folder}/{p.name}" for p in (PACKAGE / folder).iterdir()}
         left_out = {name for name in shipped if name.endswith(".h5")}
         assert shipped - names == left_out

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pneumonia.contract import BUNDLE
-from pneumonia.export import inner, int8, slim
+from pneumonia.export import convolutions, int8, slim
 
 SIZE = 16
 
@@ -78,10 +78,10 @@ def test_equalising_changes_nothing_but_the_spread_of_peaks(toy, images):
 
 def test_rounding_makes_good_for_its_errors(toy, images):
     plain, careful = copy(toy), copy(toy)
-    for node in inner.convolutions(plain)[1:]:
-        kernel, bias = inner.weights(plain, node)
+    for node in convolutions.convolutions(plain)[1:]:
+        kernel, bias = convolutions.weights(plain, node)
         step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / int8.LEVELS
-        inner.set_weights(plain, node, np.rint(kernel / step) * step, bias)
+        convolutions.set_weights(plain, node, np.rint(kernel / step) * step, bias)
     int8.round_weights(careful, images[:32])
     fresh = images[32:]
     assert error(toy, careful, fresh) < 0.5 * error(toy, plain, fresh)
@@ -96,23 +96,25 @@ def test_tool_keeps_the_weights_that_were_rounded_and_the_first_layer(toy, image
         for c in written.graph.initializer
     }
     assert "block1_conv1.kernel" in constants
-    for node in inner.convolutions(rounded)[1:]:
+    for node in convolutions.convolutions(rounded)[1:]:
         levels, scale = (
             constants[f"{node.input[1]}_{part}"] for part in ("quantized", "scale")
         )
         assert np.abs(levels).max() == int8.LEVELS
         kept = levels * scale[:, None, None, None]
-        np.testing.assert_allclose(kept, inner.weights(rounded, node)[0], rtol=1e-4)
+        np.testing.assert_allclose(
+            kept, convolutions.weights(rounded, node)[0], rtol=1e-4
+        )
 
 
 def foretold(toy):
     """Make the last eight channels of each layer sums of two others each."""
-    for node in inner.convolutions(toy):
-        kernel, bias = inner.weights(toy, node)
+    for node in convolutions.convolutions(toy):
+        kernel, bias = convolutions.weights(toy, node)
         kernel, bias = np.abs(kernel), np.abs(bias)
         kernel[16:] = kernel[:8] + 2 * kernel[8:16]
         bias[16:] = bias[:8] + 2 * bias[8:16]
-        inner.set_weights(toy, node, kernel, bias)
+        convolutions.set_weights(toy, node, kernel, bias)
     return toy
 
 

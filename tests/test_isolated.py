@@ -11,14 +11,14 @@ import pytest
 from test_image import BAD, GREY, encode
 
 from pneumonia import ImageError
-from pneumonia.serving import isolated
-from pneumonia.serving.image import read_picture
+from pneumonia.reading import isolated
+from pneumonia.reading.image import read_picture
 
 PICTURE = encode(GREY)
 EVIL = """
 def evil(data, sharp):
     import ctypes, os, time
-    from pneumonia.serving.image import read_picture
+    from pneumonia.reading.image import read_picture
     if data == b"crash":
         ctypes.string_at(0)
     if data == b"loop":
@@ -49,7 +49,7 @@ def reader():
 
 @pytest.fixture
 def evil(monkeypatch):
-    limited = "import pneumonia.serving.worker as w\nw.CPU_SECONDS = 1\n"
+    limited = "import pneumonia.reading.worker as w\nw.CPU_SECONDS = 1\n"
     served = isolated._START.replace("serve()", f"{limited}{EVIL}\nserve(evil)")
     monkeypatch.setattr(isolated, "_START", served)
     reader = isolated.IsolatedReader(workers=1)

@@ -18,10 +18,10 @@ from test_image import GREY, encode
 
 from pneumonia import ImageError, examples, predict
 from pneumonia.data.phantom import draw
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.isolated import read_anywhere
+from pneumonia.reading.picture import DOUBTS
 from pneumonia.serving import gate as gates
-from pneumonia.serving.image import read_picture
-from pneumonia.serving.isolated import read_anywhere
-from pneumonia.serving.picture import DOUBTS
 
 LOW, HIGH = int(GREY.min()), int(GREY.max())
 STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))

@@ -10,7 +10,8 @@ import zipfile
 import pytest
 
 from pneumonia import LABELS, Row, write_rows
-from web import labelled, unpack, yours
+from pneumonia.web import unpack
+from pneumonia.web.yours import trial, truth
 
 FILES = [f"set/xr{number:02}.png" for number in range(8)]
 TRUTH = {name: number % 2 for number, name in enumerate(FILES)}
@@ -19,13 +20,13 @@ SAID = [LABELS[label] for label in TRUTH.values()]
 PAIRS = [*zip(NAMES, SAID, strict=True)]
 
 
-def find(files, **tables) -> labelled.Truths:
+def find(files, **tables) -> truth.Truths:
     """Tables are named as keywords; `__` stands for a dot."""
     named = [
         (name.replace("__", "."), text.encode() if isinstance(text, str) else text)
         for name, text in tables.items()
     ]
-    return labelled.find(files, named)
+    return truth.find(files, named)
 
 
 def lines(rows, delimiter=",", head=("name", "label"), end="\n") -> str:
@@ -299,7 +300,7 @@ def test_tables_of_two_folders_speak_of_their_own():
         ("b/labels.csv", b"x.png,Pneumonia\n"),
         ("c/labels.csv", b"x.png,Normal\n"),
     ]
-    found = labelled.find(files, tables)
+    found = truth.find(files, tables)
     assert found.truth == dict(zip(files, (0, 1, 0), strict=True))
     assert not found.doubts
 
@@ -418,18 +419,18 @@ def test_a_table_of_somebody_else_may_share_a_word_with_ours():
     assert found.truth == TRUTH
 
 
-def zipped(files: dict[str, bytes]) -> list[yours.Case]:
+def zipped(files: dict[str, bytes]) -> list[trial.Case]:
     """What the tab makes of a zip; no X-ray is answered."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     found = unpack.unpack([("ours.zip", data.getvalue())])
-    return [yours.ask(None, None, name, content) for name, content in found]
+    return [trial.ask(None, None, name, content) for name, content in found]
 
 
 def test_tables_are_found_among_the_files(monkeypatch, classifier):
-    monkeypatch.setattr(yours, "predict", lambda *_, **__: pytest.fail("no X-ray"))
+    monkeypatch.setattr(trial, "predict", lambda *_, **__: pytest.fail("no X-ray"))
     cases = zipped(
         {
             "set/Labels.TSV": lines(PAIRS, "\t").encode(),
@@ -438,22 +439,22 @@ def test_tables_are_found_among_the_files(monkeypatch, classifier):
         }
     )
     assert all(case.table is not None for case in cases)
-    cases += [yours.Case(name, p=0.5) for name in FILES]
-    found = yours.measure(classifier, cases)
+    cases += [trial.Case(name, p=0.5) for name in FILES]
+    found = trial.measure(classifier, cases)
     assert found["n"] == dict.fromkeys(LABELS, 4)
     assert found["files"] == 8
     assert ["b.xlsx is a spreadsheet" in doubt for doubt in found["doubts"]] == [True]
-    html = yours.render(classifier, cases)
+    html = trial.render(classifier, cases)
     assert "b.xlsx is a spreadsheet" in html
     assert "&#39;Pneumonia&#39; (4) is Pneumonia" in html
 
 
 def test_many_large_tables_cost_little_memory(monkeypatch):
-    case = yours.ask(None, None, "t.csv", lambda: b"a,b\n" * 1_000_000)
+    case = trial.ask(None, None, "t.csv", lambda: b"a,b\n" * 1_000_000)
     assert len(case.table) < 50_000
-    monkeypatch.setattr(labelled, "MOST_TABLES", 2)
+    monkeypatch.setattr(truth, "MOST_TABLES", 2)
     tables = [(f"{n}.csv", lines(PAIRS).encode()) for n in range(4)]
-    found = labelled.find(FILES, tables)
+    found = truth.find(FILES, tables)
     assert len(found.said) == 2
     assert "2 more tables were left out" in found.doubts[0]
 
@@ -466,17 +467,17 @@ def test_a_path_of_any_depth_is_compared_in_little_memory():
 
 def test_row_of_another_patient_labels_nothing():
     table = "file,label\np1/1.png,Normal\np2/2.png,Pneumonia\n"
-    found = labelled.find(["p2/1.png", "p1/2.png"], [("t.csv", table.encode())])
+    found = truth.find(["p2/1.png", "p1/2.png"], [("t.csv", table.encode())])
     assert found.truth == {}
     assert "2" in found.doubts[0]
 
 
 def test_xrays_that_were_moved_keep_their_label():
     table = "file,label\nold/1.png,Normal\nold/2.png,Pneumonia\n"
-    found = labelled.find(["a/1.png", "b/2.png"], [("t.csv", table.encode())])
+    found = truth.find(["a/1.png", "b/2.png"], [("t.csv", table.encode())])
     assert found.truth == {"a/1.png": 0, "b/2.png": 1}
     table = "file,label\np1/s1/1.png,Normal\np2/s1/1.png,Pneumonia\n"
-    found = labelled.find(["p1/1.png", "p2/1.png"], [("t.csv", table.encode())])
+    found = truth.find(["p1/1.png", "p2/1.png"], [("t.csv", table.encode())])
     assert found.truth in ({}, {"p1/1.png": 0, "p2/1.png": 1})
 
 
@@ -501,7 +502,7 @@ def test_xrays_that_were_moved_keep_their_label():
     ],
 )
 def test_no_truth_by_chance(text):
-    found = labelled.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
+    found = truth.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
     assert found.truth == {}
     assert found.doubts
 
@@ -518,7 +519,7 @@ def test_no_truth_by_chance(text):
     ],
 )
 def test_tables_of_others_are_read(text):
-    found = labelled.find(["a.png", "b.png"], [("t.csv", text.encode())])
+    found = truth.find(["a.png", "b.png"], [("t.csv", text.encode())])
     assert found.truth == {"a.png": 0, "b.png": 1}
 
 
@@ -527,20 +528,20 @@ def test_tables_of_others_are_read(text):
 )
 def test_another_disease_is_not_normal(head):
     text = f"file,Pneumonia,{head}\na.png,0,1\nb.png,1,0\nc.png,0,0\n"
-    found = labelled.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
+    found = truth.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
     assert found.truth == {"b.png": 1, "c.png": 0}
 
 
 def test_no_pneumonia_of_one_kind_is_not_normal():
     text = "file,Bacterial Pneumonia\na.png,0\nb.png,1\n"
-    found = labelled.find(["a.png", "b.png"], [("t.csv", text.encode())])
+    found = truth.find(["a.png", "b.png"], [("t.csv", text.encode())])
     assert found.truth == {"b.png": 1}
 
 
 def test_rows_longer_than_the_head_are_left_out():
     text = "file,comment,label\na.png,x,Normal\nb.png,x,Pneumonia\n"
     text += "c.png,no cough, normal,Pneumonia\n"
-    found = labelled.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
+    found = truth.find(["a.png", "b.png", "c.png"], [("t.csv", text.encode())])
     assert found.truth == {"a.png": 0, "b.png": 1}
     assert "1 rows that are longer" in found.doubts[0]
     assert "longer than its head" in found.why["c.png"]

@@ -7,9 +7,10 @@ import zipfile
 import pytest
 
 from pneumonia import ImageError, phantoms
-from pneumonia.serving.image import read_picture
-from pneumonia.serving.picture import MAX_BYTES
-from web import many, unpack, words
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.picture import MAX_BYTES
+from pneumonia.web import unpack, words
+from pneumonia.web.demo import batch_table
 
 PICTURE = phantoms()[0].read_bytes()
 
@@ -165,37 +166,39 @@ def test_one_bad_file_stops_nothing(classifier):
         {"<i>good.png": PICTURE, "letter.txt": b"Dear doctor", "cut": PICTURE[:99]}
     )
     answered = [
-        many.answer_one(classifier, read_picture, name, content)
+        batch_table.answer_one(classifier, read_picture, name, content)
         for name, content in unpack.unpack([("x.zip", data)])
     ]
     assert [one.row.status for one in answered] == ["ok", "error", "error"]
     assert [one.row.reason for one in answered[1:]] == ["not_image", "damaged"]
-    table = list(csv.DictReader(io.StringIO(many._csv(answered).decode())))
+    table = list(csv.DictReader(io.StringIO(batch_table._csv(answered).decode())))
     assert [row["path"] for row in table] == ["<i>good.png", "letter.txt", "cut"]
-    with zipfile.ZipFile(io.BytesIO(many._zip(answered))) as archive:
+    with zipfile.ZipFile(io.BytesIO(batch_table._zip(answered))) as archive:
         assert archive.namelist() == ["001-<i>good.jpeg"]
-    html = many.render(answered, left_out=3)
+    html = batch_table.render(answered, left_out=3)
     assert "&lt;i&gt;good.png" in html
     assert "<i>" not in html
     assert "\n" not in html
     assert "3 more were left out" in html
     assert html.count("<template>") == 3  # refusals open, too
-    assert html.index(f"1 {many.kind(answered[0].row)}") < html.index("2 No answer")
+    assert html.index(f"1 {batch_table.kind(answered[0].row)}") < html.index(
+        "2 No answer"
+    )
 
 
 def test_no_name_is_a_formula_to_a_spreadsheet(classifier):
     names = ["=1+1.png", "+1", "-1", "@x", "x=1.png", "a/-1"]
     answered = [
-        many.answer_one(classifier, read_picture, name, lambda: b"no picture")
+        batch_table.answer_one(classifier, read_picture, name, lambda: b"no picture")
         for name in names
     ]
-    table = csv.DictReader(io.StringIO(many._csv(answered).decode()))
+    table = csv.DictReader(io.StringIO(batch_table._csv(answered).decode()))
     written = [row["path"] for row in table]
     assert written == ["'=1+1.png", "'+1", "'-1", "'@x", "x=1.png", "a/-1"]
 
 
 def test_a_batch_that_was_stopped_at_once_has_no_table():
-    html = many.render([], stopped=4)
+    html = batch_table.render([], stopped=4)
     assert words.STOPPED.format(count=4) in html
     assert "<table" not in html
     assert "download" not in html

@@ -24,7 +24,9 @@ from pneumonia import (
 from pneumonia.__main__ import main
 from pneumonia.serving import gate
 from pneumonia.serving.overlay import stamp
-from web import answer, api, many, report, tab_one, words
+from pneumonia.web import answer, report, words
+from pneumonia.web.demo import batch_table, tab_one
+from pneumonia.web.form import api
 
 
 def photograph() -> bytes:
@@ -168,14 +170,16 @@ def test_predict_writes_the_column(tmp_path):
 
 
 def test_a_batch_says_so(classifier):
-    from pneumonia.serving.image import read_picture
+    from pneumonia.reading.image import read_picture
 
     def ask(anyway):
-        return many.answer_one(classifier, read_picture, "a.png", photograph, anyway)
+        return batch_table.answer_one(
+            classifier, read_picture, "a.png", photograph, anyway
+        )
 
     one = ask(anyway=True)
-    assert many.kind(one.row) == words.NOT_VALID_SHORT
-    html = many.render([one])
+    assert batch_table.kind(one.row) == words.NOT_VALID_SHORT
+    html = batch_table.render([one])
     assert f"1 {words.NOT_VALID_SHORT}" in html
     assert re.search(rf'<td[^>]*class="kind">{words.NOT_VALID_SHORT}<', html)
     few = gate.REFUSED_FOR["colour_photograph"]
@@ -183,7 +187,7 @@ def test_a_batch_says_so(classifier):
         assert few.lower() in answered.message.lower()
         assert SENTENCES["colour_photograph"] not in answered.message
         assert SENTENCES["colour_photograph"].split(".")[0] in answered.card
-    with zipfile.ZipFile(io.BytesIO(many._zip([one]))) as archive:
+    with zipfile.ZipFile(io.BytesIO(batch_table._zip([one]))) as archive:
         (name,) = archive.namelist()
         with Image.open(archive.open(name)) as saved:
             band = np.asarray(saved.convert("L"))[:24]

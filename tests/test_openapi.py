@@ -11,9 +11,9 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from werkzeug.serving import make_server
 
-import flask_app
 from pneumonia import phantoms
-from pneumonia.serving.image import read_picture
+from pneumonia.reading.image import read_picture
+from pneumonia.web.form import app as flask_app
 
 pytestmark = pytest.mark.server
 

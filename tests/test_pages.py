@@ -28,29 +28,13 @@ from pneumonia import (
     phantoms,
     predict,
 )
-from web import many, measured, report, words
+from pneumonia.web import measurements, report, words
+from pneumonia.web.demo import batch_table
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 if PHOTOGRAPHS:
     Path(PHOTOGRAPHS).mkdir(parents=True, exist_ok=True)
 expect.set_options(timeout=30_000)  # a busy machine answers late
-
-
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
-def page(request, browser):
-    """A page that fails the test on a request to anywhere but this machine."""
-    width, height = request.param
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(30_000)
-    foreign = []
-    page.on("request", lambda r: is_local(r.url) or foreign.append(r.url))
-    yield page
-    page.close()
-    assert foreign == []
-
-
-def is_local(url: str) -> bool:
-    return bool(re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", url))
 
 
 def heading(prediction) -> str:
@@ -59,8 +43,9 @@ def heading(prediction) -> str:
 
 def shown(page):
     """The heat map, once it is drawn."""
-    page.locator("xray-viewer canvas[data-label]:not([data-label=''])").wait_for()
-    return page.locator("xray-viewer .stage canvas")
+    viewer = page.locator("xray-viewer:visible")
+    viewer.locator("canvas[data-label]:not([data-label=''])").wait_for()
+    return viewer.locator(".stage canvas")
 
 
 def test_flask_answers(page, flask_url, classifier):
@@ -87,7 +72,8 @@ def test_flask_answers_without_any_script(browser, flask_url):
     overlay = page.get_by_role("img", name="rough hint")
     expect(overlay).to_be_visible()
     viewer = page.locator("xray-viewer").bounding_box()["width"]
-    assert overlay.bounding_box()["width"] == pytest.approx(viewer, abs=2) > 500
+    assert overlay.bounding_box()["width"] == pytest.approx(viewer, abs=2)
+    assert viewer > 500
     expect(page.locator(".plate")).to_have_text(phantoms()[0].name)
     expect(page.get_by_text(words.NOT_KEPT)).to_be_visible()
     page.close()
@@ -254,7 +240,7 @@ def test_the_readmes_film(browser, gradio_url):
     frames.append(frame(page))
     for control, values in (
         (page.get_by_label("Strength"), (80, 100, 60)),
-        (page.get_by_label("Compare"), (40, 70, 85, 95, 0)),
+        (page.get_by_role("slider", name="Compare"), (40, 70, 85, 95, 0)),
     ):
         for value in values:
             control.fill(str(value))
@@ -288,7 +274,7 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     assert picture_of(canvas) != before
     page.get_by_label("Strength").fill("20")
     expect(canvas).to_have_css("opacity", "0.2")
-    compare = page.get_by_label("Compare")
+    compare = page.get_by_role("slider", name="Compare")
     compare.focus()
     page.keyboard.press("End")
     for part in (canvas, page.locator("xray-viewer .scene svg")):
@@ -308,7 +294,7 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
     )
     expect(drawn).to_have_attribute("aria-label", re.compile(f"{method}.*{other}"))
     caption = page.locator("xray-viewer .caption")
-    expect(caption).to_contain_text(measured.captions(classifier)[method])
+    expect(caption).to_contain_text(measurements.captions(classifier)[method])
     assert has_colour(canvas)
     assert picture_of(canvas) != first
     with page.expect_download() as download:
@@ -744,7 +730,7 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
 
 
 def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
-    pack, count = tmp_path / "many.zip", many.MAX_FILES
+    pack, count = tmp_path / "many.zip", batch_table.MAX_FILES
     with zipfile.ZipFile(pack, "w") as archive:
         for number in range(count):
             archive.write(phantoms()[0], f"{number}.png")
@@ -853,7 +839,7 @@ def test_the_report_prints_on_one_page(browser, classifier, phantom_bytes, tmp_p
 
 
 def test_gradio_counts_people(page, gradio_url, classifier):
-    well, sick = measured.load(classifier, "report.json")["answers"].values()
+    well, sick = measurements.load(classifier, "report.json")["answers"].values()
     low, high = classifier.uncertain_band
     found = round(200 * np.mean(np.array(sick) > high))
     alarms = round(800 * np.mean(np.array(well) > high))
@@ -868,7 +854,7 @@ def test_gradio_counts_people(page, gradio_url, classifier):
     told = words.MEANING["positive"].format(told=found + alarms, found=found)
     left = 1000 - found - alarms - missed - clear
     expect(meaning).to_contain_text(told)
-    expect(meaning).to_contain_text(f"{left} are left to a reader.")
+    expect(meaning).to_contain_text(f"{left} are left to a radiologist.")
     answer = predict(classifier, examples()[0].path.read_bytes())
     said = f"Your X-ray got {answer.p_pneumonia:.0%}"
     expect(meaning.locator(".said p").first).to_contain_text(said)
@@ -883,5 +869,5 @@ def test_gradio_counts_people(page, gradio_url, classifier):
 
 def test_another_bundles_report_is_not_shown(classifier):
     other = dataclasses.replace(classifier, sha256="0" * 64)
-    assert measured.load(classifier, "report.json")
-    assert measured.load(other, "report.json") is None
+    assert measurements.load(classifier, "report.json")
+    assert measurements.load(other, "report.json") is None

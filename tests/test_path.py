@@ -11,9 +11,9 @@ from dicoms import SYNTAXES, make
 from test_image import GREY, encode
 
 from pneumonia import IsolatedReader
+from pneumonia.reading import image, isolated
+from pneumonia.reading.picture import InstallationError
 from pneumonia.safe_path import safe_path
-from pneumonia.serving import image, isolated
-from pneumonia.serving.picture import InstallationError
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("gdcm", "numpy", "PIL", "json", "web", "pydicom", "imagecodecs")
@@ -58,13 +58,12 @@ def test_the_command_line_imports_nothing_from_the_working_directory(trap):
 
 
 def test_testing_on_yours_imports_nothing_from_the_working_directory(trap):
-    (trap / "web" / "__init__.py").unlink()  # else `-m web.yours` means that one
-    (trap / "web").rmdir()
     for name in ("hashlib", "argparse", "queue", "csv"):
         (trap / f"{name}.py").write_text("raise ImportError('trap')")
     (trap / "mine" / "NORMAL").mkdir(parents=True)
     (trap / "film.dcm").rename(trap / "mine" / "NORMAL" / "film.dcm")
-    done = run("-m", "web.yours", "mine", "--out", "report.html", folder=trap)
+    command = ("-m", "pneumonia", "yours", "mine", "--out", "report.html")
+    done = run(*command, folder=trap)
     assert done.returncode == 0, done.stderr
     assert not (trap / "mark").exists()
     assert (trap / "report.html").exists()
@@ -103,8 +102,10 @@ def test_the_path_keeps_what_was_installed(monkeypatch, tmp_path):
 
 
 def test_a_failed_import_is_told_as_one(monkeypatch):
-    monkeypatch.delattr("pneumonia.serving.dicom", raising=False)  # imported before
-    monkeypatch.setitem(sys.modules, "pneumonia.serving.dicom", None)
+    monkeypatch.delattr(
+        "pneumonia.reading.dicom.decode", raising=False
+    )  # imported before
+    monkeypatch.setitem(sys.modules, "pneumonia.reading.dicom.decode", None)
     with pytest.raises(InstallationError, match=r"pip install -r requirements\.txt"):
         image.read_picture(FILM)
     assert image.read_picture(encode(GREY)).pixels.shape == GREY.shape
@@ -130,7 +131,7 @@ def test_the_command_line_says_it_in_one_sentence(trap):
     script = (
         "import sys; sys.modules['pydicom'] = None\n"
         "from pneumonia.__main__ import main\n"
-        "from pneumonia.serving import isolated\n"
+        "from pneumonia.reading import isolated\n"
         "isolated._START = isolated._START.replace('import types', "
         "'import types; sys.modules[\"pydicom\"] = None')\n"
         "main(['predict', 'film.dcm'])"

@@ -7,7 +7,7 @@ from test_image import encode
 
 from pneumonia import ImageError, predict
 from pneumonia.data.phantom import draw
-from pneumonia.serving.image import to_input
+from pneumonia.reading.image import to_input
 from pneumonia.serving.pattern import is_patterned
 
 CHEST = draw(3, size=600)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from pneumonia import ImageError, Prediction, phantoms, predict, predict_batch
-from pneumonia.serving.batch import FILES_A_RUN, answer_files, find_files
+from pneumonia.reading.files import find_files
+from pneumonia.serving.batch import FILES_A_RUN, answer_files
 
 BAD = b"no picture"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from test_kinds import png, raw, rgb, tiff
 
 from pneumonia import LABELS, predict
-from pneumonia.serving.image import read_image, read_picture
+from pneumonia.reading.image import read_image, read_picture
 
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000")
 TURNS = {  # EXIF orientation: what brings it upright again

@@ -15,11 +15,12 @@ from playwright.sync_api import expect
 from test_pages import heading, shown
 from werkzeug.serving import make_server
 
-import demo
-import flask_app
 from pneumonia import phantoms, predict
-from pneumonia.serving.image import read_picture
-from web import asgi, door, words
+from pneumonia.reading.image import read_picture
+from pneumonia.web import door, words
+from pneumonia.web.demo import app as demo
+from pneumonia.web.demo import asgi
+from pneumonia.web.form import app as flask_app
 
 pytestmark = pytest.mark.server
 

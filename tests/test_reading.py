@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from pneumonia import LABELS, examples
-from web import words
+from pneumonia.web import words
 
 
 def test_xrays_are_read_by_keyboard_and_scored(browser, gradio_url):

@@ -17,14 +17,13 @@ from pathlib import Path
 from string import Template
 
 import pytest
-from test_house import MAY_IMPORT
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-import flask_app
 from pneumonia import ImageError, Prediction, arguments, examples
 from pneumonia.contract import BUNDLE
 from pneumonia.serving import gate
-from web import api
+from pneumonia.web.form import api
+from pneumonia.web.form import app as flask_app
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
@@ -146,7 +145,7 @@ def test_links_lead_somewhere(name):
 @pytest.mark.parametrize("name", LINKED)
 def test_files_that_are_named_exist(name):
     text = (ROOT / name).read_text()
-    folders = "pneumonia|web|tests|docs|notebooks|benchmarks|static|templates"
+    folders = "pneumonia|tests|docs|notebooks|benchmarks|findings"
     for path in re.findall(rf"`((?:{folders})/[\w./-]*)", text):
         assert (ROOT / path).exists(), path
 
@@ -174,13 +173,17 @@ def mentioned(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
 
 
+APPS = ("pneumonia/web/door.py", "pneumonia/web/demo/app.py")
+FORM = ("pneumonia/web/form/app.py", "pneumonia/web/form/under_gunicorn.py")
+
+
 def test_options_of_the_apps_are_all_explained():
     explained = {"all": set(), "demo": set()}
     for option, of, _ in table(USING, "| option | of |"):
         explained[of] |= mentioned(option)
-    assert explained["all"] == options_of("web/door.py")
-    assert explained["demo"] == options_of("demo.py")
-    assert not options_of("flask_app.py", "serve.py")
+    assert explained["all"] == options_of(APPS[0])
+    assert explained["demo"] == options_of(APPS[1])
+    assert not options_of(*FORM)
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -198,7 +201,7 @@ def options(command: argparse.ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_options_exist(name):
-    known = options_of("web/door.py", "demo.py") | {"--help"}
+    known = options_of(*APPS) | {"--help"}
     known = known.union(*map(options, parsers().values()))
     for quoted in re.findall(r"`([^`\n]+)`", prose(PAGES[name])):
         assert mentioned(quoted) <= known, quoted
@@ -261,8 +264,7 @@ def test_recipes_are_all_in_the_table():
 def reasons() -> set[str]:
     """Every code that the sources refuse or warn with."""
     found = {*gate.SENTENCES, "unreadable"}
-    folders = [*(ROOT / "pneumonia").rglob("*.py"), *(ROOT / "web").glob("*.py")]
-    for path in [*folders, *ROOT.glob("*.py")]:
+    for path in (ROOT / "pneumonia").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and len(node.args) >= 2:
                 name, first = getattr(node.func, "id", ""), node.args[0]
@@ -324,13 +326,6 @@ def test_fields_and_arguments_of_an_answer_are_all_explained():
     assert sorted(name.partition("=")[0] for name in named) == sorted(
         parameter["name"] for parameter in asked
     )
-
-
-def test_the_import_rule_is_that_of_the_test():
-    shown = {}
-    for room, may in table(ARCHITECTURE, "| room | may import from |"):
-        shown[room.strip("`")] = set(re.findall(r"`(\w+)`", may))
-    assert shown == MAY_IMPORT
 
 
 def test_files_of_the_bundle_are_all_explained():

@@ -17,7 +17,7 @@ from pneumonia import (
     percent,
     predict,
 )
-from web import answer, measured, report, words
+from pneumonia.web import answer, measurements, report, words
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def prediction(classifier, phantom_bytes):
 def test_report_says_what_the_answer_rests_on(classifier, prediction):
     page = report.write_html(report.gather(classifier, prediction)).decode()
     zone = str(markupsafe.escape(prediction.zone))
-    found = measured.load(classifier, "report.json")["specificity"]["value"]
+    found = measurements.load(classifier, "report.json")["specificity"]["value"]
     for text in (NOTICE, zone, classifier.sha256, f"{found:.1%} ("):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 2
@@ -65,19 +65,19 @@ def test_both_reports_are_offered_as_files(classifier, prediction):
 
 
 def test_captions_say_what_was_measured_of_these_weights(classifier, tmp_path):
-    audit = measured.load(classifier, "audit.json")
+    audit = measurements.load(classifier, "audit.json")
     fails = {"more_than": {"a control": {"ci95": [-0.1, 0.1]}}}
     audit["hirescam"]["hottest_covered"] = dict.fromkeys(LABELS, fails)
     moved = dataclasses.replace(classifier, folder=tmp_path)
     (tmp_path / "audit.json").write_text(json.dumps(audit))
-    ours, changed = measured.captions(classifier), measured.captions(moved)
+    ours, changed = measurements.captions(classifier), measurements.captions(moved)
     assert ours["Grad-CAM"] == changed["Grad-CAM"]
     failed = words.MAP_PASSED[False, False].format(method="HiResCAM")
     assert failed in changed["HiResCAM"]
     assert failed not in ours["HiResCAM"]
 
     other = dataclasses.replace(moved, sha256="0" * 64)
-    captions = measured.captions(other)
+    captions = measurements.captions(other)
     assert tuple(captions) == METHODS
     for method, caption in captions.items():
         assert words.MAP_NOT_TESTED.format(method=method) in caption

@@ -18,11 +18,12 @@ import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
-import demo
 from pneumonia import phantoms, predict, verdict
 from pneumonia.contract import BUNDLE
-from pneumonia.serving.image import read_picture
-from web import measured, space, startup
+from pneumonia.reading.image import read_picture
+from pneumonia.web import measurements, startup
+from pneumonia.web.demo import app as demo
+from pneumonia.web.demo import space
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pneumonia"
@@ -33,6 +34,7 @@ PACKAGE = ROOT / "pneumonia"
     [
         (["gradio", "--help"], "--share"),
         (["flask", "--help"], "upload form and JSON API"),
+        (["form", "--help"], "usage: python -m pneumonia serve form"),
         (["flask", "--host", "0.0.0.0"], "--auth USER:PASSWORD, or say --public"),
         (["gradio", "--share"], "--auth USER:PASSWORD, or say --public"),
         (["gradio", "--mcp", "--auth", "ann:secret"], "--mcp can't ask for a password"),
@@ -51,7 +53,9 @@ def test_one_command_serves_either_app(arguments, expected, tmp_path):
     assert expected in re.sub(r"\s+", " ", done.stdout + done.stderr)
 
 
-@pytest.mark.parametrize("command", ["demo.py", "flask_app.py", "serve.py"])
+@pytest.mark.parametrize(
+    "command", ["demo.py", "flask_app.py", "-m pneumonia serve form"]
+)
 @pytest.mark.server
 def test_a_bundle_that_is_not_there_is_said(command, tmp_path):
     wanted = ["--bundle", str(tmp_path / "none"), "--port", "0"]
@@ -76,9 +80,9 @@ def test_a_bundle_of_ones_own_shows_what_was_measured_of_it(tmp_path, caplog):
     args = argparse.Namespace(bundle=mine)
     classifier = startup.load(args)
     assert "has no gate" in caplog.text
-    assert measured.load(classifier, "report.json") is None
+    assert measurements.load(classifier, "report.json") is None
     shutil.copy(BUNDLE / "report.json", mine)
-    assert measured.load(classifier, "report.json")["n"] > 400
+    assert measurements.load(classifier, "report.json")["n"] > 400
 
 
 @pytest.fixture
@@ -217,10 +221,13 @@ def test_a_space_keeps_its_repository(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main")
     space.write(tmp_path)
-    (tmp_path / "web" / "gone.py").write_text("of a version before")
+    for part in ("pneumonia", "web"):  # the latter stood beside it in 0.1
+        (tmp_path / part).mkdir(exist_ok=True)
+        (tmp_path / part / "gone.py").write_text("of a version before")
     space.write(tmp_path)
     assert (tmp_path / ".git" / "HEAD").exists()
-    assert not (tmp_path / "web" / "gone.py").exists()
+    assert not (tmp_path / "pneumonia" / "gone.py").exists()
+    assert not (tmp_path / "web").exists()
 
 
 def test_the_image_copies_what_is_there_and_runs_as_nobody():

@@ -19,6 +19,7 @@ from pneumonia.contract import BUNDLE
 from pneumonia.data.phantom import draw
 
 ROOT = Path(__file__).parent.parent
+FORM = [sys.executable, "-m", "pneumonia", "serve", "form"]
 MULTIPLE = 3
 """How often a picture's decoded bytes may lie in memory while it is answered."""
 
@@ -68,7 +69,7 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "serve.py", "--port", str(port), "--bundle", mine],
+        [*FORM, "--port", str(port), "--bundle", mine],
         cwd=ROOT,
     )
     address = f"http://127.0.0.1:{port}"
@@ -102,7 +103,7 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
 @pytest.mark.server
 def test_production_server_lets_strangers_in_only_when_told():
     done = subprocess.run(
-        [sys.executable, "serve.py", "--host", "0.0.0.0"],
+        [*FORM, "--host", "0.0.0.0"],
         cwd=ROOT,
         capture_output=True,
         text=True,

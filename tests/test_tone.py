@@ -11,9 +11,9 @@ import tifffile
 from test_image import GREY, encode
 from test_kinds import STRETCHED
 
-from pneumonia.serving import tone
-from pneumonia.serving.image import read_picture
-from pneumonia.serving.picture import DOUBTS
+from pneumonia.reading import tone
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.picture import DOUBTS
 
 PICTURE = np.ascontiguousarray(GREY)
 EXACT = (PICTURE / 255.0) ** 2.2  # its light

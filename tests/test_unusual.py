@@ -18,9 +18,11 @@ from test_tone import chunk
 
 from pneumonia import LABELS, ImageError, phantoms
 from pneumonia.data import folder
-from pneumonia.serving import batch, jpeg, raster
-from pneumonia.serving.image import is_picture, read_picture
-from pneumonia.serving.isolated import read_anywhere
+from pneumonia.reading import jpeg, raster
+from pneumonia.reading.files import find_files
+from pneumonia.reading.image import is_picture, read_picture
+from pneumonia.reading.isolated import read_anywhere
+from pneumonia.serving import batch
 
 PICTURE = np.ascontiguousarray(GREY)
 FLOATS = PICTURE / 255
@@ -611,7 +613,7 @@ def test_folders_and_batches_read_what_needs_a_worker(classifier, tmp_path):
     assert len(dataset.images) == 2
     assert not dataset.unreadable
     (tmp_path / "plain.png").write_bytes(encode(pixels))
-    rows = list(batch.answer_files(classifier, batch.find_files([tmp_path])))
+    rows = list(batch.answer_files(classifier, find_files([tmp_path])))
     assert len({(row.status, row.p_pneumonia) for row in rows}) == 1
 
 

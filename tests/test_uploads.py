@@ -22,8 +22,9 @@ import requests
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
-import demo
-from web import uploads, words
+from pneumonia.web import words
+from pneumonia.web.demo import app as demo
+from pneumonia.web.demo import uploads
 
 ROOT = Path(__file__).parent.parent
 NOBODY = 65534
@@ -260,7 +261,7 @@ def test_a_folder_taken_for_a_leftover_before_it_is_held_is_made_again(
 HOLD = """
 import sys, time
 from pathlib import Path
-from web import uploads
+from pneumonia.web.demo import uploads
 uploads._MEMORY, uploads._AMPLE = Path(sys.argv[1]), 0
 print(uploads.Cache().folder, flush=True)
 time.sleep(600 if sys.argv[2:] else 0)
@@ -581,9 +582,9 @@ def test_the_demo_says_what_to_mount(monkeypatch, classifier):
 
 
 @needs_mounts
-@pytest.mark.parametrize("command", ["serve.py", "flask_app.py"])
+@pytest.mark.parametrize("command", ["-m pneumonia serve form", "flask_app.py"])
 def test_the_form_runs_where_nothing_can_be_written(command, phantom_bytes):
-    with served(command, inside=read_only("4k")) as (url, _):
+    with served(*command.split(), inside=read_only("4k")) as (url, _):
         sent = {"image": ("x.png", phantom_bytes)}
         for path in ("", "api/predict"):
             assert requests.post(f"{url}{path}", files=sent).status_code == 200

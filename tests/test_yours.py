@@ -20,11 +20,14 @@ from playwright.sync_api import expect
 from sklearn.metrics import roc_auc_score
 
 from pneumonia import LABELS, MAX_BYTES, SENTENCES, TOO_LARGE, examples
-from web import ask_many, words, yours
-from web.tab_words import LABELLED
-from web.unpack import unpack
-from web.yours import Case
-from web.yours_figures import inflate
+from pneumonia.__main__ import main
+from pneumonia.web import words
+from pneumonia.web.demo import ask_many
+from pneumonia.web.tab_words import LABELLED
+from pneumonia.web.unpack import unpack
+from pneumonia.web.yours import trial
+from pneumonia.web.yours.figures import inflate
+from pneumonia.web.yours.trial import Case
 
 
 def drawn(n: int, apart: float, seed: int = 0) -> list[Case]:
@@ -39,7 +42,7 @@ def drawn(n: int, apart: float, seed: int = 0) -> list[Case]:
 
 def test_figures_are_those_of_the_field(classifier):
     cases = [*drawn(300, 0.4), Case("NORMAL/x", reason="not_image"), Case("y", p=0.3)]
-    found = yours.measure(classifier, cases)
+    found = trial.measure(classifier, cases)
     truth = np.arange(300) % 2
     p = np.array([case.p for case in cases[:300]])
     assert found["files"] == 302
@@ -70,16 +73,16 @@ def test_figures_are_those_of_the_field(classifier):
 def test_what_is_wanted_here_is_chosen_here(classifier):
     """Everything is 0.3 too low: the operating point that ships misses the sick."""
     cases = [replace(case, p=max(case.p - 0.3, 0)) for case in drawn(400, 0.6)]
-    found = yours.measure(classifier, cases)
+    found = trial.measure(classifier, cases)
     assert found["sensitivity"]["value"] < 0.6
     assert found["threshold"] == pytest.approx(0.2, abs=0.1)
     assert found["cross_validated"]["sensitivity"]["value"] > 0.85
 
 
 def test_few_are_not_measured(classifier):
-    html = yours.render(classifier, drawn(8, 1), left_out=3, stopped=2)
-    assert words.YOURS["few"].format(least=yours.LEAST) in html
-    assert words.LEFT_OUT.format(count=3, limit=yours.MOST) in html
+    html = trial.render(classifier, drawn(8, 1), left_out=3, stopped=2)
+    assert words.YOURS["few"].format(least=trial.LEAST) in html
+    assert words.LEFT_OUT.format(count=3, limit=trial.MOST) in html
     assert "\n" not in html
 
 
@@ -88,8 +91,8 @@ def test_copies_of_an_xray_count_once(classifier):
     cases = [replace(c, digest=c.name.encode()) for c in drawn(20, 0.4)]
     again = [replace(case, name=f"again/{case.name}") for case in cases]
     torn = replace(cases[0], name="PNEUMONIA/again.png")
-    found = yours.measure(classifier, [*cases, *again, torn])
-    once = yours.measure(classifier, cases[1:])
+    found = trial.measure(classifier, [*cases, *again, torn])
+    once = trial.measure(classifier, cases[1:])
     assert found["n"] == once["n"]
     assert found["auroc"] == once["auroc"]
     assert found["doubts"] == [
@@ -106,7 +109,7 @@ def test_a_folder_becomes_a_page_to_keep(tmp_path, classifier):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(one.path, folder)
     (tmp_path / "in" / "NORMAL" / "letter.txt").write_text("Dear doctor")
-    yours.main([str(tmp_path / "in"), "--out", str(tmp_path / "page.html")])
+    main(["yours", str(tmp_path / "in"), "--out", str(tmp_path / "page.html")])
     page = (tmp_path / "page.html").read_text()
     for text in (words.YOURS["auroc"], *words.YOURS["looks"].values()):
         assert text in page
@@ -128,7 +131,7 @@ def test_the_command_reads_tables_and_zips_and_says_how(tmp_path, capsys):
     with contextlib.suppress(OSError):  # a file system may take no such name
         (tmp_path / "in" / os.fsdecode(odd)).write_text("a,b\nc,d\n")
     page = tmp_path / "in" / "page.html"
-    yours.main([str(tmp_path / "in"), "--out", str(page)])
+    main(["yours", str(tmp_path / "in"), "--out", str(page)])
     said = capsys.readouterr().out
     assert "truth.csv: column 1 names the file. In column 2, 'Normal' (1) is" in said
     assert "book.xlsx is a spreadsheet" in said
@@ -139,11 +142,11 @@ def test_the_command_reads_tables_and_zips_and_says_how(tmp_path, capsys):
 
 
 def test_the_command_refuses_before_it_answers(tmp_path, monkeypatch):
-    monkeypatch.setattr(yours, "ask", lambda *_: pytest.fail("answered"))
+    monkeypatch.setattr(trial, "ask", lambda *_: pytest.fail("answered"))
     with pytest.raises(SystemExit, match="error: there is no .*gone. Name a folder"):
-        yours.main([str(tmp_path / "gone"), "--out", str(tmp_path / "page.html")])
+        main(["yours", str(tmp_path / "gone"), "--out", str(tmp_path / "page.html")])
     with pytest.raises(SystemExit, match="error: No such file or directory: .*page"):
-        yours.main([str(tmp_path), "--out", str(tmp_path / "gone" / "page.html")])
+        main(["yours", str(tmp_path), "--out", str(tmp_path / "gone" / "page.html")])
 
 
 def test_a_stopped_command_measures_what_it_has(tmp_path, monkeypatch, capsys):
@@ -152,12 +155,12 @@ def test_a_stopped_command_measures_what_it_has(tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return Case(name, p=0.5)
 
-    monkeypatch.setattr(yours, "ask", ask)
+    monkeypatch.setattr(trial, "ask", ask)
     (tmp_path / "in").mkdir()
     for name in "abcd":
         (tmp_path / "in" / f"{name}.png").touch()
     with pytest.raises(SystemExit) as end:
-        yours.main([str(tmp_path / "in"), "--out", str(tmp_path / "page.html")])
+        main(["yours", str(tmp_path / "in"), "--out", str(tmp_path / "page.html")])
     assert end.value.code == 130
     assert words.STOPPED.format(count=2) in capsys.readouterr().err
     assert words.STOPPED.format(count=2) in (tmp_path / "page.html").read_text()
@@ -248,7 +251,7 @@ def test_who_was_refused_is_answered_from_the_browser_s_own_files(room, tmp_path
     give(room, inverted(tmp_path))
     choices = decided(room)
     measured = room.locator("yours-room .measured")
-    expect(measured).to_contain_text(words.YOURS["few"].format(least=yours.LEAST))
+    expect(measured).to_contain_text(words.YOURS["few"].format(least=trial.LEAST))
     expect(measured).to_contain_text(SENTENCES["negative"])  # and not its code
     assert "negative" not in measured.inner_text().replace(SENTENCES["negative"], "")
     room.sent.clear()
@@ -408,5 +411,5 @@ def test_a_table_s_bomb_is_read_no_further_than_a_table(classifier):
     assert len(inflate(bomb)) == MAX_BYTES + 1
     case = Case("labels.csv", table=bomb)
     assert ask_many.from_json([ask_many.to_json(case)]) == [case]
-    said = yours.measure(classifier, [case])["doubts"]
+    said = trial.measure(classifier, [case])["doubts"]
     assert said == [LABELLED["large"].format(table="labels.csv", limit=32)]

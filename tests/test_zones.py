@@ -21,13 +21,13 @@ from pneumonia import (
     answered_row,
     predict,
 )
+from pneumonia.outputs import Outputs
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.picture import Picture
 from pneumonia.serving import zones
-from pneumonia.serving.classifier import Outputs
-from pneumonia.serving.image import read_picture
 from pneumonia.serving.overlay import LINE, draw_overlay, enlarge, outline
-from pneumonia.serving.picture import Picture
 from pneumonia.serving.rows import write_rows
-from web.answer import context
+from pneumonia.web.answer import context
 
 BOX = np.array([0.25, 0.75, 0.125, 0.875], np.float32)
 """Of `two_lungs`; each of its 8 x 8 cells is 6 pixels of them high and 9 wide."""

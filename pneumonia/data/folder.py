@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from .. import kept
 from ..contract import LABELS
-from ..serving.image import to_input
-from ..serving.isolated import read_anywhere
-from ..serving.picture import ImageError
+from ..reading.image import to_input
+from ..reading.isolated import read_anywhere
+from ..reading.picture import ImageError
 from .layout import DataError, find_training, look
 from .patients import (
     VALIDATION_SHARE,

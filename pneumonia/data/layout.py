@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import LABELS
-from ..serving.batch import files_below
-from ..serving.image import is_picture
-from ..serving.raster import SUFFIXES
+from ..reading.files import files_below
+from ..reading.image import is_picture
+from ..reading.raster import SUFFIXES
 
 CLASSES = tuple(label.upper() for label in LABELS)
 """Names of the class folders, in the order of LABELS."""

@@ -13,7 +13,8 @@ from .. import kept
 from ..contract import BUNDLE, LABELS
 from ..data import folder
 from ..data.patients import VALIDATION_SHARE
-from ..serving.classifier import Classifier, Outputs, in_batches, load_classifier
+from ..outputs import Outputs, in_batches
+from ..serving.classifier import Classifier, load_classifier
 from . import calibrate, stressed
 from .metrics import METRICS, confusion_counts, measure
 from .stressed import Answer

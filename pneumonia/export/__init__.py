@@ -1,1 +1,1 @@
-"""A run to a bundle: int8, and which pictures the bundle refuses."""
+"""A run to a bundle: the graph, with fewer channels, in int8."""

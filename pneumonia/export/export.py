@@ -18,7 +18,8 @@ from ..evaluation.metrics import measure
 from ..network import finder, framing, heatmaps, vgg19
 from ..network.finder import Framed
 from ..network.graph import build_graph, run_graph, shift_logits
-from ..serving.classifier import Classifier, in_batches, load_classifier, softmax
+from ..outputs import in_batches
+from ..serving.classifier import Classifier, load_classifier, softmax
 from ..serving.prediction import predict
 from ..serving.selfcheck import phantoms
 from . import slim

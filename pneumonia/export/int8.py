@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from .inner import convolutions, run_inner, set_weights, surroundings, weights
+from .convolutions import convolutions, run_inner, set_weights, surroundings, weights
 
 LEVELS = 64
 """Largest rounded weight. With seven of eight bits two byte products always fit in 16

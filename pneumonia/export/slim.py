@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from ..contract import IMAGE_SIZE
-from .inner import convolutions, set_weights, sums, surroundings, weights
+from .convolutions import convolutions, set_weights, sums, surroundings, weights
 
 CHUNK = 16
 """Widths are multiples of it, as processors like them."""

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from ..contract import BUNDLE
-from ..serving.classifier import in_batches
+from ..outputs import in_batches
 from . import framing
 from .layers import PIXEL_SPREAD, Standardize
 

@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from ..contract import IMAGE_SIZE, LABELS, PICTURE_SIZE
-from ..serving.classifier import Outputs, in_batches
+from ..outputs import Outputs, in_batches
 from . import heatmaps, layers, vgg19
 from .finder import SIDE
 from .graph_finder import add_box, add_crop, add_lungs
@@ -31,7 +31,7 @@ def build_graph(network: vgg19.Network, finder: keras.Model) -> onnx.ModelProto:
 
     Returns:
         A graph from `image` float32 (n, 224, 224, 1) in [0, 1] to what
-        `classifier.Outputs` holds, by these names.
+        `outputs.Outputs` holds, by these names.
     """
     graph = Graph()
     shape = graph.constant("planes", np.array([-1, 1, PICTURE_SIZE, PICTURE_SIZE]))

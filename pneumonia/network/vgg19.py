@@ -19,7 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from ..contract import BUNDLE, IMAGE_SIZE, LABELS
-from ..serving.classifier import in_batches
+from ..outputs import in_batches
 from .layers import Grey, Standardize, WithinLungs
 
 HIDDEN_UNITS = (256, 128)

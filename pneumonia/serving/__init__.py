@@ -1,1 +1,1 @@
-"""Bytes to answer. NumPy, Pillow, pydicom and ONNX Runtime; never Keras."""
+"""Pixels to answer. NumPy, Pillow and ONNX Runtime; never Keras."""

@@ -7,11 +7,10 @@ framework.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,46 +22,19 @@ from ..contract import (
     METHODS,
     PICTURE_SIZE,
 )
+from ..outputs import Outputs
 from . import gate as gates
+from .gate_cells import FEATURES, in_cells
 
 # Read when it is imported: without it, ONNX Runtime reports to its maker.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
-
-BATCH = 16
-"""Images in one run of the network, where many are answered."""
-
-_FEATURES = "channels_last"
-"""The feature map's name in the graph, which has it for the heat maps."""
 
 _PNEUMONIA = LABELS.index("Pneumonia")
 
 
 class BundleError(RuntimeError):
     """The installation is at fault, not the image; says the command that mends it."""
-
-
-class Outputs(NamedTuple):
-    """What one run of the graph gives for n images.
-
-    Attributes:
-        logits: float32 (n, 2), in LABELS order.
-        maps: float32 (n, 2, 8, 8) in [0, 1], Grad-CAM's map of each label.
-        embedding: float32 (n, 512), the mean of the feature map.
-        evidence: float32 (n, 8, 8), what each cell adds to the logit of pneumonia less
-            that of normal (HiResCAM).
-        lungs: float32 (n, 96, 96) in [0, 1], probability of lung on the whole picture.
-        box: float32 (n, 4) in [0, 1], the place that the network was shown: top,
-            bottom, left and right as fractions of the picture's sides. Cells of `maps`
-            and `evidence` divide this place, not the picture.
-    """
-
-    logits: np.ndarray
-    maps: np.ndarray
-    embedding: np.ndarray
-    evidence: np.ndarray
-    lungs: np.ndarray
-    box: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,22 +72,32 @@ class Classifier:
     @property
     def can_compare(self) -> bool:
         """Whether it is known what training images show in each cell."""
-        known = self.gate is not None and self.gate.cells is not None
-        return known and _FEATURES in [one.name for one in self._session.get_outputs()]
+        return bool(self.gate and self.gate.cells)
 
-    def look(self, inputs: np.ndarray) -> tuple[Outputs, np.ndarray]:
-        """Run the graph once, and return the feature map as well.
+    def look(self, inputs: np.ndarray) -> tuple[Outputs, dict[str, np.ndarray]]:
+        """Run the graph once, and return features of cells as well.
 
         Args:
             inputs: as in `run`.
 
         Returns:
-            What `run` returns, to the last bit, and float32 (n, 8, 8, 512), whose mean
-            over cells is the embedding.
+            What `run` returns, and float32 (n, 8, 8, f) for each of `FEATURES`. The
+            mean over the cells of `embedding` is the embedding.
         """
-        names = [*Outputs._fields, _FEATURES]
-        *outputs, features = self._session.run(names, {"image": inputs})
+        names = [*Outputs._fields, *FEATURES.values()]
+        found = self._open_for_looking.run(names, {"image": inputs})
+        outputs, values = found[: len(Outputs._fields)], found[len(Outputs._fields) :]
+        features = {
+            name: in_cells(value, of)
+            for (name, value), of in zip(FEATURES.items(), values, strict=True)
+        }
         return Outputs(*outputs), features
+
+    @cached_property
+    def _open_for_looking(self) -> onnxruntime.InferenceSession:
+        """The same graph with more outputs. Answers keep theirs, which is quicker."""
+        weights = (self.folder / self.facts["weights"]["file"]).read_bytes()
+        return _open_session(weights + b"".join(map(_as_output, FEATURES.values())), 0)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
@@ -180,26 +162,6 @@ def shows_evidence(found: dict[str, Any] | None) -> bool:
     if not found:
         return False
     return all(more["ci95"][0] > 0 for more in found["more_than"].values())
-
-
-def in_batches(
-    run: Callable[[np.ndarray], Sequence[np.ndarray]],
-    inputs: np.ndarray,
-    follow: Callable[[range], Iterable[int]] = iter,
-) -> tuple[np.ndarray, ...]:
-    """Run something on many images, `BATCH` at a time, and join each of its outputs.
-
-    Args:
-        run: arrays (n, ...) -> outputs, each (n, ...).
-        inputs: (n, ...).
-        follow: shows progress over the batches, as `tqdm` does.
-
-    Returns:
-        One array (n, ...) for each output.
-    """
-    starts = range(0, len(inputs), BATCH)
-    parts = [run(inputs[start : start + BATCH]) for start in follow(starts)]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -282,8 +244,6 @@ def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceS
     # a thread that waits for its part leaves its core to whoever decodes a picture
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only
-    if _FEATURES.encode() in weights:
-        weights += _as_output(_FEATURES)
     return onnxruntime.InferenceSession(
         weights, options, providers=["CPUExecutionProvider"]
     )

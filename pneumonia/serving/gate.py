@@ -8,16 +8,18 @@ picture lies from all that it learned from. Children are told from adults by the
 to the lungs, where the frame has no say.
 
 The numbers belong to one network and one data set, so they travel in `bundle.json`
-under the key `gate`; `gate_fit` makes them. A bundle without them refuses nothing here.
+under the key `gate`; `python -m pneumonia gate` makes them. A bundle without them
+refuses nothing here.
 """
 
 import base64
 import functools
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
+from ..outputs import Outputs
+from ..reading.picture import DOUBTS, ImageError, Picture
 from . import gate_features
 from .gate_cells import Cells
 from .gate_features import root
@@ -30,10 +32,6 @@ from .gate_words import (  # noqa: F401
     WARNINGS,
 )
 from .pattern import is_patterned
-from .picture import DOUBTS, ImageError, Picture
-
-if TYPE_CHECKING:
-    from .classifier import Outputs
 
 CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
@@ -154,8 +152,8 @@ class Gate:
             adult was there to learn it from.
         near: where the training images lie.
         lungs: what is asked of the lungs.
-        cells: what training images show in each cell of the feature map; None in a
-            bundle of before. Nothing is judged by it.
+        cells: what training images show in each cell, by the names of
+            `gate_cells.FEATURES`; empty in a bundle of before. Nothing is judged by it.
     """
 
     chest: Rule
@@ -163,9 +161,9 @@ class Gate:
     child: Child | None
     near: Neighbourhood
     lungs: Lungs
-    cells: Cells | None = None
+    cells: dict[str, Cells] = field(default_factory=dict)
 
-    def judge(self, inputs: np.ndarray, outputs: "Outputs") -> tuple[str, ...]:
+    def judge(self, inputs: np.ndarray, outputs: Outputs) -> tuple[str, ...]:
         """Return codes of what is wrong with one picture, refusals first.
 
         Args:
@@ -209,7 +207,7 @@ class Gate:
         turned = [np.rot90(inputs, turns, (1, 2)) for turns in range(4)]
         return self.chest.score(gate_features.shape(np.concatenate(turned)))
 
-    def _why_no_chest(self, inputs: np.ndarray, outputs: "Outputs | None") -> str:
+    def _why_no_chest(self, inputs: np.ndarray, outputs: Outputs | None) -> str:
         """See what makes a chest of it: exchanging black and white, a turn or a cut."""
         mended = {"negative": 1 - inputs}
         if outputs is not None and self._has_lungs_inside(outputs):
@@ -226,7 +224,7 @@ class Gate:
             return "two_pictures"
         return best
 
-    def _has_lungs_inside(self, outputs: "Outputs") -> bool:
+    def _has_lungs_inside(self, outputs: Outputs) -> bool:
         """Tell whether the lungs are large enough for what would be cut out."""
         top, bottom, left, right = gate_features.surroundings(outputs.box[0])
         larger = gate_features.areas(outputs.lungs)[0].max()
@@ -238,19 +236,19 @@ class Gate:
         return self.chest.score(gate_features.shape(np.concatenate(halves))).min()
 
 
-def seen_inside(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+def seen_inside(inputs: np.ndarray, outputs: Outputs) -> np.ndarray:
     """Return float32 (n, f), what `Child` judges by, for n pictures."""
     inside = gate_features.inside(inputs, outputs.lungs, outputs.box)
     return np.concatenate([inside, root(outputs.embedding)], axis=1)
 
 
-def _cut_out(inputs: np.ndarray, outputs: "Outputs") -> np.ndarray:
+def _cut_out(inputs: np.ndarray, outputs: Outputs) -> np.ndarray:
     """Return what a chest X-ray would show, without what lies around it."""
     return gate_features.cut(inputs, gate_features.surroundings(outputs.box[0]))
 
 
 def judge(
-    gate: Gate | None, picture: Picture, inputs: np.ndarray, outputs: "Outputs"
+    gate: Gate | None, picture: Picture, inputs: np.ndarray, outputs: Outputs
 ) -> tuple[str, ...]:
     """Return codes of what is wrong with one picture, refusals first.
 
@@ -294,7 +292,7 @@ def from_facts(facts: dict | None) -> Gate | None:
         else None,
         near=_neighbourhood(facts["near"]),
         lungs=lungs,
-        cells=_cells(facts["cells"]) if "cells" in facts else None,
+        cells={name: _cells(of) for name, of in facts.get("cells", {}).items()},
     )
 
 
@@ -308,10 +306,13 @@ def to_facts(gate: Gate) -> dict:
     return facts | {"near": _place(gate.near), "lungs": asdict(gate.lungs)}
 
 
-def cells_to_facts(cells: Cells) -> dict:
+def cells_to_facts(cells: dict[str, Cells]) -> dict:
     """Return what `bundle.json` keeps of `Gate.cells`."""
-    packed = {field.name: _pack(getattr(cells, field.name)) for field in fields(cells)}
-    return packed | {"shape": list(cells.middle.shape)}
+    return {
+        name: {part.name: _pack(getattr(of, part.name)) for part in fields(of)}
+        | {"shape": list(of.middle.shape)}
+        for name, of in cells.items()
+    }
 
 
 def _cells(facts: dict) -> Cells:
@@ -323,10 +324,10 @@ def _cells(facts: dict) -> Cells:
     }
     return Cells(
         **{
-            field.name: _unpack(facts[field.name]).reshape(
-                shapes.get(field.name, (height, width, places))
+            part.name: _unpack(facts[part.name]).reshape(
+                shapes.get(part.name, (height, width, places))
             )
-            for field in fields(Cells)
+            for part in fields(Cells)
         }
     )
 

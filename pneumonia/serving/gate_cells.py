@@ -1,9 +1,13 @@
-"""What training X-rays show in each cell of the feature map, and how far a cell is off.
+"""What training X-rays show in each cell of a feature map, and how far a cell is off.
 
-The embedding is the mean of a feature map of 8 x 8 cells over the crop to the lungs.
-Each cell is compared with what training X-rays show in the same cell: a Mahalanobis
-distance along the axes along which cells differ most, and along the length that these
-leave over (PaDiM, Defard et al., ICPR 2020, with axes instead of random features).
+The crop to the lungs has 8 x 8 cells. Each is compared with what training X-rays show
+in the same cell: a Mahalanobis distance along the axes along which cells differ most,
+and along the length that these leave over (PaDiM, Defard et al., ICPR 2020, with axes
+instead of random features).
+
+Two feature maps are compared. The embedding is the mean of the last one, and it knows
+whether a whole picture is unlike; but each of its cells sees most of the crop, so it
+hardly knows where. A map of the third block does: `benchmarks/unlike.py` measures both.
 """
 
 from dataclasses import dataclass
@@ -11,6 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .gate_features import root
+
+FEATURES = {"shapes": "block3_pool", "embedding": "channels_last"}
+"""What is compared, the one that knows where first: names of the graph's values."""
+
+SIDE = 8
+"""Cells along a side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +55,22 @@ class Cells:
         """
         away = (self.places(features) - self.middle) / self.spread
         return np.sqrt((away**2).sum(axis=-1)) / self.usual
+
+
+def in_cells(name: str, values: np.ndarray) -> np.ndarray:
+    """Return a value of the graph as features of cells, float32 (n, 8, 8, f).
+
+    Args:
+        name: one of the values that `FEATURES` names.
+        values: float32 (n, f, 16, 16) of a block, whose cells are averaged in fours; or
+            (n, 8, 8, f), which stay as they are.
+    """
+    if name == FEATURES["embedding"]:
+        return values
+    count, size, side, _ = values.shape
+    part = side // SIDE
+    cells = values.reshape(count, size, SIDE, part, SIDE, part).mean(axis=(3, 5))
+    return np.moveaxis(cells, 1, -1)
 
 
 def places(features: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> np.ndarray:

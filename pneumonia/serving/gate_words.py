@@ -1,6 +1,6 @@
 """What the gate says, by the code of each reason."""
 
-from .picture import READER_WARNINGS
+from ..reading.picture import READER_WARNINGS
 
 REFUSALS = {
     "colour_photograph": "This is a colour picture, not an X-ray. Choose the X-ray's "

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..contract import NOTICE
+from ..reading.files import find_files
 from . import batch, lock, rows, stopping
 from .classifier import Classifier, load_classifier
 
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         TableError: the table can't take rows.
         SystemExit: it was stopped, or a disk is full.
     """
-    files = batch.find_files(args.paths)
+    files = find_files(args.paths)
     if not files:
         raise UsageError(f"no file in {', '.join(map(str, args.paths))}.")
     if args.engine == "ray":

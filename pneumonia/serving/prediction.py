@@ -8,15 +8,16 @@ from typing import BinaryIO
 import numpy as np
 
 from ..contract import LABELS, METHODS, TESTED
+from ..outputs import Outputs
+from ..reading.image import to_input
+from ..reading.isolated import read_anywhere
+from ..reading.picture import ImageError, Picture
 from . import gate as gates
 from . import zones
-from .classifier import Classifier, Outputs
+from .classifier import Classifier
 from .encode import save_jpeg
 from .gate_features import root
-from .image import to_input
-from .isolated import read_anywhere
 from .overlay import by_method, draw_overlay, enlarge, stamp
-from .picture import ImageError, Picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,7 +350,7 @@ def verdict(classifier: Classifier, prediction: Prediction) -> str:
         side = f"above {high:.0%}" if label == "Pneumonia" else f"below {low:.0%}"
         return f"{label}. {said} The network answers {label} {side}."
     return (
-        f"Uncertain, needs a reader. {said} From {low:.0%} to {high:.0%} too many "
+        f"Uncertain, needs a radiologist. {said} From {low:.0%} to {high:.0%} too many "
         f"answers are wrong to rely on one. This one leans to {label}."
     )
 

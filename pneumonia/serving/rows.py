@@ -9,8 +9,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TextIO
 
+from ..reading.picture import ImageError
 from .lock import HeldError, hold
-from .picture import ImageError
 from .prediction import Prediction
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .image import to_input
-from .isolated import read_anywhere
-from .picture import Picture
+from ..reading.image import to_input
+from ..reading.isolated import read_anywhere
+from ..reading.picture import Picture
 from .prediction import as_asked, has_lungs
 
 if TYPE_CHECKING:
     from .classifier import Classifier
 
-MOST = 3.0
+MOST = 2.5
 """How many times the usual distance a cell is, where the map is 1."""
 
 
@@ -28,8 +28,8 @@ class Unlike:
 
     Attributes:
         pixels: uint8 (H, W), the picture as it was looked at.
-        distances: float32 (8, 8), of each cell; 1: as far away as is usual at most. The
-            cells divide the box.
+        distances: float32 (8, 8) for each of `gate_cells.FEATURES`, of each cell; 1: as
+            far away as is usual at most. The cells divide the box.
         lungs: float32 (96, 96) in [0, 1], probability of lung over the whole picture.
         lungs_found: whether they can be shown as lungs.
         box: float32 (4,) in [0, 1], what was compared: top, bottom, left and right as
@@ -39,7 +39,7 @@ class Unlike:
     """
 
     pixels: np.ndarray
-    distances: np.ndarray
+    distances: dict[str, np.ndarray]
     lungs: np.ndarray
     lungs_found: bool
     box: np.ndarray
@@ -47,14 +47,17 @@ class Unlike:
     turned: int = 0
 
     @property
-    def coarse(self) -> np.ndarray:
-        """The map, float32 (8, 8): 0 where it is usual, 1 from `MOST` on."""
-        return np.clip((self.distances - 1) / (MOST - 1), 0, 1).astype(np.float32)
+    def maps(self) -> dict[str, np.ndarray]:
+        """The maps, float32 (8, 8): 0 where it is usual, 1 from `MOST` on."""
+        return {
+            name: np.clip((of - 1) / (MOST - 1), 0, 1).astype(np.float32)
+            for name, of in self.distances.items()
+        }
 
     @property
-    def count(self) -> int:
-        """How many cells are farther away than is usual."""
-        return int((self.distances > 1).sum())
+    def counts(self) -> dict[str, int]:
+        """How many cells of each map are farther away than is usual."""
+        return {name: int((of > 1).sum()) for name, of in self.distances.items()}
 
 
 def find_unlike(
@@ -87,10 +90,12 @@ def find_unlike(
         )
     picture, turns = as_asked(classifier, read(image), invert, upright)
     outputs, features = classifier.look(to_input(picture.pixels))
-    cells = classifier.gate.cells
     return Unlike(
         pixels=picture.pixels,
-        distances=cells.distance(features)[0].astype(np.float32),
+        distances={
+            name: cells.distance(features[name])[0].astype(np.float32)
+            for name, cells in classifier.gate.cells.items()
+        },
         lungs=outputs.lungs[0],
         lungs_found=has_lungs(classifier, outputs),
         box=outputs.box[0],

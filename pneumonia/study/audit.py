@@ -19,7 +19,8 @@ from ..data import folder
 from ..data import lungs as masks_of
 from ..evaluation import evaluate, plots
 from ..network import framing, vgg19
-from ..serving.classifier import Classifier, in_batches, load_classifier
+from ..outputs import in_batches
+from ..serving.classifier import Classifier, load_classifier
 from . import interventions, map_checks, shortcuts
 
 MAP_IMAGES = 256  # at most, whose maps are covered, and compared with shuffled heads

@@ -17,10 +17,10 @@ from PIL import Image
 from .. import kept
 from ..contract import EXAMPLES, LABELS
 from ..data import folder
+from ..reading.image import read_image
+from ..reading.picture import ImageError
 from ..serving.classifier import Classifier, load_classifier
 from ..serving.examples import COLUMNS
-from ..serving.image import read_image
-from ..serving.picture import ImageError
 from ..serving.prediction import predict
 
 EACH = 5

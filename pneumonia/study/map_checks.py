@@ -26,8 +26,9 @@ from ..evaluation import evaluate
 from ..evaluation.metrics import mean_with_interval
 from ..network import heatmaps
 from ..network.vgg19 import Network
+from ..outputs import Outputs
 from ..serving import zones
-from ..serving.classifier import Classifier, Outputs
+from ..serving.classifier import Classifier
 from ..serving.overlay import by_method, enlarge
 
 HEAD_DRAWS = 10  # how often the head is shuffled anew at each level

@@ -1,0 +1,1 @@
+"""Which pictures a bundle refuses: the fit of what `serving.gate` asks."""

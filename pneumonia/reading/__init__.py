@@ -1,0 +1,1 @@
+"""The bytes of a file to upright grey pixels, or the reason why not."""

@@ -1,0 +1,167 @@
+"""What reading a file gives: a picture with its warnings, or the reason why not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_BYTES = 32 * 2**20
+"""Largest file that is read, in bytes."""
+
+TOO_LARGE = (
+    "This file has {size} MB; at most {limit} MB are read. Save the picture smaller."
+)
+"""Why a larger one is refused; a page may say so before it is sent."""
+
+MAX_PIXELS = 50_000_000
+"""Largest picture that is decoded, in pixels; checked before any pixel is decoded."""
+
+MIN_SIDE = 64
+"""Shortest side that is accepted, in pixels: half of what the network looks at."""
+
+READER_WARNINGS = {
+    "first_frame": "This file holds several pictures; only the first was looked at.",
+    "unknown_modality": "This DICOM file does not say how the picture was taken.",
+    "lateral_view": "This DICOM file says that the chest is seen from the side. The "
+    "network knows chests from the front alone.",
+    "outliers_clipped": "Some pixels, such as a marker or burned-in text, are far "
+    "brighter or darker than the rest. They were clipped, so that the rest keeps its "
+    "contrast.",
+    "window_ignored": "The window or the table of this DICOM file does not fit its "
+    "pixels and was ignored. Compare the picture with the one in your viewer.",
+    "values_assumed": "This DICOM file leaves out or contradicts what its pixel values "
+    "mean, so the usual meaning was assumed. Compare the picture with the one in your "
+    "viewer.",
+    "parts_skipped": "A part of this file that no pixel depends on is damaged or "
+    "missing. It was passed over.",
+    "tone_ignored": "What this file says of the brightness of its pixels makes no "
+    "sense and was ignored. Compare the picture with the one in your viewer.",
+    "not_square": "The pixels of this DICOM file are not square. The picture was "
+    "stretched, so that the chest has its true shape.",
+    "turned_upright": "This DICOM file says that its picture is stored mirrored or "
+    "turned. It was turned, so that the patient is upright and faces you.",
+    "sides_contradicted": "This DICOM file contradicts itself, or is unclear, about "
+    "where the patient's right is. So no side of the patient is named.",
+    "unprocessed": "This DICOM file holds the detector's values before the maker's "
+    "processing. They were turned into a picture in the simplest way, which is not "
+    "what the network learned from.",
+}
+"""What the reader passes over, by its code, in a layman's words."""
+
+DOUBTS = {
+    *("outliers_clipped", "window_ignored", "values_assumed"),
+    *("tone_ignored", "unprocessed"),
+}
+"""Those of READER_WARNINGS with which the picture may have been read wrongly."""
+
+
+class ImageError(ValueError):
+    """The caller's image is at fault, not the installation.
+
+    Attributes:
+        reason: stable code for programs, listed in `docs/using.md`.
+        offers: arguments of `predict` that answer the image all the same: `anyway`,
+            `invert`, `upright`; empty where nothing can be answered.
+    """
+
+    def __init__(self, reason: str, message: str, offers: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.reason = reason
+        self.offers = offers
+
+
+class InstallationError(RuntimeError):
+    """A package that reads files can't be imported; no file is at fault.
+
+    Attributes:
+        package: its name.
+    """
+
+    def __init__(self, package: str):
+        super().__init__(
+            f"No file was looked at, because {package} can't be imported here. Install "
+            "what is needed once more with `pip install -r requirements.txt`."
+        )
+        self.package = package
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What a file holds.
+
+    Attributes:
+        pixels: uint8 (H, W) in [0, 255], upright, at most `DISPLAY_SIDE` a side, or
+            `SHARP_SIDE` where it is to be sharp.
+        chroma: how much colour varies besides brightness, in [0, 1]; 0 for grey
+            pictures and near 0 for evenly tinted ones.
+        warnings: codes of what the reader passed over.
+        sides_known: whether the file says that the patient's right is on the left of
+            the picture. DICOM alone can say so.
+    """
+
+    pixels: np.ndarray
+    chroma: float = 0.0
+    warnings: tuple[str, ...] = ()
+    sides_known: bool = False
+
+
+def check_bytes(data: bytes) -> None:
+    """Refuse a file that is empty or too large.
+
+    Raises:
+        ImageError: it is.
+    """
+    if not data:
+        raise ImageError("empty", "No image came in: the file is empty. Choose one.")
+    if len(data) > MAX_BYTES:
+        raise too_large(len(data))
+
+
+def too_large(size: int) -> ImageError:
+    """Return what refuses a file of `size` bytes."""
+    return ImageError(
+        "too_large",
+        TOO_LARGE.format(size=-(-size // 2**20), limit=MAX_BYTES // 2**20),
+    )
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture that has too many pixels or too few.
+
+    Raises:
+        ImageError: it has.
+    """
+    if width * height > MAX_PIXELS:
+        raise too_many_pixels(f"{width * height / 1e6:.0f} million")
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            "too_small",
+            f"This picture is {width} x {height} pixels; each side must have at least "
+            f"{MIN_SIDE}. Choose a larger copy of the X-ray.",
+        )
+
+
+def too_many_pixels(count: str) -> ImageError:
+    """Return what refuses a picture of `count` pixels, a number in words."""
+    return ImageError(
+        "too_many_pixels",
+        f"This picture has {count} pixels; at most {MAX_PIXELS // 10**6} million are "
+        "read. Save it smaller.",
+    )
+
+
+def damaged() -> ImageError:
+    """Return what refuses a picture that its decoder can't read to its end."""
+    return ImageError(
+        "damaged",
+        "This picture is damaged or incomplete and can't be read to its end. "
+        "Save or download it once more and try again.",
+    )
+
+
+def needs_worker(what: str) -> ImageError:
+    """Return what refuses a file that is only decoded in a process of its own."""
+    return ImageError(
+        "needs_worker",
+        f"This {what} is compressed in a way that is read only in a process of its "
+        "own. Read it with IsolatedReader, or save it uncompressed.",
+    )

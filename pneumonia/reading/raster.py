@@ -1,0 +1,279 @@
+"""Pictures that are no DICOM: by Pillow where they are plain, else by imagecodecs.
+
+Each format has its own file for what Pillow does not know of it. What comes back from
+there is turned, toned and made grey here, for all formats and depths alike.
+"""
+
+import contextlib
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import AvifImagePlugin, ExifTags, Image, PngImagePlugin
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from . import deep, jpeg, png, tiff, tone, unread
+from .picture import READER_WARNINGS, ImageError, check_size, damaged, too_many_pixels
+from .tone import Tone
+
+_FILE_TYPES = {
+    "PNG": (PngImageFile, (".png",)),
+    "JPEG": (JpegImageFile, (".jpeg", ".jpg", ".jpe", ".jfif")),
+    "BMP": (BmpImageFile, (".bmp",)),
+    "TIFF": (TiffImageFile, (".tif", ".tiff")),
+    "WebP": (WebPImageFile, (".webp",)),
+    "GIF": (GifImageFile, (".gif",)),
+    "JPEG 2000": (Jpeg2KImageFile, (".jp2", ".j2k", ".j2c", ".jph", ".jhc")),
+    "AVIF": (AvifImageFile, (".avif",)),
+}
+PngImagePlugin.MAX_TEXT_CHUNK = 2**24  # an editor's history may take a million bytes
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # others would each take stack and time
+FORMATS = tuple(plugin.format for plugin, _ in _FILE_TYPES.values())
+"""Pillow's names of the formats that are opened; everything else is refused."""
+
+SUFFIXES = (
+    *(suffix for _, suffixes in _FILE_TYPES.values() for suffix in suffixes),
+    *(".jls", ".dcm", ".dicom"),
+)
+"""What the names of such files end in. What a file is, its content says."""
+
+READABLE = f"{', '.join(_FILE_TYPES)}, JPEG-LS or DICOM"
+"""The formats that are read, in words."""
+
+_CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
+_CODESTREAM = b"\xff\x4f\xff\x51"  # how that of JPEG 2000 begins
+_TURNS = {  # EXIF's orientation: what brings it upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow's decoders raise on damaged or hostile files, besides OSError.
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read(
+    data: bytes, jpeg_side: int, risky: bool
+) -> tuple[Image.Image, float, tuple[str, ...]]:
+    """Decode a file that is no DICOM.
+
+    Args:
+        data: the file's content.
+        jpeg_side: a JPEG is decoded at the smallest scale that keeps this much.
+        risky: decoders that may end the process may be used.
+
+    Returns:
+        The picture, upright, of mode L; how much its colour varies, as in `Picture`;
+        and codes of `READER_WARNINGS`.
+
+    Raises:
+        ImageError: it can't be read.
+    """
+    notes: set[str] = set()
+    try:
+        if data.startswith(png.START):
+            picture, turn = _read_png(data, notes)
+        elif data.startswith(jpeg.START):
+            picture, turn = _read_jpeg(data, jpeg_side, risky, notes)
+        elif data.startswith(tiff.STARTS):
+            picture, turn = _read_tiff(data, risky, notes)
+        else:
+            picture, turn = _by_pillow(_open(data, notes), notes)
+    except (ImageError, MemoryError):
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise unread.named(data) or ImageError(
+            "not_image",
+            f"This file is not a picture that can be read here. Expected {READABLE}.",
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise too_many_pixels("far more") from error
+    except _DECODE_ERRORS as error:
+        raise damaged() from error
+    chroma = spread_of_colour(picture)
+    if picture.mode not in ("L", "RGB"):
+        picture = picture.convert("RGB")  # CMYK and Lab go through RGB
+    picture = picture.convert("L")
+    if turn in _TURNS:  # here, for all formats and depths alike
+        picture = picture.transpose(_TURNS[turn])
+    return picture, chroma, tuple(code for code in READER_WARNINGS if code in notes)
+
+
+def _read_png(data: bytes, notes: set[str]) -> tuple[Image.Image, int]:
+    parts = png.parts(data)
+    notes |= parts.notes
+    picture = _open(parts.data, notes)
+    if not parts.deep:
+        return _by_pillow(picture, notes, parts.tone)
+    turn = _turn_of(picture, notes)
+    return _shown(png.decode(parts.data), parts.tone, notes), turn
+
+
+def _read_jpeg(
+    data: bytes, side: int, risky: bool, notes: set[str]
+) -> tuple[Image.Image, int]:
+    head = jpeg.header(data)
+    if head and not head.usual:
+        pixels = jpeg.read(data, head, risky)
+        if not head.ends:
+            notes.add("parts_skipped")
+        bare = Image.new("L", (1, 1))
+        bare.info["exif"] = head.exif
+        numbers = deep.Numbers(pixels, 2**head.bits - 1)
+        return _shown(numbers, None, notes), _turn_of(bare, notes)
+    if head and not head.ends:
+        check_size(*head.size)
+        data = jpeg.with_its_end(data, head, _pixels_of)
+        notes.add("parts_skipped")
+    picture = _open(data, notes)
+    if head:  # else nobody knows what it is, and some kinds crash when reduced
+        picture.draft(picture.mode, (side, side))
+        if head.ends and not jpeg.has_all_scans(data, head):
+            raise damaged()
+        looks_cut = head.ends and jpeg.looks_cut(np.asarray(picture))
+        if looks_cut and jpeg.is_cut(data, _pixels_of):
+            raise damaged()
+    return _by_pillow(picture, notes)
+
+
+def _read_tiff(data: bytes, risky: bool, notes: set[str]) -> tuple[Image.Image, int]:
+    page = tiff.page_of(data)
+    if page.several:
+        notes.add("first_frame")
+    if page.pillows:
+        with contextlib.suppress(Image.UnidentifiedImageError):
+            return _by_pillow(_open(data, notes, page.number), notes)
+    numbers = tiff.read(page, risky)
+    return _shown(numbers, _tone_of(page.profile, notes), notes), page.turn
+
+
+def _open(data: bytes, notes: set[str], page: int | None = None) -> Image.Image:
+    """Open a file without decoding it, at a page if it has such."""
+    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    check_size(*picture.size)
+    if page is not None:
+        picture.seek(page)
+        check_size(*picture.size)
+    elif getattr(picture, "is_animated", False):
+        notes.add("first_frame")
+    return picture
+
+
+def _pixels_of(data: bytes) -> np.ndarray:
+    return np.asarray(_open(data, set()))
+
+
+def _by_pillow(
+    picture: Image.Image, notes: set[str], meant: Tone | None = None
+) -> tuple[Image.Image, int]:
+    """Decode, apply a tone, lay on black; also return the orientation as in EXIF."""
+    profile = picture.info.get("icc_profile")
+    if picture.format == "JPEG2000":
+        data = picture.fp.getvalue()
+        profile = _profile_of_jp2(data)
+        if len(picture.getbands()) > 1 and _precision_of_jp2(data) > 8:
+            raise ImageError(
+                "unsupported",
+                "This picture has colours of more than 8 bits in a layout that is not "
+                "read here. Save it as grey PNG with 8 or 16 bits.",
+            )
+    picture.load()
+    turn = _turn_of(picture, notes)  # Pillow has turned TIFF already, and says 1
+    meant = meant or _tone_of(profile, notes)
+    if picture.mode[0] in "IF":
+        numbers = deep.Numbers(np.asarray(picture), 65535)
+        return _shown(numbers, meant, notes), turn
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if meant:
+            table = deep.eight_bits(meant).tolist()
+            picture = picture.point([*table * 3, *range(256)])
+        if not picture.getchannel("A").getbbox():  # it would leave nothing
+            return picture.convert("RGB"), turn
+        black = Image.new("RGBA", picture.size, "black")
+        return Image.alpha_composite(black, picture), turn
+    if meant and picture.mode != "CMYK":
+        picture = picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+        table = deep.eight_bits(meant).tolist()
+        picture = picture.point(table * len(picture.getbands()))
+    return picture, turn
+
+
+def _shown(numbers: deep.Numbers, meant: Tone | None, notes: set[str]) -> Image.Image:
+    pixels, clipped = deep.shown(numbers, meant)
+    if clipped:
+        notes.add("outliers_clipped")
+    return Image.fromarray(pixels)
+
+
+def _tone_of(profile: bytes | None, notes: set[str]) -> Tone | None:
+    try:
+        return tone.of_profile(profile) if profile else None
+    except ValueError:
+        notes.add("tone_ignored")
+        return None
+
+
+def _turn_of(picture: Image.Image, notes: set[str]) -> int:
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DECODE_ERRORS:
+        notes.add("parts_skipped")
+        return 1
+
+
+def spread_of_colour(picture: Image.Image) -> float:
+    """Return the root mean square of colour that brightness does not explain.
+
+    The two colour axes are fitted as straight lines over brightness first, so that a
+    film's even tint counts little and a photograph's hues count fully.
+    """
+    if picture.mode[0] in "1LIF":
+        return 0.0
+    if picture.mode != "RGB":  # a conversion to the same mode would copy
+        picture = picture.convert("RGB")
+    size = (_CHROMA_SIDE, _CHROMA_SIDE)
+    small = picture.resize(size, Image.Resampling.BOX, reducing_gap=2)
+    small = small.convert("YCbCr")
+    if all(low == high for low, high in small.getextrema()[1:]):
+        return 0.0  # grey, stored as colours
+    y, *colours = np.moveaxis(np.asarray(small, np.float64) / 255, -1, 0)
+    y = y - y.mean()
+    slope_base = (y**2).sum() or 1.0
+    rest = [c - c.mean() - y * (y * c).sum() / slope_base for c in colours]
+    return float(np.sqrt(np.mean(np.square(rest))))
+
+
+def _precision_of_jp2(data: bytes) -> int:
+    """Return the bits of the first component."""
+    start = data.find(_CODESTREAM)
+    depth = data[start + 42 : start + 43]
+    return (depth[0] & 127) + 1 if start >= 0 and depth else 8
+
+
+def _profile_of_jp2(data: bytes) -> bytes:
+    """Return the ICC profile, which begins with its length; empty without."""
+    _, box, rest = data[: data.find(_CODESTREAM)].partition(b"colr\2")
+    return rest[2 : 2 + int.from_bytes(rest[2:6], "big")] if box else b""

@@ -1,0 +1,1 @@
+"""What both apps share: pages, words, and who may come in."""

@@ -1,0 +1,1 @@
+"""The interactive demo, by Gradio."""

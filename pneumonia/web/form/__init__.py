@@ -1,0 +1,1 @@
+"""The classic form and the JSON API, by Flask."""

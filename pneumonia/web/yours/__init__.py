@@ -1,0 +1,1 @@
+"""Does it work here? Somebody's own labelled X-rays, answered and measured."""
