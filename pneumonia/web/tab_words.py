@@ -124,6 +124,7 @@ YOURS = {
     "wrong_more": "The first {shown} are shown; the table has all.",
     "was": "{truth}, answered {answer} ({percent})",
     "was_uncertain": "{truth}, uncertain ({percent})",
+    "few_offered": "{count} were refused and can be answered all the same.",
     "few": "Too few to measure: at least {least} answered X-rays of each label are "
     "needed.",
     "auroc": "AUROC",
