@@ -40,7 +40,9 @@ MEANING = {
     "benefit_note": "A decision curve (Vickers and Elkin 2006), at the number of sick "
     "people above. Thick: treat whom the network calls sick. Thin: treat everybody. "
     "Dashed: treat nobody. Whoever treats from 10% on accepts nine treatments in vain "
-    "for one that helps.",
+    "for one that helps. The thick curve is dotted where fewer than five of the "
+    "X-rays without pneumonia would be treated, and ends before the last one: there a "
+    "single X-ray makes it fall or jump.",
 }
 """What `static/meaning.js` says."""
 
@@ -122,6 +124,7 @@ YOURS = {
     "wrong_more": "The first {shown} are shown; the table has all.",
     "was": "{truth}, answered {answer} ({percent})",
     "was_uncertain": "{truth}, uncertain ({percent})",
+    "few_offered": "{count} were refused and can be answered all the same.",
     "few": "Too few to measure: at least {least} answered X-rays of each label are "
     "needed.",
     "auroc": "AUROC",

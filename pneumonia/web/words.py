@@ -200,7 +200,7 @@ COMPARE_ABOUT = (
     "not read: which one is older, you know."
 )
 COMPARE_SIDES = ("First X-ray", "Second X-ray")
-COMPARE_SELF = "The first one, {self}"
+COMPARE_SELVES = "Or compare the first one with itself:"
 COMPARE_LINKED = "Same zoom, place and window in both"
 COMPARE = {
     "selves": {"mirror": "mirrored", "invert": "inverted"},
@@ -208,7 +208,7 @@ COMPARE = {
 }
 """What `static/compare.js` says."""
 
-CHOOSE_MANY = "Many X-rays, or a zip of them"
+CHOOSE_MANY = "Drop many X-rays, a folder or a zip here, or press to choose files"
 DROP_MANY = (
     "At most {files} files and {mib} MB at once; a folder can be dropped, too. A file "
     "that can't be answered gets a row that says why, and stops nothing."
@@ -289,10 +289,10 @@ CHOOSE_FILES = "Choose files"
 DROP_YOURS = (
     "Does it work where you are? Bring X-rays whose truth is known: in folders NORMAL "
     "and PNEUMONIA, or anywhere with a CSV file of names and labels. At most {files:,} "
-    "files and {mib} MiB at once. They are answered in parts, in memory, and stay in "
+    "files and {mib} MB at once. They are answered in parts, in memory, and stay in "
     "your browser. In a clone, without any upload:"
 )
-YOURS_COMMAND = "python -m web.yours FOLDER --out report.html"
+YOURS_COMMAND = "python -m pneumonia yours FOLDER --out report.html"
 
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"

@@ -2,7 +2,7 @@
 // linked: both show the same share of their pictures in the same way. The second one may
 // be the first one mirrored or inverted, which should not change what is seen in it.
 import { fill } from "./counting.js";
-import { load, make, post } from "./dom.js";
+import { load, make, post, say } from "./dom.js";
 import { plate } from "./given.js";
 import { Stage } from "./stage.js";
 
@@ -21,15 +21,15 @@ class CompareTwo extends HTMLElement {
     this.removeAttribute("data-words");
     this.pair = this.querySelector(".pair");
     this.refusal = this.querySelector("[data-most]");
-    this.sides = [...this.querySelectorAll(".side")].map((place) => ({ place, shown: place.querySelector(".shown") }));
-    for (const side of this.sides) {
-      const input = side.place.querySelector("input[type=file]");
+    this.sides = [...this.querySelectorAll(".side")].map((shown) => ({ shown }));
+    this.querySelectorAll("input[type=file]").forEach((input, place) => {
+      const side = this.sides[place];
       input.addEventListener("change", () => {
         const files = [...input.files];
         input.value = "";
         if (files.length) this.take(files, side);
       });
-    }
+    });
     for (const button of this.querySelectorAll("[data-self]")) {
       button.addEventListener("click", () => this.ask(this.sides[1], this.sides[0].file, { [button.dataset.self]: 1 }));
     }
@@ -87,16 +87,16 @@ class CompareTwo extends HTMLElement {
       const picture = (more) => fetch(`picture?${new URLSearchParams({ ...Object.fromEntries(more), ...wishes })}`, { method: "POST", body: file, signal });
       const seen = card.querySelector("xray-viewer") ?? await this.unanswered(picture);
       if (signal.aborted) return;
-      side.shown.replaceChildren(name, ...said(card, wishes, (offer) => this.ask(side, file, { ...wishes, [offer]: 1 })));
+      const told = said(card, wishes, (offer) => this.ask(side, file, { ...wishes, [offer]: 1 }));
+      side.shown.replaceChildren(name, seen?.whole ?? seen ?? "", told);
       if (seen instanceof HTMLElement) {
-        side.shown.append(seen);
         Object.assign(side, { viewer: seen, stage: seen.stage });
         seen.sharpen(picture, file);
       } else if (seen) {
-        side.shown.append(seen.whole);
         side.stage = seen;
         seen.begin();
       }
+      say(told.textContent);
     } catch (error) {
       if (signal.aborted) return;
       side.shown.replaceChildren(name, make("p", { class: "error", role: "alert" }, error.said ?? this.words.unsent));
@@ -165,7 +165,7 @@ function said(card, wishes, ask) {
   const parts = [...words.querySelectorAll("h2, h2 + p, .refused-for, .done, .warning, .scale")];
   const offers = [...words.querySelectorAll("[data-offer]")].filter(({ dataset }) => !wishes[dataset.offer]);
   for (const button of offers) button.addEventListener("click", () => ask(button.dataset.offer));
-  return [make("div", { class: "said" }, ...parts, make("div", { class: "offers" }, ...offers))];
+  return make("div", { class: "said" }, ...parts, make("div", { class: "offers" }, ...offers));
 }
 
 customElements.define("compare-two", CompareTwo);
