@@ -1,4 +1,4 @@
-# make demo | flask | serve | space | test | quick | lint | format | docs | clean. Each sets up what it needs.
+# make demo | flask | serve | space | test | quick | installed | lint | format | docs | clean. Each sets up what it needs.
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # where it is set, as in many containers, every start compiles TensorFlow or Gradio anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo flask serve space test quick lint format docs clean
+.PHONY: demo flask serve space test quick installed lint format docs clean
 
 demo: .venv/apps
 	$(BIN)/python demo.py
@@ -34,6 +34,10 @@ test: .venv/all lint
 # What a change to reading, serving or a page needs: no training, browser or server.
 quick: .venv/all lint
 	$(PYTEST) --dist worksteal --quick
+
+# What is shipped, in empty environments: the Space, the image, the wheel. It fetches packages.
+installed: .venv/all
+	PNEUMONIA_INSTALL=1 $(BIN)/python -m pytest tests/test_install.py
 
 lint: .venv/all
 	$(BIN)/ruff check .

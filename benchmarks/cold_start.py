@@ -19,9 +19,10 @@ from measure import machine, peak_memory, spread, table
 ROOT = Path(__file__).parent.parent
 ANSWER = """
 import pneumonia, sys
+from pneumonia.serving.encode import encode_png
 classifier = pneumonia.load_classifier()
 data = open(sys.argv[1], "rb").read()
-pneumonia.encode_png(pneumonia.predict(classifier, data, anyway=True).overlay)
+encode_png(pneumonia.predict(classifier, data, anyway=True).overlay)
 """
 KERAS = """
 import os, sys

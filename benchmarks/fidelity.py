@@ -19,10 +19,10 @@ from measure import machine, spread, table, take_turns
 
 from pneumonia.contract import BUNDLE
 from pneumonia.data import folder, stress
-from pneumonia.evaluation.metrics import measure
 from pneumonia.export import slim
 from pneumonia.export.export import SLIM_IMAGES, STRESS_COPIES, calibration_images
 from pneumonia.export.int8 import quantise
+from pneumonia.figures.metrics import measure
 from pneumonia.network import finder, vgg19
 from pneumonia.network.finder import Framed
 from pneumonia.network.graph import build_graph, run_graph

@@ -1,7 +1,6 @@
 """One answer, from the file's bytes to the heat map on the X-ray, against other ways.
 
-    python -m pip install -r benchmarks/requirements.txt
-    python benchmarks/serving.py DIR [--images 12] [--rounds 24] [--plots FOLDER]
+    python benchmarks/serving.py DIR [--images 12] [--rounds 24]
     python benchmarks/serving.py DIR --profile
 
 DIR holds X-rays in original size. The ways take turns in one process, all on the same
@@ -26,7 +25,6 @@ import matplotlib as mpl
 import numpy as np
 import onnx
 import onnxruntime
-import peers
 import tensorflow as tf
 from matplotlib import pyplot as plt
 from measure import machine, read_folder, spread, table, take_turns
@@ -44,7 +42,6 @@ from pneumonia.serving.gate import judge
 from pneumonia.serving.overlay import draw_overlay
 
 ANSWER = "**`predict`: answer, map and overlay**"
-PEER = "torchxrayvision, DenseNet-121 at 224, answer alone"
 USUAL = "Keras `predict`, gradient tape, matplotlib"
 
 
@@ -53,11 +50,51 @@ def answer(classifier: serving.Classifier, file: bytes) -> np.ndarray:
     return predict(classifier, file, anyway=True).overlay
 
 
+def usual_way(network: networks.Network) -> Callable[[bytes], bytes]:
+    """Return the way of most tutorials, on the same network."""
+    model = network.classifier
+    hot = mpl.colormaps["jet"]
+
+    def answer(data: bytes) -> bytes:
+        xray = Image.open(io.BytesIO(data)).convert("L")
+        image = np.asarray(xray.resize((128, 128)), np.float32)[None, ..., None] / 255
+        label = int(model.predict(image, verbose=0).argmax())
+        with tf.GradientTape() as tape:
+            feature_map = network.features(image)
+            tape.watch(feature_map)
+            score = network.head(feature_map)[:, label]
+        gradient = tape.gradient(score, feature_map)
+        weights = tf.reduce_mean(gradient, axis=(0, 1, 2))
+        heatmap = tf.nn.relu(tf.reduce_sum(feature_map[0] * weights, axis=-1)).numpy()
+        heatmap /= heatmap.max() or 1
+        colours = Image.fromarray((hot(heatmap)[..., :3] * 255).astype(np.uint8))
+        colours = np.asarray(colours.resize(xray.size))
+        figure = plt.figure(figsize=(6, 6))
+        plt.imshow((0.4 * colours + 0.6 * np.asarray(xray)[..., None]) / 255)
+        plt.axis("off")
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        plt.close(figure)
+        return file.getvalue()
+
+    return answer
+
+
+def onnx_run(graph: onnx.ModelProto) -> Callable[[np.ndarray], object]:
+    """Return a run of a graph by ONNX Runtime, on all cores."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda image: session.run(None, {"image": image})
+
+
 def find_lungs() -> Callable[[np.ndarray], object]:
     """Return a run of the graph that ships, up to the lungs and their box."""
     whole = onnx.load(BUNDLE / "classifier.onnx")
     part = onnx.utils.Extractor(whole).extract_model(["image"], ["lungs", "box"])
-    return peers.onnx_run(part)
+    return onnx_run(part)
 
 
 def work(model: onnx.ModelProto) -> float:
@@ -121,49 +158,12 @@ def profile(classifier: serving.Classifier, files: list[bytes]) -> list[list[str
     return [[name, *spread(seconds, 1000, 2)] for name, seconds in stages.items()]
 
 
-def plot_size_and_batch(classifier: serving.Classifier, file: bytes, out: Path) -> None:
-    """Draw what an answer costs by the picture's size and by the batch."""
-    xray = Image.open(io.BytesIO(file)).convert("L")
-    sides = [256, 512, 1024, 1536, 2048, 3072, 4096]
-    kinds = {"JPEG": [], "PNG": []}
-    for side in sides:
-        for kind, medians in kinds.items():
-            encoded = io.BytesIO()
-            xray.resize((side, side)).save(encoded, kind)
-            data = encoded.getvalue()
-            way = {"": lambda _, data=data: answer(classifier, data)}
-            medians.append(1000 * np.median(take_turns(way, 7)[0][""]))
-    image = to_input(np.asarray(xray))
-    batches = [1, 2, 4, 8, 16, 32]
-    each = [
-        1000
-        / size
-        * np.median(
-            take_turns(
-                {"": lambda _, n=size: classifier.run(np.repeat(image, n, 0))}, 5
-            )[0][""]
-        )
-        for size in batches
-    ]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    for kind, medians in kinds.items():
-        left.plot(sides, medians, "o-", label=kind)
-    left.set(xlabel="side of the picture, pixels", ylabel="ms an answer", ylim=0)
-    left.legend()
-    right.plot(batches, each, "o-")
-    right.set(xlabel="images in one run", ylabel="ms an image, network", ylim=0)
-    right.set_xscale("log", base=2)
-    figure.savefig(out / "size-and-batch.png", dpi=100)
-    plt.close(figure)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, metavar="DIR")
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=24)
-    parser.add_argument("--plots", type=Path, metavar="FOLDER")
     parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
     print(f"{machine()}, TensorFlow {tf.__version__}\n")
@@ -176,14 +176,12 @@ def main() -> None:
     network = networks.load()
     keras.config.set_floatx("float32")
     graph = build_graph(network, finder.load(BUNDLE))
-    usual, float32 = peers.usual_way(network), peers.onnx_run(graph)
+    usual, float32 = usual_way(network), onnx_run(graph)
     bare = tf.function(network.classifier, jit_compile=False)
     inputs = [to_input(read_picture(data).pixels) for data in files]
     places = framing.WHOLE[None]
     tensors = [tf.constant(framing.crop(image, places)) for image in inputs]
-    vino, xrv = peers.openvino_run(), peers.torchxrayvision_way()
     lungs, peak = find_lungs(), peak_int8()
-    zeroed = peers.zero_point_run()
 
     def of(items: list, call: Callable) -> Callable[[int], object]:
         return lambda number: call(items[number % len(items)])
@@ -194,13 +192,8 @@ def main() -> None:
         "bare TensorFlow float32 (compiled), forward": of(tensors, bare),
         "bare ONNX Runtime float32": of(inputs, float32),
         "bare ONNX Runtime int8": of(inputs, classifier.run),
-        "the same, a zero point of the weights not 0": of(inputs, zeroed),
         "of the int8 run, finding the lungs": of(inputs, lungs),
     }
-    if xrv:
-        ways[PEER] = of(files, xrv)
-    if vino:
-        ways["bare OpenVINO int8"] = of(inputs, vino)
     seconds, busy = take_turns(ways, args.rounds)
     giga = work(graph)
     operations = 2 * 2048 * 512 * 512 / 1e9
@@ -209,8 +202,6 @@ def main() -> None:
     medians = {name: np.median(values) for name, values in seconds.items()}
 
     def cores(name: str) -> list[str]:
-        if name == PEER:  # its cores are those of another process
-            return ["", ""]
         own, ours = np.median(busy[name]), np.median(busy[ANSWER])
         return [f"{1000 * own:.1f}", f"{own / ours:.2f}"]
 
@@ -238,9 +229,6 @@ def main() -> None:
     print(table([*head, "ms of all cores", "times `predict`"], rows))
     print("\nWhere `predict` spends its time:\n")
     print(table(["stage", "ms, median", "10-90 %"], profile(classifier, files)))
-    if args.plots:
-        args.plots.mkdir(parents=True, exist_ok=True)
-        plot_size_and_batch(classifier, files[0], args.plots)
 
 
 if __name__ == "__main__":

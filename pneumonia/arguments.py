@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .contract import BUNDLE, EXAMPLES, METHODS, NOTICE, TESTED
+from .contract import BUNDLE, EXAMPLES, METHODS, NOTICE, TESTED, VERSION
 from .training.plan import Plan, flag
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Plan)}
@@ -29,6 +29,7 @@ def build(  # noqa: PLR0915 (a list of options)
         commands: what runs under each name; it is left in `args.run`.
     """
     parser = argparse.ArgumentParser(prog="python -m pneumonia", description=NOTICE)
+    parser.add_argument("--version", action="version", version=f"pneumonia {VERSION}")
     subs = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+VERSION = "0.2.0"
+"""Of the package. pyproject.toml reads it here, and CHANGELOG.md says what changed."""
+
 LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""
 

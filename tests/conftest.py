@@ -88,11 +88,14 @@ def pytest_collection_modifyitems(config, items):
         for name in NEEDED_BY.keys() & set(item.fixturenames):
             item.add_marker(NEEDED_BY[name])
     # What takes long begins first, else the last of it runs beside an idle worker.
-    items.sort(key=lambda item: (not _has(item, "install"), not _has(item, "keras")))
+    items.sort(key=_haste)
 
 
-def _has(item, marker):
-    return item.get_closest_marker(marker) is not None
+def _haste(item):
+    """Tell when a test begins: lower is earlier."""
+    slow = ("install", "keras", "slow", "server", "browser", "xrays")
+    found = [n for n, name in enumerate(slow) if item.get_closest_marker(name)]
+    return found[0] if found else len(slow)
 
 
 @pytest.hookimpl(wrapper=True)

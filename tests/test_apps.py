@@ -17,7 +17,8 @@ from dicoms import make as make_dicom
 from PIL import Image
 from test_image import BAD, palette_with_alpha, rotated_by_exif
 
-from pneumonia import MAX_BYTES, METHODS, NOTICE, TESTED, phantoms, predict
+from pneumonia import MAX_BYTES, phantoms, predict
+from pneumonia.contract import METHODS, NOTICE, TESTED
 from pneumonia.gate import not_chests
 from pneumonia.reading.image import read_picture
 from pneumonia.web import door, words

@@ -14,11 +14,12 @@ import pytest
 from dicoms import LOSS, SYNTAXES, make
 from PIL import Image
 
-from pneumonia import phantoms, write_rows
+from pneumonia import phantoms
 from pneumonia.__main__ import main
 from pneumonia.reading.files import find_files
 from pneumonia.reading.picture import MAX_BYTES
 from pneumonia.serving import batch, lock, rows
+from pneumonia.serving.rows import write_rows
 
 PICTURE = phantoms()[0].read_bytes()
 

@@ -16,21 +16,19 @@ from pneumonia import (
     BundleError,
     ImageError,
     Prediction,
-    encode_jpeg,
-    encode_png,
-    enlarge,
     explain,
     load_classifier,
     phantoms,
     predict,
-    selftest,
     verdict,
 )
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE
 from pneumonia.gate import not_chests
 from pneumonia.serving.classifier import softmax
-from pneumonia.serving.overlay import split_evidence
+from pneumonia.serving.encode import encode_jpeg, encode_png
+from pneumonia.serving.overlay import enlarge, split_evidence
+from pneumonia.serving.selfcheck import selftest
 
 SHIPPED = BUNDLE
 

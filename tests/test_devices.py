@@ -28,7 +28,11 @@ TWO = {
         "os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=2'\n"
     ),
 }
-RUN = "from pneumonia.__main__ import main\nmain({})\n"
+RUN = (
+    f"import sys\nsys.path.append({str(Path(__file__).parent)!r})\n"
+    "import narrow\nfrom pneumonia.__main__ import main\n"
+    "with narrow.narrow():\n    main({})\n"
+)
 SETTINGS = {
     "images_per_epoch": "8",
     "batch_size": "4",

@@ -3,12 +3,16 @@
 import contextlib
 import logging
 import warnings
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicoms import LOSS, SECRET, SHIPPED, SYNTAXES, make, shipped
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000, JPEG2000Lossless
 from test_image import GREY
 
@@ -16,7 +20,9 @@ from pneumonia import ImageError
 from pneumonia.data.phantom import draw
 from pneumonia.reading.dicom import codecs, jpeg2000
 from pneumonia.reading.dicom import decode as dicom
+from pneumonia.reading.dicom import header as headers
 from pneumonia.reading.dicom.codestream import head_of
+from pneumonia.reading.dicom.header import Header
 from pneumonia.reading.image import read_picture
 from pneumonia.reading.isolated import read_anywhere
 
@@ -61,16 +67,25 @@ def test_damaged_codestreams_get_a_reason(name):
     assert read_picture(data).pixels.shape == GREY.shape
 
 
+def frame(header: Header) -> bytes:
+    return get_frame(header.content, 0, number_of_frames=1)
+
+
+def holding(header: Header, stream: bytes) -> Header:
+    """Return the header of the same file with another codestream."""
+    (pixels,) = header.pixels
+    return replace(header, pixels=(pixels._replace(content=encapsulate([stream])),))
+
+
 @pytest.mark.parametrize("name", [n for n in SYNTAXES if "JPEG" in n or n == "RLE"])
 @pytest.mark.parametrize("kept", [0.3, 0.97])
 def test_half_a_codestream_is_no_picture(name, kept):
-    dataset = dicom._parsed(
+    header = headers.read(
         make(TWELVE if name != "JPEG" else GREY.copy(), SYNTAXES[name])
     )
-    stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    dataset.PixelData = encapsulate([stream[: int(len(stream) * kept)]])
+    stream = frame(header)
     with pytest.raises(ImageError) as caught:
-        dicom._decoded(dataset, "MONOCHROME2", 1024)
+        dicom._decoded(holding(header, stream[: int(len(stream) * kept)]), 1024)
     assert caught.value.reason == "damaged"
 
 
@@ -79,11 +94,11 @@ def test_half_a_codestream_is_no_picture(name, kept):
 )
 def test_a_missing_end_marker_is_no_matter(name):
     data = make(TWELVE if name != "JPEG" else GREY.copy(), SYNTAXES[name])
-    dataset = dicom._parsed(data)
-    expected = dicom._decoded(dataset, "MONOCHROME2", 1024).raw
-    stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    dataset.PixelData = encapsulate([stream[: stream.rindex(b"\xff\xd9")]])
-    assert (dicom._decoded(dataset, "MONOCHROME2", 1024).raw == expected).all()
+    header = headers.read(data)
+    expected = dicom._decoded(header, 1024).raw
+    stream = frame(header)
+    endless = holding(header, stream[: stream.rindex(b"\xff\xd9")])
+    assert (dicom._decoded(endless, 1024).raw == expected).all()
 
 
 @pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEG-lossy.dcm"])
@@ -171,9 +186,9 @@ def test_large_jpeg_2000_is_decoded_no_finer_than_needed(syntax, monkeypatch):
         read_picture(data, sharp=True)  # wants 2048
 
 
-def coarse(dataset, side: int):
-    stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    return jpeg2000.coarse(dataset, stream, head_of(stream), side)
+def coarse(header: Header, side: int):
+    stream = frame(header)
+    return jpeg2000.coarse(header, stream, head_of(stream), side)
 
 
 @pytest.mark.parametrize(
@@ -181,9 +196,9 @@ def coarse(dataset, side: int):
 )
 def test_other_jpeg_2000_is_decoded_in_full(attributes):
     stored = {"BitsStored": 12, "HighBit": 11} | attributes
-    dataset = dicom._parsed(make(large(), JPEG2000Lossless, **stored))
-    assert coarse(dataset, 1024) is None
-    assert coarse(dataset, 3000) is None
+    header = headers.read(make(large(), JPEG2000Lossless, **stored))
+    assert coarse(header, 1024) is None
+    assert coarse(header, 3000) is None
 
 
 def test_jpeg_2000_that_claims_to_be_huge_is_refused():
@@ -196,21 +211,23 @@ def test_jpeg_2000_that_claims_to_be_huge_is_refused():
 
 
 def test_jpeg_2000_of_thirteen_bits_keeps_its_numbers():
-    dataset = dicom._parsed((SHIPPED / "J2K_pixelrep_mismatch.dcm").read_bytes())
+    name = "J2K_pixelrep_mismatch.dcm"
+    dataset = pydicom.dcmread(SHIPPED / name)
     dataset.PixelRepresentation = 0
-    whole = dicom.pixel_array(dataset, decoding_plugin="pillow").astype(int)
-    found = coarse(dataset, 128)
+    whole = pixel_array(dataset, decoding_plugin="pillow").astype(int)
+    header = replace(headers.read(shipped(name)), signed=False)
+    found = coarse(header, 128)
     averaged = whole.reshape(128, 4, 128, 4).mean(axis=(1, 3))
     assert found.shape == averaged.shape
     # it holds signed numbers, which jump from end to end where unsigned ones are read
     assert np.median(np.abs(found - averaged)) < 0.01 * np.ptp(whole)
-    assert coarse(dataset, 512) is None
+    assert coarse(header, 512) is None
 
 
 def test_a_lossy_wavelet_turns_no_white_black():
     pixels = large(noise=400)[:700, :700]
     data = make(pixels, JPEG2000, BitsStored=12, HighBit=11)
-    decoded = codecs.decode(dicom._parsed(data), "MONOCHROME2", 9999)
+    decoded = codecs.decode(headers.read(data), 9999)
     assert decoded.raw.max() > 4095
     assert read_picture(data).pixels[110:170, 110:390].min() > 200
 
@@ -310,3 +327,48 @@ def test_files_of_others_are_read_or_refused(path):
         assert read_picture(path.read_bytes()).pixels.dtype == np.uint8
     except ImageError as error:
         assert error.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [(12, 12), (1, 1), (16, 16), (0, 16), (17, 16), (65535, 16), (None, 16)],
+)
+def test_bits_are_judged_once(said, counts):
+    """What a file says of its bits is a fact of its header, whoever asks."""
+    header = headers.read(make(TWELVE, BitsStored=said))
+    assert (header.allocated, header.stored, header.signed) == (16, counts, False)
+    with pytest.raises(FrozenInstanceError):
+        header.stored = 8
+
+
+@pytest.mark.parametrize("said", [0, 255, 65535])
+def test_a_codestream_is_read_whatever_the_file_says_of_its_memory(said):
+    pixels = [
+        read_picture(make(GREY.copy(), SYNTAXES["JPEG"], BitsAllocated=bits)).pixels
+        for bits in (8, said)
+    ]
+    assert (pixels[0] == pixels[1]).all()
+    colours = np.dstack([GREY, GREY // 2, 255 - GREY])
+    asked = {"SamplesPerPixel": 3, "BitsAllocated": said}
+    assert np.ptp(read_picture(make(colours, JPEG2000Lossless, **asked)).pixels) > 100
+
+
+def test_the_header_alone_reads_a_data_set():
+    """So that nothing has to be written into one for another reader to read right."""
+    folder = Path(headers.__file__).parent
+    readers = {"header.py", "attributes.py"}
+    for path in folder.glob("*.py"):
+        if path.name not in readers:
+            code = path.read_text()
+            assert "Dataset" not in code, path
+            assert "attributes." not in code.replace("attributes.PARSE_ERRORS", "")
+
+
+def test_reading_leaves_bytes_and_header_as_they_were():
+    data = make(TWELVE, BitsStored=0, PhotometricInterpretation=None)
+    header = headers.read(data)
+    before = (header.content, header.photometric, header.stored)
+    dicom._decoded(header, 1024)
+    assert (header.content, header.photometric, header.stored) == before
+    assert header.photometric == "MONOCHROME2"
+    assert "values_assumed" in header.warnings

@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import venv
 import zipfile
@@ -21,16 +22,22 @@ from pneumonia.web.demo import space
 
 @pytest.fixture
 def empty(tmp_path):
-    """Make an environment that holds nothing but pip, and return its Python."""
+    """Make an environment that holds nothing, and return its Python."""
     if not os.environ.get("PNEUMONIA_INSTALL"):
         pytest.skip("PNEUMONIA_INSTALL is not set: nothing is fetched")
-    venv.create(tmp_path / "empty", with_pip=True)
+    venv.create(tmp_path / "empty")  # pip of its own would take five seconds
     return tmp_path / "empty" / "bin" / "python"
 
 
 def install(python, folder, *arguments):
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--no-compile", *arguments], cwd=folder, check=True)
+    subprocess.run([*pip_of(python, "install"), *arguments], cwd=folder, check=True)
+
+
+def pip_of(python, command):
+    """Return the start of a command of this environment's pip for another one."""
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), command, *quiet]
+    return [*pip, "--no-compile"] if command == "install" else pip
 
 
 def ask(port, data):
@@ -86,8 +93,8 @@ def test_the_wheel_holds_what_serving_reads_and_no_keras_weights(empty, tmp_path
     shutil.copytree(PACKAGE, source / "pneumonia")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    pip = [empty, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, source]
-    subprocess.run(pip, check=True)
+    wheel = [*pip_of(empty, "wheel"), "--no-deps", "-w", tmp_path, source]
+    subprocess.run(wheel, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in SHIPPED:

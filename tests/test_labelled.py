@@ -9,7 +9,8 @@ import zipfile
 
 import pytest
 
-from pneumonia import LABELS, Row, write_rows
+from pneumonia import LABELS
+from pneumonia.serving.rows import Row, write_rows
 from pneumonia.web import unpack
 from pneumonia.web.yours import trial, truth
 

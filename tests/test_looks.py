@@ -1,12 +1,8 @@
 """Looks: found by what a machine does, and shown and weighed alike."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from pneumonia.contract import BUNDLE
 from pneumonia.data import looks
 from pneumonia.data.phantom import draw
 
@@ -68,21 +64,3 @@ def test_every_look_counts_alike_and_small_ones_do_not():
             own = (of == look) & (labels == label)
             assert weights[own].sum() == pytest.approx(expected)
     assert looks.alike(labels, of, least=200) is None
-
-
-def test_results_hold_what_was_measured_of_frozen_networks():
-    measured = json.loads((BUNDLE / "frozen.json").read_text())
-    text = (Path(__file__).parents[1] / "docs/results.md").read_text()
-    for name, row in measured["rows"].items():
-        unseen, held, stress = (
-            row.get(of, {}) for of in ("unseen looks", "held out", "stress")
-        )
-        figures = [
-            unseen.get("auroc"),
-            row.get("looks_alike"),
-            row.get("worst_look_specificity"),
-            *(held[metric] for metric in ("auroc", "accuracy", "specificity")),
-            stress["auroc"],
-        ]
-        cells = ["" if value is None else f"{value:.3f}" for value in figures]
-        assert f"| {' | '.join([name, *cells])} |" in text

@@ -1,7 +1,10 @@
 """Metrics, calibration and operating point on numbers worked out by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pneumonia.evaluation.calibrate import (
@@ -11,7 +14,10 @@ from pneumonia.evaluation.calibrate import (
     measure_band,
 )
 from pneumonia.evaluation.evaluate import summarise
-from pneumonia.evaluation.metrics import METRICS, confusion_counts, measure
+from pneumonia.figures.intervals import by_label, share, wilson
+from pneumonia.figures.metrics import METRICS, auroc, confusion_counts, measure
+from pneumonia.figures.reliability import reliability
+from pneumonia.figures.thresholds import both_rates
 from pneumonia.serving.classifier import softmax
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 1])
@@ -115,8 +121,8 @@ def test_band_bounds_certain_errors_of_patients_to_come(error):
     band = conformal_band(labels[seen], p[seen], 0.5, error)
     assert band[0] < 0.5 < band[1]
     found = measure_band(labels[to_come], p[to_come], 0.5, band)
-    for share in found["certain_but_wrong"].values():
-        assert 0.3 * error < share < 2 * error
+    for wrong in found["certain_but_wrong"].values():
+        assert 0.3 * error < wrong < 2 * error
     assert found["error_inside"] > 2 * found["error_outside"]
     zones = found["zones"]
     assert sum(zone["n"] for zone in zones.values()) == 3000
@@ -143,3 +149,77 @@ def test_exchanged_classes_are_asked_about(exchanged, asked):
         **measure(truth, p, np.arange(6), 0.5, rounds=20),
     }
     assert ("exchanged?" in summarise(report)) == asked
+
+
+def test_a_share_lies_in_its_interval():
+    """Wilson's, as scipy has it, and never beyond 0 and 1."""
+    for n in (1, 7, 150, 4000):
+        for right in {0, 1, n // 3, n}:
+            low, high = wilson(right / n, n)
+            expected = binomtest(right, n).proportion_ci(0.95, "wilson")
+            assert (low, high) == pytest.approx(tuple(expected), abs=1e-4)
+            assert 0 <= low <= right / n + 1e-12
+            assert right / n - 1e-12 <= high <= 1
+
+
+def test_weights_of_a_label_move_a_share():
+    found = share(np.array([True] * 30 + [False] * 10), odds=0.5)
+    assert found["value"] == pytest.approx(15 / 25)
+    assert found["ci95"][0] < found["value"] < found["ci95"][1]
+
+
+def test_probabilities_that_are_right_lie_on_the_diagonal():
+    rng = np.random.default_rng(0)
+    p = rng.random(40_000)
+    labels = (rng.random(40_000) < p).astype(int)
+    rows = reliability(labels, p)
+    assert sum(row["n"] for row in rows) == 40_000
+    for row in rows:
+        assert row["predicted"] == pytest.approx(row["observed"], abs=0.03)
+        assert row["ci95"][0] < row["observed"] < row["ci95"][1]
+    few = (labels == 1) | (rng.random(40_000) < 0.1)  # nine tenths of the normals go
+    again = reliability(labels[few], p[few])
+    for row, fewer in zip(rows, again, strict=True):
+        assert row["observed"] == pytest.approx(fewer["observed"], abs=0.05)
+    assert reliability(np.ones(3, int), p[:3]) == []
+
+
+def test_intervals_by_label_draw_as_many_of_each():
+    labels = np.r_[np.zeros(30, int), np.ones(7, int)]
+    for weights in by_label(labels, rounds=20):
+        assert (weights[:, labels == 0].sum(axis=1) == 30).all()
+        assert (weights[:, labels == 1].sum(axis=1) == 7).all()
+
+
+@pytest.mark.browser
+def test_pages_count_as_the_package_does(browser):
+    """AUROC, ROC curve and Wilson's interval, in Python and in JavaScript."""
+    code = (Path(__file__).parent.parent / "static" / "counting.js").read_text()
+    rng = np.random.default_rng(0)
+    cases = []
+    for n in (2, 9, 60):
+        for digits in (0, 1, 3):  # many of them equal
+            labels = np.r_[0, 1, rng.integers(0, 2, n)]
+            cases.append((labels, np.round(rng.random(n + 2), digits)))
+    page = browser.new_page()
+    found = page.evaluate(
+        """async ([code, cases]) => {
+          const own = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+          return cases.map(([sick, well]) => ({
+            auroc: own.auroc(sick, well), roc: own.roc(sick, well),
+            interval: own.interval(own.atLeast(sick, 0.5), sick.length),
+            none: own.auroc(sick, []),
+          }));
+        }""",
+        [code, [[p[y == 1].tolist(), p[y == 0].tolist()] for y, p in cases]],
+    )
+    page.close()
+    for (labels, p), one in zip(cases, found, strict=True):
+        assert one["auroc"] == pytest.approx(float(auroc(labels, p)), abs=1e-12)
+        ill, spared = both_rates(labels, p, np.unique(p)[::-1])
+        places = [[0, 0], *np.column_stack([1 - spared, ill]).tolist()]
+        np.testing.assert_allclose(one["roc"], places, atol=1e-12)
+        half = (p[labels == 1] >= 0.5).mean()
+        expected = wilson(float(half), int(labels.sum()))
+        assert one["interval"] == pytest.approx(expected, abs=1e-12)
+        assert one["none"] is None

@@ -89,11 +89,14 @@ def test_from_a_folder_to_a_bundle(drawings, tmp_path):
         f"SOURCE, OUT = {str(drawings)!r}, Path('out')\n"
         "BACKBONE, FINDER, FULL = None, None, False\n"
         "SMALL = {'epochs': '1', 'images_per_epoch': '16', 'stress_views': '1'}\n"
-        # takes minutes, and test_int8.py tests it
-        "from pneumonia.export import export, int8\n"
+        "import sys\n"
+        f"sys.path.append({str(Path(__file__).parent)!r})\n"
+        "import narrow\n"
+        "small = narrow.narrow()\n"
+        "small.__enter__()\n"
+        "from pneumonia.export import export\n"
         "export.CALIBRATION_IMAGES = 16\n"
-        "export.SLIM_IMAGES = 8\n"
-        "int8.round_weights = lambda *_: None\n",
+        "export.SLIM_IMAGES = 8\n",
     )
     printed = execute(notebook, tmp_path)
     assert "patients on both sides: 0" in printed

@@ -17,17 +17,8 @@ import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
-from pneumonia import (
-    LABELS,
-    MAX_BYTES,
-    METHODS,
-    NOTICE,
-    TOO_LARGE,
-    examples,
-    percent,
-    phantoms,
-    predict,
-)
+from pneumonia import LABELS, MAX_BYTES, TOO_LARGE, examples, percent, phantoms, predict
+from pneumonia.contract import METHODS, NOTICE
 from pneumonia.web import measurements, report, words
 from pneumonia.web.demo import batch_table
 

@@ -19,9 +19,11 @@ from string import Template
 import pytest
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+import pneumonia
 from pneumonia import ImageError, Prediction, arguments, examples
 from pneumonia.contract import BUNDLE
 from pneumonia.serving import gate
+from pneumonia.training import ancestry
 from pneumonia.web.form import api
 from pneumonia.web.form import app as flask_app
 
@@ -42,9 +44,7 @@ README, USING, TRAINING, RESULTS, ARCHITECTURE = (
 )
 FACTS = {path.stem: json.loads(path.read_text()) for path in BUNDLE.glob("*.json")}
 REPORT, ADULTS, AUDIT = (FACTS[name] for name in ("report", "adults", "audit"))
-BEFORE, OFFICIAL_BEFORE, BUNDLED = (
-    FACTS[name] for name in ("before", "official_test", "bundle")
-)
+OFFICIAL_BEFORE, BUNDLED = FACTS["official_test"], FACTS["bundle"]
 _REFUSALS = {"ImageError", "DicomError"}
 
 
@@ -85,7 +85,7 @@ def test_figures_are_of_the_weights_that_ship():
     weights = BUNDLED["weights"]["sha256"]
     for found in (REPORT, ADULTS, AUDIT):
         assert found["bundle_sha256"] == weights
-    assert OFFICIAL_BEFORE["bundle_sha256"] == BEFORE["bundle_sha256"] != weights
+    assert OFFICIAL_BEFORE["bundle_sha256"] != weights
     assert FACTS["finder"]["sha256"] == BUNDLED["finder"]["sha256"]
 
 
@@ -96,7 +96,8 @@ def test_trainings_of_what_ships_are_told_with_their_augmentation():
         told[name] = Template(*shlex.split(value)).substitute(told)
     commands = Template(block.replace("\\\n", "")).substitute(told)
     trained = BUNDLED["training"]
-    done = [*augmentations(f"{trained['before']}\n{trained['repeat']}")]
+    asked = [step.get("changes", {}) for step in ancestry.of(trained)]
+    done = [{*of["augmentation"].split("+")} for of in asked if "augmentation" in of]
     assert [*augmentations(commands)] == done
     assert {*trained["settings"]["augmentation"].split("+")} == done[-1]
 
@@ -201,10 +202,20 @@ def options(command: argparse.ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_options_exist(name):
-    known = options_of(*APPS) | {"--help"}
+    known = options_of(*APPS) | {"--help", "--version"}
     known = known.union(*map(options, parsers().values()))
     for quoted in re.findall(r"`([^`\n]+)`", prose(PAGES[name])):
         assert mentioned(quoted) <= known, quoted
+
+
+def test_the_version_that_is_said_is_the_newest_in_the_log(capsys):
+    with pytest.raises(SystemExit) as end:
+        arguments.build(defaultdict(lambda: print)).parse_args(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"pneumonia {pneumonia.__version__}\n"
+    log = (ROOT / "CHANGELOG.md").read_text()
+    versions = re.findall(r"^## (\d+\.\d+\.\d+)$", log, re.MULTILINE)
+    assert versions[0] == pneumonia.__version__
 
 
 def commands() -> list[str]:
@@ -230,11 +241,11 @@ def test_commands_are_understood(line):
 
 @pytest.mark.keras
 def test_commands_name_rows_of_the_ablation():
-    from pneumonia.study.ablation_rows import ALL  # Keras takes seconds
+    from pneumonia.study.ablation_rows import ROWS  # Keras takes seconds
 
     asked = [set(args.rows) for args in map(understood, commands()) if "rows" in args]
     assert asked
-    assert set().union(*asked) <= ALL.keys()
+    assert set().union(*asked) <= ROWS.keys()
 
 
 def test_make_targets_exist():

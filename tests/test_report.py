@@ -8,15 +8,9 @@ import re
 import markupsafe
 import pytest
 
-from pneumonia import (
-    LABELS,
-    METHODS,
-    NOTICE,
-    by_method,
-    describe_map,
-    percent,
-    predict,
-)
+from pneumonia import LABELS, describe_map, percent, predict
+from pneumonia.contract import METHODS, NOTICE
+from pneumonia.serving.overlay import by_method
 from pneumonia.web import answer, measurements, report, words
 
 

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -13,22 +12,26 @@ from dataclasses import asdict
 from pathlib import Path
 
 import keras
+import narrow
 import numpy as np
 import pytest
 from PIL import Image
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from pneumonia import BundleError, load_classifier, predict, selftest
+from pneumonia import BundleError, load_classifier, predict
 from pneumonia.__main__ import main
 from pneumonia.arguments import build
 from pneumonia.contract import BUNDLE
 from pneumonia.data import stress
 from pneumonia.data.folder import load, split
 from pneumonia.data.phantom import draw
-from pneumonia.export import export, int8
+from pneumonia.export import export
 from pneumonia.network import finder, heatmaps, layers, vgg19
 from pneumonia.network.finder import Framed
-from pneumonia.training import augment, callbacks, runs, weights
+from pneumonia.serving.selfcheck import selftest
+from pneumonia.study.card import commands
+from pneumonia.training import ancestry, augment, callbacks, runs
+from pneumonia.training import train as training
 from pneumonia.training.plan import Plan
 from pneumonia.training.recipe import RECIPES, RecipeError
 from pneumonia.training.sampling import Batches
@@ -40,6 +43,12 @@ pytestmark = pytest.mark.keras
 FEW = ["--backbone-weights", "random", "--set", "images_per_epoch=8"]
 FEW += ["--set", "batch_size=4"]  # two steps an epoch
 QUICK = [*FEW, "--set", "condition=false", "--set", "stress_views=0"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow_network():
+    with narrow.narrow():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +109,6 @@ def bundle(run, tmp_path_factory):
     (run / "run.json").write_text(json.dumps(record))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "LEAST_AGREEMENT", 0)  # two epochs teach next to nothing
-        patch.setattr(int8, "round_weights", lambda *_: None)  # takes minutes
         patch.setattr(export, "CALIBRATION_IMAGES", 16)
         patch.setattr(export, "SLIM_IMAGES", 8)
         # what hardly learned has few channels that others foretell
@@ -110,7 +118,9 @@ def bundle(run, tmp_path_factory):
 
 def test_run_keeps_what_it_takes_to_repeat_it(run, drawings):
     record = json.loads((run / "run.json").read_text())
-    assert record["command"].startswith(f"python -m pneumonia train {drawings} --out")
+    assert Plan(**record["plan"]).command.startswith(
+        f"python -m pneumonia train {drawings} --out"
+    )
     assert record["source"] == str(drawings)
     assert record["versions"]["keras"] == keras.__version__
     assert record["settings"]["epochs"] == 2
@@ -175,9 +185,9 @@ def test_full_disk_costs_no_epoch(train, drawings, tmp_path, monkeypatch):
 
 
 def test_room_for_a_run_is_asked_for_first(train, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 10**8})
+    usage = type("Usage", (), {"free": 10**6})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(SystemExit, match="MB are needed, and 100 MB are free"):
+    with pytest.raises(SystemExit, match="MB are needed, and 1 MB are free"):
         train(tmp_path / "run", *QUICK, "--epochs", "1")
     assert not (tmp_path / "run" / "best.weights.h5").exists()
 
@@ -268,7 +278,9 @@ def test_a_run_of_another_version_is_not_resumed(run, tmp_path):
         main(["train", "any", "--out", str(tmp_path), "--resume"])
 
 
-def test_missing_starting_weights_are_said(train, drawings, tmp_path):
+def test_missing_starting_weights_are_said(train, drawings, tmp_path, monkeypatch):
+    """Before an image is read."""
+    monkeypatch.setattr(training, "_gather", lambda *_: pytest.fail("too late"))
     out, quick = tmp_path / "run", ["--set", "stress_views=0", "--backbone-weights"]
     with pytest.raises(SystemExit, match="No weights file at"):
         train(out, *quick, str(tmp_path / "none.h5"))
@@ -280,7 +292,16 @@ def test_missing_starting_weights_are_said(train, drawings, tmp_path):
     assert not out.exists()
 
 
+def test_weights_of_another_network_are_said(tmp_path):
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    other.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(vgg19.WeightsError, match="no weights that fit"):
+        vgg19.build(tmp_path / "other.weights.h5")
+
+
+@narrow.whole()
 def test_published_recipe_trains_the_head_alone(train, tmp_path):
+    """VGG19 itself, for once."""
     options = ["--recipe", "published", "--epochs", "1", *FEW]
     options += ["--precision", "mixed_bfloat16"]
     out = train(tmp_path / "published", *options)
@@ -328,7 +349,9 @@ def test_exported_bundle_is_whole_and_answers(bundle, drawings):
     assert facts["labels"] == ["Normal", "Pneumonia"]
     assert facts["validation"]["clean"].keys() >= {"auroc", "ece", "accuracy"}
     assert facts["training"]["settings"]["augmentation"] == augment.DEFAULT
-    assert facts["training"]["repeat"].startswith("python -m pneumonia train DIR --out")
+    (asked,) = facts["training"]["ancestry"]
+    assert (asked["command"], asked["start"], asked["finder"]) == ("train", None, True)
+    assert commands(facts["training"])[0].startswith("python -m pneumonia train DIR/")
     assert str(drawings) not in json.dumps(facts)
     low, high = classifier.uncertain_band
     assert 0 <= low <= classifier.threshold <= high <= 1
@@ -565,28 +588,34 @@ def test_record_of_a_plan_names_no_place_of_this_machine():
         finder="/here/finder",
         workers=3,
     )
-    assert plan.record["repeat"] == (
-        "python -m pneumonia train DIR --out RUN --recipe default --from-run START "
-        "--extra EXTRA --finder FINDER --seed 0 --precision float32"
-    )
+    start = {"recipe": "default", "seed": 3, "precision": "float32"}
+    start |= {"settings": json.loads(json.dumps(asdict(RECIPES["default"])))}
+    told = ancestry.of_plan(plan, RECIPES["default"], start)
+    assert "/here" not in json.dumps(told)
+    assert commands({"ancestry": told}) == [
+        "python -m pneumonia train DIR/train --out RUN1 --recipe default "
+        "--backbone-weights imagenet --seed 3 --precision float32",
+        "python -m pneumonia train DIR/train --out RUN --recipe default --from-run "
+        "RUN1 --extra EXTRA --finder FINDER --seed 0 --precision float32",
+    ]
     assert (plan.record["started_from"], plan.record["backbone_weights"]) == (
         "before",
         None,
     )
     other = Plan("/here/data", "/here/run", backbone_weights="/here/vgg19.h5")
-    assert "--backbone-weights WEIGHTS --seed" in other.record["repeat"]
+    (told,) = ancestry.of_plan(other, RECIPES["default"], None)
+    assert told["backbone_weights"] == "WEIGHTS"
     assert other.record["backbone_weights"] == "vgg19.h5"
 
 
-def test_earlier_commands_say_what_their_recipe_says_otherwise_by_now(tmp_path):
+def test_earlier_commands_say_what_their_recipe_says_otherwise_by_now():
     settings = asdict(RECIPES["default"]) | {"augmentation": "tone+turn far"}
     settings |= {"hidden_units": [64, 32], "average": None, "balanced": False}
-    asked = "python -m pneumonia train DIR --out RUN --recipe default --epochs 3"
-    record = {"repeat": asked, "recipe": "default", "settings": settings}
-    record |= {"backbone_weights": "imagenet", "network": {}}
-    (tmp_path / "run.json").write_text(json.dumps(record))
-    found = weights.before(Plan("data", "out", start=tmp_path))["before"]
-    assert found.startswith(asked.replace("RUN", "START"))
+    plan = Plan("DIR", "RUN", epochs=3)
+    (first,) = ancestry.of_plan(plan, RECIPES["default"], None)
+    start = {"ancestry": [first | {"settings": settings}]}
+    on = Plan("data", "out", start="it")
+    found = commands({"ancestry": ancestry.of_plan(on, RECIPES["default"], start)})[0]
     words = shlex.split(found.removeprefix("python -m pneumonia "))
     plan = vars(build(defaultdict(lambda: "it runs")).parse_args(words))
     del plan["run"]
@@ -648,12 +677,13 @@ def test_head_starts_anew_behind_trained_convolutions(run, train, tmp_path):
     ):
         assert (one == other).all()
     shapes = [w.shape for w in after.head.get_weights()]
-    assert shapes == [(8192, 8), (8,), (8, 2), (2,)]
+    assert shapes == [(4 * 4 * narrow.WIDTHS[-1], 8), (8,), (8, 2), (2,)]
     facts = json.loads((out / "run.json").read_text())
-    assert "--from-run START --new-head --finder FINDER --seed" in facts["repeat"]
     of_start = json.loads((run / "run.json").read_text())
     assert facts["backbone_weights"] == of_start["backbone_weights"]
-    assert facts["before"] == of_start["repeat"].replace("--out RUN", "--out START")
+    *earlier, own = facts["ancestry"]
+    assert earlier == of_start["ancestry"]
+    assert (own["start"], own["new_head"], own["finder"]) == (0, True, True)
     wide = ["--set", "hidden_units=256,128"]  # as wide as before
     new = train(tmp_path / "new", *quick, *on, "--new-head", *wide)
     kernels = [vgg19.load(folder).head.get_weights()[0] for folder in (run, new)]
@@ -723,9 +753,11 @@ def test_runs_of_one_start_are_averaged(run, tmp_path):
         np.testing.assert_allclose(half, one + 0.5, atol=1e-5)
     record = json.loads((mean / "run.json").read_text())
     assert record["averaged"] == [run.name, "other"]
-    trained, _, averaged = record["repeat"].splitlines()
-    assert re.match(r"python -m pneumonia train .* --out run\b", trained)
-    assert averaged == "python -m pneumonia average run other --out RUN"
+    trained, averaged = commands(
+        record
+    )  # the same was trained twice, so it stands once
+    assert "train DIR/train --out RUN1 " in trained
+    assert averaged == "python -m pneumonia average RUN1 RUN1 --out RUN"
     with pytest.raises(SystemExit, match="holds a run already"):
         main(["average", str(run), str(other), "--out", str(mean)])
     with pytest.raises(SystemExit, match="holds a run already"):
@@ -745,9 +777,11 @@ def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
     changed.classifier.set_weights([w + 1 for w in before])
     changed.classifier.save_weights(other / "best.weights.h5")
     record = json.loads((run / "run.json").read_text())
-    again = "python -m pneumonia train DIR --out RUN --from-run START"
+    of_bundle = json.loads((bundle / "bundle.json").read_text())["training"]
+    plan = Plan("data", other, start=bundle, seed=7)
+    told = ancestry.of_plan(plan, RECIPES["default"], of_bundle)
     for start in ("bundle", "elsewhere"):
-        facts = record | {"started_from": start, "repeat": again, "before": "START"}
+        facts = record | {"started_from": start, "ancestry": told}
         facts["finder_sha256"] = "of the run that went on"
         (other / "run.json").write_text(json.dumps(facts))
         if start == "bundle":
@@ -763,13 +797,66 @@ def test_a_run_is_averaged_with_its_start(run, bundle, tmp_path):
         np.testing.assert_allclose(half, one + 0.5, atol=1e-2)
     record = json.loads((mean / "run.json").read_text())
     assert record["finder_sha256"] == "of the run that went on"
-    assert record["before"] == vgg19.read_facts(bundle)["training"].get("before", "")
-    trained = record["repeat"].splitlines()
-    assert "--out bundle" in trained[0]
-    assert trained[1] == ("python -m pneumonia train DIR --out other --from-run bundle")
-    assert trained[2] == "python -m pneumonia average bundle other --out RUN"
+    of_start, on, averaged = commands(record)
+    assert "--out RUN1" in of_start
+    assert "--out RUN2 --recipe default --from-run RUN1 --seed 7" in on
+    assert averaged == "python -m pneumonia average RUN1 RUN2 --out RUN"
 
 
+def text_of_before(start: str = "") -> dict:
+    """Return what a run of November 2026 kept of its commands."""
+    train = "python -m pneumonia train DIR --out "
+    first = f"{train}EARLIER --recipe default --backbone-weights random --seed 1"
+    second = f"{train}EARLIER --recipe default --from-run EARLIER --extra EXTRA"
+    third = f"{train}one --recipe default --set 'augmentation=tone+turn far' "
+    mean = "python -m pneumonia average one START --out RUN"
+    lines = [first, second, f"{third}--from-run EARLIER --epochs 3"]
+    lines.append(f"{train}START --from-run EARLIER --seed 2")
+    settings = json.loads(json.dumps(asdict(RECIPES["default"])))
+    return {
+        "before": "\n".join(lines),
+        "repeat": start or mean,
+        "settings": settings,
+        **{"recipe": "default", "seed": 2, "precision": "float32"},
+    }
+
+
+def test_commands_of_runs_of_before_are_read():
+    """Of two runs that were called alike, the later one counts, as where they ran."""
+    steps = ancestry.of(text_of_before())
+    assert [step.get("start") for step in steps] == [None, 0, 1, 1, None]
+    assert steps[-1] == {"command": "average", "runs": [2, 3]}
+    assert steps[2]["changes"] == {"epochs": "3", "augmentation": "tone+turn far"}
+    assert (steps[0]["backbone_weights"], steps[1]["extra"]) == ("random", True)
+    told = commands({"ancestry": steps})
+    assert told == commands(text_of_before())
+    assert [command.partition("--out ")[2].split()[0] for command in told] == [
+        *("RUN1", "RUN2", "RUN3", "RUN4", "RUN"),
+    ]
+    assert told[3].count("--from-run RUN2") == 1
+    plan = Plan("data", "out", start="RUN")
+    on = ancestry.of_plan(plan, RECIPES["default"], text_of_before())
+    assert (len(on), on[-1]["start"]) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m pneumonia train DIR --out RUN --an-option-of-before 3",
+        "python -m pneumonia train DIR --out RUN --from-run a-stranger",
+        "python -m pneumonia distil RUN1",
+    ],
+)
+def test_a_command_that_no_version_reads_now_stays_as_it_was(line):
+    record = text_of_before(line)
+    assert commands(record)[-1] == line
+    plan = Plan("data", "out", start="RUN")
+    on = ancestry.of_plan(plan, RECIPES["default"], record)
+    assert commands({"ancestry": on})[-2] == line
+    assert ancestry.of_average([record, record])[-1]["runs"] == [4, 4]
+
+
+@narrow.whole()
 def test_keras_network_of_the_bundle_answers_as_the_graph_does(drawings, tmp_path):
     assert (BUNDLE / vgg19.KERAS_WEIGHTS).stat().st_size < 50e6
     reports = []
@@ -782,6 +869,7 @@ def test_keras_network_of_the_bundle_answers_as_the_graph_does(drawings, tmp_pat
     assert np.corrcoef(*reports)[0, 1] > 0.98
 
 
+@narrow.whole()
 def test_shipped_keras_network_answers_as_the_shipped_graph_does(all_xrays, classifier):
     chosen, network = all_xrays.subset(np.arange(0, 5200, 80)), vgg19.load()
     seen = Framed.by(finder.load(BUNDLE), chosen.images).shown(network)

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from pneumonia import examples, phantoms
-from web import words
+from pneumonia.web import words
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 VIEWER = words.VIEWER

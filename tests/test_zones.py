@@ -12,21 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumonia import (
-    LABELS,
-    METHODS,
-    TESTED,
-    ZONES,
-    Classifier,
-    answered_row,
-    predict,
-)
+from pneumonia import LABELS, Classifier, predict
+from pneumonia.contract import METHODS, TESTED
 from pneumonia.outputs import Outputs
 from pneumonia.reading.image import read_picture
 from pneumonia.reading.picture import Picture
 from pneumonia.serving import zones
 from pneumonia.serving.overlay import LINE, draw_overlay, enlarge, outline
-from pneumonia.serving.rows import write_rows
+from pneumonia.serving.rows import answered_row, write_rows
+from pneumonia.serving.zones import ZONES
 from pneumonia.web.answer import context
 
 BOX = np.array([0.25, 0.75, 0.125, 0.875], np.float32)

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ..contract import LABELS
-from .metrics import alike
+from ..figures.reliability import alike
+from ..figures.thresholds import both_rates
 
 ERROR = 0.03
 """Share of each label's X-rays that may get a certain wrong answer."""
@@ -50,10 +51,7 @@ def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
     """
     candidates = np.unique(p_pneumonia)
     middles = (candidates[1:] + candidates[:-1]) / 2
-    ill, well = (np.sort(p_pneumonia[labels == label]) for label in (1, 0))
-    sensitivity = 1 - np.searchsorted(ill, middles) / len(ill)
-    specificity = np.searchsorted(well, middles) / len(well)
-    youden = sensitivity + specificity
+    youden = np.add(*both_rates(labels, p_pneumonia, middles))
     best = middles[youden >= youden.max() - 1e-9]
     return float((best.min() + best.max()) / 2)
 

@@ -13,13 +13,11 @@ from .. import kept
 from ..contract import BUNDLE, LABELS
 from ..data import folder
 from ..data.patients import VALIDATION_SHARE
+from ..figures.metrics import METRICS, confusion_counts, measure
 from ..outputs import Outputs, in_batches
 from ..serving.classifier import Classifier, load_classifier
 from . import calibrate, stressed
-from .metrics import METRICS, confusion_counts, measure
 from .stressed import Answer
-
-ENGINES = ("onnx", "keras")
 
 EXCHANGED_BELOW = 0.3
 """AUROC under which the report asks whether the classes are exchanged."""

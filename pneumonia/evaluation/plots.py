@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from sklearn import metrics
 
 from ..contract import LABELS
-from .metrics import METRICS, reliability
+from ..figures.metrics import METRICS
+from ..figures.reliability import reliability
 
 
 def plot_answers(

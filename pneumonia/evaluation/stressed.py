@@ -6,9 +6,9 @@ import numpy as np
 
 from ..contract import LABELS
 from ..data import folder, reframing, stress, subgroups
+from ..figures.metrics import LOWER_IS_BETTER, METRICS, SHOWN, measure
 from ..serving.classifier import Classifier
 from . import calibrate
-from .metrics import LOWER_IS_BETTER, METRICS, SHOWN, measure
 
 Answer = Callable[[np.ndarray], np.ndarray]
 """uint8 (n, 224, 224, 1), as stored -> calibrated p of pneumonia, float64 (n,)."""

@@ -14,7 +14,7 @@ from .. import kept
 from ..contract import BUNDLE_FORMAT, IMAGE_SIZE, LABELS, PICTURE_SIZE
 from ..data import folder, stress
 from ..evaluation import calibrate
-from ..evaluation.metrics import measure
+from ..figures.metrics import measure
 from ..network import finder, framing, heatmaps, vgg19
 from ..network.finder import Framed
 from ..network.graph import build_graph, run_graph, shift_logits
@@ -29,7 +29,7 @@ CALIBRATION_IMAGES = 128
 SLIM_IMAGES = 512
 STRESS_COPIES = 3
 LEAST_AGREEMENT = 0.99
-PRIVATE = {"source", "extra_source", "command"}
+PRIVATE = {"source", "extra_source", "command", "plan"}
 """What a run records about the machine that it ran on; its bundle does not."""
 
 LICENCE = {

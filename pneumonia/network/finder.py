@@ -176,8 +176,9 @@ def load(folder: str | Path | None = None) -> keras.Model:
         FinderError: there is no trained finder, or its file is damaged.
     """
     path = Path(folder or BUNDLE) / WEIGHTS
-    finder = build()
     try:
+        with path.open("rb"):  # a file that can't be read is said at once
+            finder = build()
         finder.load_weights(path)
     except (OSError, KeyError, ValueError) as error:
         raise FinderError(

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 from keras import layers, ops
@@ -119,15 +120,33 @@ def build(
     )
 
 
+def check_weights(weights: str | Path) -> None:
+    """See that a file of starting weights can be one, before anything is built.
+
+    Args:
+        weights: a path.
+
+    Raises:
+        WeightsError: there is no such file, or it is no HDF5 file.
+    """
+    if not Path(weights).is_file():
+        raise WeightsError(
+            f"No weights file at {weights}. Expected a file for "
+            'keras.applications.VGG19(include_top=False), or "imagenet".'
+        )
+    if not h5py.is_hdf5(weights):
+        raise WeightsError(
+            f"{weights} holds no weights that fit VGG19 without its top. (It is no "
+            "HDF5 file.)"
+        )
+
+
 def _load_backbone(weights: str | Path | None) -> keras.Model:
     """Return VGG19 without its top, its weights loaded."""
     shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
     name = None if weights is None else str(weights)
-    if name not in (None, "imagenet") and not Path(name).is_file():
-        raise WeightsError(
-            f"No weights file at {name}. Expected a file for "
-            'keras.applications.VGG19(include_top=False), or "imagenet".'
-        )
+    if name not in (None, "imagenet"):
+        check_weights(name)
     try:
         return keras.applications.VGG19(
             include_top=False, weights=name, input_shape=shape

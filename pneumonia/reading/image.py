@@ -62,7 +62,7 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
             grey, chroma, warnings, sides_known = _read_dicom(data, side)
         else:
             jpeg_side = SHARP_SIDE if sharp else _JPEG_SIDE
-            grey, chroma, warnings = raster.read(data, jpeg_side, _risky_decoders)
+            grey, chroma, warnings = raster.read(data, jpeg_side, side, _risky_decoders)
         grey.thumbnail((side, side), Image.Resampling.BOX)
         pixels = np.asarray(grey)
     except MemoryError as error:

@@ -34,6 +34,7 @@ class Header(NamedTuple):
         size: width and height.
         components: numbers of its colours.
         exif: its EXIF block; empty without.
+        density: pixels for a length across and down, as JFIF has it; (0, 0) without.
         scan: where its first scan begins.
         ends: it has an end marker.
     """
@@ -43,6 +44,7 @@ class Header(NamedTuple):
     size: tuple[int, int]
     components: bytes
     exif: bytes
+    density: tuple[int, int]
     scan: int
     ends: bool
 
@@ -54,7 +56,7 @@ class Header(NamedTuple):
 
 def header(data: bytes) -> Header | None:
     """Return the header of a file that begins with `START`; None if it has none."""
-    at, frames, exif = 2, {}, b""
+    at, frames, exif, density = 2, {}, b"", (0, 0)
     while found := _SEGMENT.search(data, at):
         at = found.end()
         marker, length = data[at - 1], int.from_bytes(data[at : at + 2], "big")
@@ -65,6 +67,8 @@ def header(data: bytes) -> Header | None:
             frames[marker] = segment
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0"):
             exif = segment
+        elif marker == 0xE0 and segment.startswith(b"JFIF\0"):
+            density = tuple(int.from_bytes(segment[i : i + 2], "big") for i in (8, 10))
         at += length
     else:
         return None
@@ -74,7 +78,9 @@ def header(data: bytes) -> Header | None:
     frame = frames[kind]
     height, width = (int.from_bytes(frame[i : i + 2], "big") for i in (1, 3))
     ends = data.rfind(_END, at) >= 0
-    return Header(kind, frame[0], (width, height), frame[6::3], exif, at - 2, ends)
+    return Header(
+        kind, frame[0], (width, height), frame[6::3], exif, density, at - 2, ends
+    )
 
 
 def with_its_end(

@@ -35,7 +35,7 @@ READER_WARNINGS = {
     "missing. It was passed over.",
     "tone_ignored": "What this file says of the brightness of its pixels makes no "
     "sense and was ignored. Compare the picture with the one in your viewer.",
-    "not_square": "The pixels of this DICOM file are not square. The picture was "
+    "not_square": "The pixels of this file are not square. The picture was "
     "stretched, so that the chest has its true shape.",
     "turned_upright": "This DICOM file says that its picture is stored mirrored or "
     "turned. It was turned, so that the patient is upright and faces you.",

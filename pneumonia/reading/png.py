@@ -16,6 +16,7 @@ _PALETTE = 3
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
 _FRAMES = {b"acTL", b"fcTL", b"fdAT"}
+_LIES = {b"eXIf", b"pHYs"}  # how the picture is turned, and how high its pixels are
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _TURNS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # texts with a turn
 _MOST_PROFILE = 2**24  # bytes of a profile that is unpacked
@@ -63,8 +64,8 @@ def parts(data: bytes) -> Parts:
                 kept.append(chunk)
         elif chunk != _chunk(name, body := bytes(chunk[8 : 8 + length])):
             notes.add("parts_skipped")
-        elif name == b"eXIf" or (name in _TEXTS and body.startswith(_TURNS)):
-            early.setdefault(body[:4] * (name != b"eXIf"), chunk)
+        elif name in _LIES or (name in _TEXTS and body.startswith(_TURNS)):
+            early.setdefault(body[:4] if name in _TEXTS else name, chunk)
         elif name in _FRAMES:
             kept.append(chunk)
         elif name in _MEANT:

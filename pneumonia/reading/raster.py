@@ -8,6 +8,7 @@ import contextlib
 import io
 import struct
 import zlib
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import AvifImagePlugin, ExifTags, Image, PngImagePlugin
@@ -20,7 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from . import deep, jpeg, png, tiff, tone, unread
+from . import deep, jpeg, png, square, tiff, tone, unread
 from .picture import READER_WARNINGS, ImageError, check_size, damaged, too_many_pixels
 from .tone import Tone
 
@@ -50,6 +51,8 @@ READABLE = f"{', '.join(_FILE_TYPES)}, JPEG-LS or DICOM"
 
 _CHROMA_SIDE = 96  # colour is measured on a picture reduced to this
 _CODESTREAM = b"\xff\x4f\xff\x51"  # how that of JPEG 2000 begins
+_DENSITY = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
+_ON_ITS_SIDE = (5, 6, 7, 8)  # turns that make rows of columns
 _TURNS = {  # EXIF's orientation: what brings it upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,14 +77,27 @@ _DECODE_ERRORS = (
 )
 
 
+class _Lie(NamedTuple):
+    """How a picture lies in its file.
+
+    Attributes:
+        turn: orientation as in EXIF, 1 to 8.
+        height: of a pixel, for its width.
+    """
+
+    turn: int = 1
+    height: float = 1.0
+
+
 def read(
-    data: bytes, jpeg_side: int, risky: bool
+    data: bytes, jpeg_side: int, side: int, risky: bool
 ) -> tuple[Image.Image, float, tuple[str, ...]]:
     """Decode a file that is no DICOM.
 
     Args:
         data: the file's content.
         jpeg_side: a JPEG is decoded at the smallest scale that keeps this much.
+        side: a picture whose pixels are made square gets no longer side than this.
         risky: decoders that may end the process may be used.
 
     Returns:
@@ -94,13 +110,13 @@ def read(
     notes: set[str] = set()
     try:
         if data.startswith(png.START):
-            picture, turn = _read_png(data, notes)
+            picture, lie = _read_png(data, notes)
         elif data.startswith(jpeg.START):
-            picture, turn = _read_jpeg(data, jpeg_side, risky, notes)
+            picture, lie = _read_jpeg(data, jpeg_side, risky, notes)
         elif data.startswith(tiff.STARTS):
-            picture, turn = _read_tiff(data, risky, notes)
+            picture, lie = _read_tiff(data, risky, notes)
         else:
-            picture, turn = _by_pillow(_open(data, notes), notes)
+            picture, lie = _by_pillow(_open(data, notes), notes)
     except (ImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
@@ -116,33 +132,36 @@ def read(
     if picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")  # CMYK and Lab go through RGB
     picture = picture.convert("L")
-    if turn in _TURNS:  # here, for all formats and depths alike
-        picture = picture.transpose(_TURNS[turn])
+    if lie.height != 1:
+        notes.add("not_square")
+        picture = square.squared(picture, lie.height, side)
+    if lie.turn in _TURNS:  # here, for all formats and depths alike
+        picture = picture.transpose(_TURNS[lie.turn])
     return picture, chroma, tuple(code for code in READER_WARNINGS if code in notes)
 
 
-def _read_png(data: bytes, notes: set[str]) -> tuple[Image.Image, int]:
+def _read_png(data: bytes, notes: set[str]) -> tuple[Image.Image, _Lie]:
     parts = png.parts(data)
     notes |= parts.notes
     picture = _open(parts.data, notes)
     if not parts.deep:
         return _by_pillow(picture, notes, parts.tone)
-    turn = _turn_of(picture, notes)
-    return _shown(png.decode(parts.data), parts.tone, notes), turn
+    lie = _lie_of(picture, notes)
+    return _shown(png.decode(parts.data), parts.tone, notes), lie
 
 
 def _read_jpeg(
     data: bytes, side: int, risky: bool, notes: set[str]
-) -> tuple[Image.Image, int]:
+) -> tuple[Image.Image, _Lie]:
     head = jpeg.header(data)
     if head and not head.usual:
         pixels = jpeg.read(data, head, risky)
         if not head.ends:
             notes.add("parts_skipped")
         bare = Image.new("L", (1, 1))
-        bare.info["exif"] = head.exif
+        bare.info |= {"exif": head.exif, "jfif_density": head.density}
         numbers = deep.Numbers(pixels, 2**head.bits - 1)
-        return _shown(numbers, None, notes), _turn_of(bare, notes)
+        return _shown(numbers, None, notes), _lie_of(bare, notes)
     if head and not head.ends:
         check_size(*head.size)
         data = jpeg.with_its_end(data, head, _pixels_of)
@@ -158,15 +177,18 @@ def _read_jpeg(
     return _by_pillow(picture, notes)
 
 
-def _read_tiff(data: bytes, risky: bool, notes: set[str]) -> tuple[Image.Image, int]:
+def _read_tiff(data: bytes, risky: bool, notes: set[str]) -> tuple[Image.Image, _Lie]:
     page = tiff.page_of(data)
+    lie = _Lie(page.turn, _height_of(page.density))
     if page.several:
         notes.add("first_frame")
     if page.pillows:
         with contextlib.suppress(Image.UnidentifiedImageError):
-            return _by_pillow(_open(data, notes, page.number), notes)
+            picture, _ = _by_pillow(_open(data, notes, page.number), notes)
+            on_its_side = lie.turn in _ON_ITS_SIDE  # Pillow has turned it already
+            return picture, _Lie(1, 1 / lie.height if on_its_side else lie.height)
     numbers = tiff.read(page, risky)
-    return _shown(numbers, _tone_of(page.profile, notes), notes), page.turn
+    return _shown(numbers, _tone_of(page.profile, notes), notes), lie
 
 
 def _open(data: bytes, notes: set[str], page: int | None = None) -> Image.Image:
@@ -187,8 +209,8 @@ def _pixels_of(data: bytes) -> np.ndarray:
 
 def _by_pillow(
     picture: Image.Image, notes: set[str], meant: Tone | None = None
-) -> tuple[Image.Image, int]:
-    """Decode, apply a tone, lay on black; also return the orientation as in EXIF."""
+) -> tuple[Image.Image, _Lie]:
+    """Decode, apply a tone, lay on black; also return how it lies."""
     profile = picture.info.get("icc_profile")
     if picture.format == "JPEG2000":
         data = picture.fp.getvalue()
@@ -200,25 +222,25 @@ def _by_pillow(
                 "read here. Save it as grey PNG with 8 or 16 bits.",
             )
     picture.load()
-    turn = _turn_of(picture, notes)  # Pillow has turned TIFF already, and says 1
+    lie = _lie_of(picture, notes)
     meant = meant or _tone_of(profile, notes)
     if picture.mode[0] in "IF":
         numbers = deep.Numbers(np.asarray(picture), 65535)
-        return _shown(numbers, meant, notes), turn
+        return _shown(numbers, meant, notes), lie
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         if meant:
             table = deep.eight_bits(meant).tolist()
             picture = picture.point([*table * 3, *range(256)])
         if not picture.getchannel("A").getbbox():  # it would leave nothing
-            return picture.convert("RGB"), turn
+            return picture.convert("RGB"), lie
         black = Image.new("RGBA", picture.size, "black")
-        return Image.alpha_composite(black, picture), turn
+        return Image.alpha_composite(black, picture), lie
     if meant and picture.mode != "CMYK":
         picture = picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
         table = deep.eight_bits(meant).tolist()
         picture = picture.point(table * len(picture.getbands()))
-    return picture, turn
+    return picture, lie
 
 
 def _shown(numbers: deep.Numbers, meant: Tone | None, notes: set[str]) -> Image.Image:
@@ -236,12 +258,33 @@ def _tone_of(profile: bytes | None, notes: set[str]) -> Tone | None:
         return None
 
 
-def _turn_of(picture: Image.Image, notes: set[str]) -> int:
+def _lie_of(picture: Image.Image, notes: set[str]) -> _Lie:
+    said = [picture.info.get(name) for name in ("aspect", "jfif_density", "dpi")]
+    turn = 1
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation, 1)
+        exif = picture.getexif()
+        turn = exif.get(ExifTags.Base.Orientation, 1)
+        said.append([exif.get(tag) for tag in _DENSITY])
     except _DECODE_ERRORS:
         notes.add("parts_skipped")
-        return 1
+    return _Lie(turn, _height_of(*said))
+
+
+def _height_of(*said: Any) -> float:
+    """Return how high a pixel is for its width, by the first that says so.
+
+    Args:
+        *said: pixels for a length, across and down; or what is none of this.
+    """
+    for density in said:
+        try:
+            across, down = map(float, density)
+            height = square.height_of_pixel(across, down)
+        except (TypeError, ValueError, ArithmeticError):
+            continue
+        if height != 1:
+            return height
+    return 1.0
 
 
 def spread_of_colour(picture: Image.Image) -> float:

@@ -36,6 +36,7 @@ _HARMLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
 _ALPHA = (2,)  # alpha that the colours are not multiplied with yet
 _NUMBERS = {1: "whole numbers", 2: "signed numbers", 3: "floating-point numbers"}
 _ICC, _ORIENTATION, _PHOTOMETRIC = 34675, 274, 262
+_ACROSS, _DOWN = 282, 283
 
 
 class Page(NamedTuple):
@@ -47,6 +48,7 @@ class Page(NamedTuple):
         pillows: Pillow can be asked for it.
         turn: orientation as in EXIF, 1 to 8.
         profile: ICC; empty where there is none.
+        density: pixels for a length across and down, 0 for what it does not say.
         inner: as tifffile has it.
     """
 
@@ -55,6 +57,7 @@ class Page(NamedTuple):
     pillows: bool
     turn: int
     profile: bytes
+    density: tuple[float, float]
     inner: "tifffile.TiffPage"
 
 
@@ -102,8 +105,17 @@ def page_of(data: bytes) -> Page:
         pillows,
         turn if isinstance(turn, int) else 1,
         profile if isinstance(profile, bytes) else b"",
+        (_density(page, _ACROSS), _density(page, _DOWN)),
         page,
     )
+
+
+def _density(page: "tifffile.TiffPage", tag: int) -> float:
+    try:
+        numerator, denominator = page.tags.valueof(tag)
+        return numerator / denominator
+    except (TypeError, ValueError, ArithmeticError):
+        return 0.0
 
 
 def read(found: Page, risky: bool) -> scale.Numbers:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -189,46 +189,53 @@ def predict_batch(
     """
     if method not in (TESTED, *METHODS):
         raise ValueError(f"Heat maps are {' or '.join(METHODS)}, not {method}.")
-    found = []
-    for image in images:
+    answers: dict[int, Prediction | ImageError] = {}
+    ready: dict[int, Ready] = {}
+    for at, image in enumerate(images):
         try:
-            found.append(read(image))
+            ready[at] = as_asked(classifier, read(image), invert, upright)
         except ImageError as error:
-            found.append(_without_traceback(error))
-    places = [at for at, item in enumerate(found) if isinstance(item, Picture)]
-    if not places:
-        return found
-    turns = dict.fromkeys(places, 0)
-    for at in places:
-        found[at], turns[at] = as_asked(classifier, found[at], invert, upright)
-    inputs = np.concatenate([to_input(found[at].pixels) for at in places])
-    outputs = classifier.run(inputs)
-    for number, at in enumerate(places):
-        one = slice(number, number + 1)
-        of_one = Outputs(*(output[one] for output in outputs))
+            answers[at] = _without_traceback(error)
+    if ready:
+        inputs = np.concatenate(
+            [to_input(one.picture.pixels) for one in ready.values()]
+        )
+        outputs = classifier.run(inputs)
+    for number, (at, one) in enumerate(ready.items()):
+        its = slice(number, number + 1)
+        of_one = Outputs(*(output[its] for output in outputs))
         try:
-            judged = gates.judge(classifier.gate, found[at], inputs[one], of_one)
+            judged = gates.judge(classifier.gate, one.picture, inputs[its], of_one)
             if judged and judged[0] in gates.REFUSALS and not anyway:
                 raise gates.refuse(judged[0])
-            turned = replace(  # by the looks, against what the file says
-                found[at], sides_known=found[at].sides_known and not turns[at]
-            )
-            answer = _answer(classifier, turned, of_one, method, judged)
-            found[at] = replace(answer, inverted=invert, turned=90 * turns[at])
+            answer = _answer(classifier, one.picture, of_one, method, judged)
+            answers[at] = replace(answer, inverted=invert, turned=90 * one.turns)
         except ImageError as error:
-            found[at] = _without_traceback(error)
-    return found
+            answers[at] = _without_traceback(error)
+    return [answers[at] for at in range(len(images))]
+
+
+class Ready(NamedTuple):
+    """A picture as the network is to see it, and how often it was turned for that."""
+
+    picture: Picture
+    turns: int
 
 
 def as_asked(
     classifier: Classifier, picture: Picture, invert: bool, upright: bool
-) -> tuple[Picture, int]:
-    """Return a picture as it is to be looked at, and its quarter turns to the left."""
-    pixels, turns = 255 - picture.pixels if invert else picture.pixels, 0
+) -> Ready:
+    """Invert and turn a picture, where that was asked for."""
+    pixels, turns = picture.pixels, 0
+    if invert:
+        pixels = 255 - pixels
     if upright and classifier.gate:
         turns = classifier.gate.quarter_turns(to_input(pixels))
         pixels = np.ascontiguousarray(np.rot90(pixels, turns))
-    return replace(picture, pixels=pixels), turns
+    known = (
+        picture.sides_known and not turns
+    )  # by the looks, against what the file says
+    return Ready(replace(picture, pixels=pixels, sides_known=known), turns)
 
 
 def _without_traceback(error: ImageError) -> ImageError:
@@ -260,8 +267,8 @@ def _answer(
     else:
         coarse = by_method(outputs.maps, outputs.evidence)[chosen][0, label]
         inside, outside = zones.shares(coarse, lungs, box)
-        found = inside if lungs_found else None
-        said = zones.describe(LABELS[label], found, outside, picture.sides_known)
+        inside_lungs = inside if lungs_found else None
+        said = zones.describe(LABELS[label], inside_lungs, outside, picture.sides_known)
         if not coarse.any():
             warnings = (*warnings, "empty_heat_map")
     return Prediction(

@@ -5,20 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from .. import kept
 from ..contract import BUNDLE
-from ..data import folder, stress, subgroups
+from ..data import folder, stress
 from ..data.patients import validation_mask
 from ..evaluation.calibrate import choose_threshold
+from ..figures.metrics import auroc
 from ..network import finder, vgg19
 from ..network.finder import Framed
 from ..training import train
 from ..training.devices import placed
 from ..training.plan import Plan
 from ..training.runs import RunError
-from .ablation_rows import ALL
+from .ablation_rows import ROWS
 from .ablation_table import collect
 
 
@@ -33,7 +33,7 @@ def ablate(
     Args:
         plan: what all rows share. `out` holds the runs. `extra` are adults, measured
             on; rows may train on them too.
-        rows: keys of `ablation_rows.ALL` to train; none: collect what there is.
+        rows: keys of `ablation_rows.ROWS` to train; none: collect what there is.
         seeds: each row is trained once with each.
         table: file that the figures are added to; None: `ablation.json` in `out`.
 
@@ -44,8 +44,8 @@ def ablate(
         RunError: no such row.
     """
     out = Path(plan.out)
-    if unknown := [name for name in rows if name not in ALL]:
-        raise RunError(f"no row {unknown[0]}; expected one of {', '.join(ALL)}")
+    if unknown := [name for name in rows if name not in ROWS]:
+        raise RunError(f"no row {unknown[0]}; expected one of {', '.join(ROWS)}")
     views = None
     for name in rows:
         for seed in seeds:
@@ -65,7 +65,7 @@ def ablate(
 
 def _train_row(plan: Plan, name: str, seed: int) -> Path:
     """Train a row, or go on where that was stopped; return its run's folder."""
-    row, run = ALL[name], Path(plan.out) / f"{name}-{seed}"
+    row, run = ROWS[name], Path(plan.out) / f"{name}-{seed}"
     if (run / "curves.png").exists():
         return run
     row_plan = replace(
@@ -74,7 +74,6 @@ def _train_row(plan: Plan, name: str, seed: int) -> Path:
         recipe=row.recipe,
         settings=row.settings,
         extra=plan.extra if row.adults else None,
-        leave_out=row.leave_out,
         seed=seed,
         resume=(run / "last.weights.h5").exists(),
     )
@@ -129,10 +128,10 @@ def measure_run(run: str | Path, views: Views, precision: str) -> dict:
     ill, well = labels == 1, labels == 0
     found = {name: margins >= at for name, margins in families.items()}
     changed = {n: (f != (clean >= at))[well].mean() for n, f in found.items()}
-    aurocs = {name: _auroc(labels, margins) for name, margins in families.items()}
+    aurocs = {name: float(auroc(labels, margins)) for name, margins in families.items()}
     specificities = {name: 1 - f[well].mean() for name, f in found.items()}
     return {
-        "clean_auroc": _auroc(labels, clean),
+        "clean_auroc": float(auroc(labels, clean)),
         "stress_auroc": float(np.mean(list(aurocs.values()))),
         "worst_family": min(aurocs, key=aurocs.get),
         "worst_auroc": min(aurocs.values()),
@@ -143,36 +142,16 @@ def measure_run(run: str | Path, views: Views, precision: str) -> dict:
             min(v for n, v in specificities.items() if n.startswith(FRAMINGS))
         ),
         "cut_changed": float(max(v for n, v in changed.items() if n.startswith("cut"))),
-        "adult_auroc": _auroc(views.adults.labels, of_adults),
+        "adult_auroc": float(auroc(views.adults.labels, of_adults)),
         "adults": len(of_adults),
         "precision": precision,
         "families": aurocs,
         "specificities": {n: float(v) for n, v in specificities.items()},
-        "groups": {
-            name: _subgroup(views.validation, clean, name)
-            for name in subgroups.SUBGROUPS
-        },
     }
 
 
 FRAMINGS = ("cut", "framed")
 """How the names of families begin that frame the lungs in another way."""
-
-
-def _subgroup(validation: folder.Dataset, margins: np.ndarray, name: str) -> dict:
-    """Return a subgroup's AUROC, and what share is right at the others' threshold."""
-    inside, labels = subgroups.mask(validation, name), validation.labels
-    chosen = subgroups.with_other_class(validation, name)
-    right = margins >= choose_threshold(labels[~inside], margins[~inside])
-    return {
-        "images": int(inside.sum()),
-        "auroc": _auroc(labels[chosen], margins[chosen]),
-        "right": float((right == labels)[inside].mean()),
-    }
-
-
-def _auroc(labels: np.ndarray, margins: np.ndarray) -> float:
-    return float(roc_auc_score(labels, margins))
 
 
 def _margins(network: vgg19.Network, framed: Framed) -> np.ndarray:

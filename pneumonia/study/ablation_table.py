@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from ..data import stress
-from .ablation_rows import ALL, BASE, LEFT_OUT, ROWS
+from .ablation_rows import ROWS
 
 WHAT = """\
 Each row is a training of 19,200 images from the same starting weights, a small part of
-what the network that ships has seen; `published` and the rows from `default` on are
-longer. Every figure is measured on held-out patients, as they are and under every
-family of stress. The spread is that of seeds."""
+what the network that ships has seen; `published` is longer. Every figure is measured on
+held-out patients, as they are and under every family of stress. The spread is that of
+seeds."""
 
 
 def collect(out: str | Path, table: str | Path) -> dict:
@@ -26,26 +26,19 @@ def collect(out: str | Path, table: str | Path) -> dict:
 
     Returns:
         `rows`: each with its command and the mean and spread over seeds of each figure
-        (largest minus smallest; None for one seed). `left_out`: the like, with a
-        subgroup's figures where it was `seen` and `unseen`.
+        (largest minus smallest; None for one seed).
     """
     runs: dict[str, dict[str, dict]] = {}
     if Path(table).exists():
         known = json.loads(Path(table).read_text())
-        for row in [*known["rows"], *known.get("left_out", ())]:
+        for row in known["rows"]:
             runs[row["name"]] = row["runs"]
     for path in sorted(Path(out).glob("*/measured.json")):
         name, _, seed = path.parent.name.rpartition("-")
-        if name in ALL:
+        if name in ROWS:
             runs.setdefault(name, {})[seed] = json.loads(path.read_text())
     rows = [_row(name, runs[name]) for name in ROWS if name in runs]
-    left_out = []
-    for name in [name for name in LEFT_OUT if name in runs]:
-        group, before = ALL[name].leave_out, runs.get(BASE, {})
-        seen = {"seen": _over_seeds(before, group)}
-        seen |= {"unseen": _over_seeds(runs[name], group)}
-        left_out.append({"group": group, **_row(name, runs[name]), **seen})
-    return {"what": WHAT, "rows": rows, "left_out": left_out}
+    return {"what": WHAT, "rows": rows}
 
 
 def _row(name: str, runs: dict[str, dict]) -> dict:
@@ -64,7 +57,7 @@ def _row(name: str, runs: dict[str, dict]) -> dict:
     }
     return {
         "name": name,
-        "what": ALL[name].what,
+        "what": ROWS[name].what,
         "command": shlex.join(words),
         "seeds": seeds,
         "worst_family": min(by_family, key=by_family.get),
@@ -76,11 +69,6 @@ def _row(name: str, runs: dict[str, dict]) -> dict:
 def _spread(values: list[float]) -> dict:
     spread = float(np.ptp(values)) if len(values) > 1 else None
     return {"mean": float(np.mean(values)), "spread": spread}
-
-
-def _over_seeds(runs: dict[str, dict], group: str) -> dict:
-    found = [run["groups"][group] for run in runs.values() if "groups" in run]
-    return {key: _spread([one[key] for one in found]) for key in (found or [{}])[0]}
 
 
 def summarise(table: dict) -> str:

@@ -6,6 +6,8 @@ FAT* 2019.
 
 import json
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -13,8 +15,10 @@ import jinja2
 from .. import contract
 from ..data.reframing import CUTS
 from ..evaluation.calibrate import ERROR
-from ..evaluation.metrics import METRICS, SHOWN
+from ..figures.metrics import METRICS, SHOWN
 from ..serving.classifier import shows_evidence
+from ..training import ancestry
+from ..training.plan import Plan
 
 _COMMANDS = {
     "bundle": "export RUN --out BUNDLE",
@@ -174,6 +178,35 @@ def pick(found: dict, keys: list[str]) -> list:
     return [found.get(key, jinja2.Undefined(name=key)) for key in keys]
 
 
+def commands(training: dict) -> list[str]:
+    """Return the commands that make a run again, by what its bundle says of it.
+
+    Runs are called RUN1, RUN2 and so on, and the last one RUN. DIR, EXTRA, FINDER and
+    WEIGHTS stand for what was read.
+    """
+    steps = ancestry.of(training)
+    names = [f"RUN{number}" for number in range(1, len(steps))] + ["RUN"]
+    return [_command(step, out, names) for step, out in zip(steps, names, strict=True)]
+
+
+def _command(step: ancestry.Step, out: str, names: Sequence[str]) -> str:
+    if "line" in step:
+        return step["line"]
+    if step["command"] == "average":
+        runs = [names[place] for place in step["runs"]]
+        return shlex.join(["python", "-m", "pneumonia", "average", *runs, "--out", out])
+    return Plan(
+        source="DIR/train",
+        out=out,
+        settings=step["changes"],
+        start=None if step["start"] is None else names[step["start"]],
+        extra="EXTRA" if step["extra"] else None,
+        finder="FINDER" if step["finder"] else None,
+        backbone_weights=step["backbone_weights"] or "imagenet",
+        **{name: step[name] for name in ancestry.ASKED},
+    ).command
+
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     trim_blocks=True,
@@ -184,4 +217,5 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters |= {"share": share, "term": term, "pick": pick}
 _TEMPLATES.globals |= {"contract": contract, "METRICS": METRICS, "SHOWN": list(SHOWN)}
+_TEMPLATES.globals |= {"commands": commands}
 _TEMPLATES.globals |= {"verdict": map_verdict, "FRAMINGS": FRAMINGS, "ERROR": ERROR}

@@ -12,7 +12,8 @@ import numpy as np
 from ..contract import LABELS, PICTURE_SIZE
 from ..data import folder
 from ..data.regions import BORDER, CELLS, CORNER, border_mask, corner_mask
-from ..evaluation import evaluate, metrics
+from ..evaluation import evaluate
+from ..figures import metrics
 from ..serving.classifier import Classifier
 
 _R = ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#")

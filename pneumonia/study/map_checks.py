@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 from ..contract import IMAGE_SIZE, LABELS
 from ..data import folder
 from ..evaluation import evaluate
-from ..evaluation.metrics import mean_with_interval
+from ..figures import intervals
 from ..network import heatmaps
 from ..network.vgg19 import Network
 from ..outputs import Outputs
@@ -119,8 +119,8 @@ def look(answers: Answers, method: str, lungs: np.ndarray) -> tuple[dict, np.nda
         found[label] = {
             "n": int(own.sum()),
             "empty": int((own & ~some).sum()),
-            "share": mean_with_interval(shares[some], groups[some]),
-            "even": mean_with_interval(even[some], groups[some]),
+            "share": intervals.mean(shares[some], groups[some]),
+            "even": intervals.mean(even[some], groups[some]),
         }
         means.append(maps[own].mean(axis=0))
     return found, np.stack(means)
@@ -279,7 +279,7 @@ def cover_hottest(answers: Answers, shown: np.ndarray, ask: Ask, method: str) ->
         losses["elsewhere"] += lost(np.stack(moved)) / CONTROL_DRAWS
 
     def mean(loss: np.ndarray, some: np.ndarray) -> dict:
-        return mean_with_interval(loss[some], groups[some])
+        return intervals.mean(loss[some], groups[some])
 
     report = {"area": AREA} | dict.fromkeys(LABELS)
     for label, some in zip(LABELS, of_answer, strict=True):

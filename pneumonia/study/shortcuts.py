@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from ..contract import LABELS
 from ..data import folder, layout, patients, regions
 from ..data.subgroups import name_families
-from ..evaluation import metrics
+from ..figures import metrics
 
 FOLDS = 5
 _BY_LABEL = " or ".join(LABELS)

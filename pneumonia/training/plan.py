@@ -139,25 +139,12 @@ class Plan:
     def record(self) -> dict:
         """What `run.json` says of the plan.
 
-        `command` is what was asked for. `repeat` is the same without paths of this
-        machine.
+        `plan` is what was asked for, with paths of this machine.
         """
         start, weights = self.start, str(self.backbone_weights)
-        nameless = replace(
-            self,
-            source="DIR",
-            out="RUN",
-            start=start and "START",
-            extra=self.extra and "EXTRA",
-            finder=self.finder and "FINDER",
-            workers=0,
-            backbone_weights=(
-                weights if weights in ("imagenet", "random") else "WEIGHTS"
-            ),
-        )
+        asked = {option.name: getattr(self, option.name) for option in fields(self)}
         return {
-            "command": self.command,
-            "repeat": nameless.command,
+            "plan": {k: str(v) if isinstance(v, Path) else v for k, v in asked.items()},
             "source": str(self.source),
             "recipe": self.recipe,
             "backbone_weights": None if start else Path(weights).name,

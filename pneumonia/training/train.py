@@ -40,7 +40,7 @@ def train(plan: Plan) -> Path:
     Returns:
         The run's folder: `best.weights.h5` (of the epoch that the recipe's `monitor`
         chooses), `last.weights.h5` (to resume), `history.csv`, `curves.png`, `run.json`
-        (the command, versions, recipe, data).
+        (plan, ancestry, versions, recipe, data).
 
     Raises:
         folder.DataError: the data set is missing, or too small to be split.
@@ -66,6 +66,7 @@ def train(plan: Plan) -> Path:
         plan = plan.resumed(record)
     else:
         recipe = choose(plan)
+        weights.check(plan)
     of_finder = out if plan.resume else Path(plan.finder or BUNDLE)
     found_by = finder.load(of_finder)
     images = _gather(plan, recipe, found_by)
@@ -87,7 +88,7 @@ def train(plan: Plan) -> Path:
             runs.clear(out)
             with kept.whole(out / finder.WEIGHTS) as path:
                 shutil.copyfile(of_finder / finder.WEIGHTS, path)
-            record = runs.begin(plan) | weights.before(plan) | images.facts()
+            record = runs.begin(plan) | weights.of_start(plan, recipe) | images.facts()
             record["network"] = recipe.network
             record["finder_sha256"] = finder.digest(out)
         record["settings"] = asdict(recipe)

@@ -1,18 +1,33 @@
 """The weights that training starts from, and the mean of weights that it ended with."""
 
 import json
-import shlex
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from ..network import finder, vgg19
+from . import ancestry
 from .plan import Plan
-from .recipe import Recipe, find
+from .recipe import Recipe
 from .runs import RunError
 from .sampling import Batches
+
+
+def check(plan: Plan) -> None:
+    """See that there are weights to start from, before images are read.
+
+    Raises:
+        vgg19.WeightsError: there is no such file, or it can't hold weights.
+        RunError: a new head has no start.
+    """
+    if plan.new_head and plan.start is None:
+        raise RunError(
+            "a new head goes on from a trained network's convolutions; say which with "
+            "--from-run RUN or --from-bundle. Without them every head is new."
+        )
+    if plan.start is None and str(plan.backbone_weights) not in ("random", "imagenet"):
+        vgg19.check_weights(plan.backbone_weights)
 
 
 def starting(plan: Plan, recipe: Recipe, batches: Batches) -> list[np.ndarray]:
@@ -29,16 +44,10 @@ def starting(plan: Plan, recipe: Recipe, batches: Batches) -> list[np.ndarray]:
 
     Raises:
         vgg19.WeightsError: the weights can't be had.
-        RunError: the start's layers are not those of the recipe, or a new head has no
-            start.
+        RunError: the start's layers are not those of the recipe.
     """
     if plan.start is not None:
         return _go_on(plan, recipe)
-    if plan.new_head:
-        raise RunError(
-            "a new head goes on from a trained network's convolutions; say which with "
-            "--from-run RUN or --from-bundle. Without them every head is new."
-        )
     random = str(plan.backbone_weights) == "random"
     built = vgg19.build(None if random else plan.backbone_weights, **recipe.network)
     vgg19.freeze(built, recipe.frozen_blocks)
@@ -64,37 +73,18 @@ def _go_on(plan: Plan, recipe: Recipe) -> list[np.ndarray]:
     return weights
 
 
-def before(plan: Plan) -> dict:
-    """Return what a run's record says of the run or bundle that it goes on from.
+def of_start(plan: Plan, recipe: Recipe) -> dict:
+    """Return what a run's record says of where its weights come from.
 
     Returns:
-        `before`, the commands that made the start, and its `backbone_weights`; nothing
-        where the run begins from weights of VGG19.
+        `ancestry`, and the `backbone_weights` of the run or bundle that it goes on
+        from, where it goes on from one.
     """
-    if plan.start is None:
-        return {}
-    facts = _record(Path(plan.start))
-    earlier = facts.get("before", "").replace("START", "EARLIER")
-    commands = _by_now(facts).replace("START", "EARLIER")
-    return {
-        "before": f"{earlier}\n{commands}".strip().replace("--out RUN", "--out START"),
-        "backbone_weights": facts["backbone_weights"],
-    }
-
-
-def _by_now(facts: dict) -> str:
-    """Return a run's command, and in it what its recipe says otherwise by now."""
-    command = facts["repeat"]
-    if "\n" in command:  # of several runs, whose settings differ
-        return command
-    today = json.loads(json.dumps(asdict(find(facts["recipe"]))))
-    for name, value in facts["settings"].items():
-        known = f"{name}=" in command or f"--{name} " in command
-        if not known and today.get(name, value) != value:
-            parts = value if isinstance(value, list) else [value]
-            text = ",".join("none" if p is None else str(p).lower() for p in parts)
-            command += f" --set {shlex.quote(f'{name}={text}')}"
-    return command
+    start = _record(Path(plan.start)) if plan.start is not None else None
+    record = {"ancestry": ancestry.of_plan(plan, recipe, start)}
+    if start:
+        record["backbone_weights"] = start["backbone_weights"]
+    return record
 
 
 def average(runs: list[str | Path], out: str | Path) -> Path:
@@ -145,22 +135,12 @@ def average(runs: list[str | Path], out: str | Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     mixed.classifier.save_weights(out / "best.weights.h5")
     shutil.copy(runs[after[0]] / finder.WEIGHTS, out)
-    names = [run.name for run in runs]
-    trained = [
-        record["repeat"].replace("--out RUN", f"--out {shlex.quote(name)}")
-        for record, name in zip(records, names, strict=True)
-    ]
-    record = dict(records[after[0]])
-    if len(after) < len(runs):  # the others start from the start's own folder
-        of_start = next(r for i, r in enumerate(records) if i not in after)
-        record["before"] = of_start.get("before", "")
-        start = f"--from-run {shlex.quote(record['started_from'])}"
-        for i in after:
-            trained[i] = trained[i].replace("--from-run START", start)
+    of_one = records[after[0]]
+    record = {k: v for k, v in of_one.items() if k not in ("before", "repeat")}
     record |= {
-        "command": _command(map(str, runs), str(out)),
-        "repeat": "\n".join([*trained, _command(names, "RUN")]),
-        "averaged": names,
+        "plan": {"runs": [str(run) for run in runs], "out": str(out)},
+        "ancestry": ancestry.of_average(records),
+        "averaged": [run.name for run in runs],
     }
     (out / "run.json").write_text(json.dumps(record, indent=2))
     return out
@@ -172,8 +152,3 @@ def _record(folder: Path) -> dict:
     if "training" in facts:  # a bundle
         return facts["training"] | {"network": facts["network"]}
     return facts
-
-
-def _command(runs, out: str) -> str:
-    words = ["python", "-m", "pneumonia", "average", *runs, "--out", out]
-    return shlex.join(words)

@@ -14,24 +14,19 @@ import jinja2
 import numpy as np
 
 from pneumonia import (
-    COLOUR_MAPS,
     LABELS,
-    METHODS,
-    STRENGTH,
     Classifier,
     ImageError,
     Prediction,
-    Unlike,
-    by_method,
     describe_map,
-    encode_jpeg,
-    encode_png,
-    enlarge,
     explain,
-    outline,
     percent,
 )
 
+from ..contract import METHODS
+from ..serving.encode import encode_jpeg, encode_png
+from ..serving.overlay import COLOUR_MAPS, STRENGTH, by_method, enlarge, outline
+from ..serving.unlike import Unlike
 from . import measurements, words
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -3,8 +3,9 @@
 import functools
 import json
 
-from pneumonia import LABELS, METHODS, Classifier
+from pneumonia import LABELS, Classifier
 
+from ..contract import METHODS
 from . import words
 
 

@@ -16,17 +16,11 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from pneumonia import (
-    LABELS,
-    METHODS,
-    NOTICE,
-    Classifier,
-    Prediction,
-    by_method,
-    describe_map,
-    encode_jpeg,
-)
+from pneumonia import LABELS, Classifier, Prediction, describe_map
 
+from ..contract import METHODS, NOTICE
+from ..serving.encode import encode_jpeg
+from ..serving.overlay import by_method
 from . import answer, measurements, words
 
 rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast

@@ -5,13 +5,7 @@ import io
 
 from PIL import Image
 
-from pneumonia import (
-    Classifier,
-    Example,
-    ImageError,
-    examples,
-    predict,
-)
+from pneumonia import Classifier, ImageError, examples, predict
 
 from . import answer
 
@@ -28,16 +22,23 @@ def offered() -> list[str]:
     return [one.path.name for one in examples()[:count]]
 
 
-def find(name: str) -> Example | None:
-    """Return the X-ray of a file name; None if none is called so."""
-    return next((one for one in examples() if one.path.name == name), None)
+@functools.cache
+def truths() -> dict[str, str]:
+    """Return what physicians called each one that ships, by its file's name."""
+    return {one.path.name: one.truth for one in examples()}
+
+
+def content(name: str) -> bytes:
+    """Return one of them, a JPEG file, by its name in `truths`."""
+    (one,) = (one for one in examples() if one.path.name == name)
+    return one.path.read_bytes()
 
 
 @functools.cache
 def thumbnail(name: str) -> bytes:
-    """Return a small picture of one that ships, as a JPEG file."""
+    """Return a small picture of one, as a JPEG file."""
     file = io.BytesIO()
-    with Image.open(find(name).path) as picture:
+    with Image.open(io.BytesIO(content(name))) as picture:
         picture.thumbnail((_SIDE, _SIDE))
         picture.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
@@ -45,15 +46,14 @@ def thumbnail(name: str) -> bytes:
 
 @functools.lru_cache(maxsize=32)
 def answered(classifier: Classifier, name: str) -> str:
-    """Return the answer to one that ships as HTML, computed once.
+    """Return the answer to one as HTML, computed once.
 
     Args:
         classifier: what answers.
-        name: the file's name, of one that `find` finds.
+        name: in `truths`.
     """
-    one = find(name)
     try:
-        prediction = predict(classifier, one.path.read_bytes())
+        prediction = predict(classifier, content(name))
     except ImageError as error:  # a bundle of somebody's own may refuse it
         return answer.render_refusal(error)
-    return answer.render(classifier, prediction, one.truth, keep=True)
+    return answer.render(classifier, prediction, truths()[name], keep=True)

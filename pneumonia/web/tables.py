@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from pneumonia import encode_jpeg
+from ..serving.encode import encode_jpeg
 
 _FORMULA = tuple("=+-@\t\r")  # with these a spreadsheet's formula begins
 _THUMBNAIL = 56, 56

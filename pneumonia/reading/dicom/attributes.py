@@ -31,6 +31,9 @@ PARSE_ERRORS = (
 )
 """What pydicom and its decoders raise on damaged or hostile files."""
 
+Table = tuple[int, np.ndarray]
+"""The value that the first entry is for, and the entries (n,), as in the file."""
+
 _BINARY = {
     **{"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8"},
     **{"US or SS": "u2", "US or OW": "u2", "US or SS or OW": "u2", "OW": "u2"},
@@ -58,13 +61,6 @@ def _raw(dataset: pydicom.Dataset, name: str) -> tuple[bytes, str, str]:
     several = isinstance(element.value, list | tuple | pydicom.multival.MultiValue)
     values = element.value if several else [element.value]
     return "\\".join(map(str, values)).encode("ascii", "ignore"), "DS", "<"
-
-
-def put(dataset: pydicom.Dataset, name: str, value: object) -> None:
-    """Set an attribute; what stood there before is not even looked at."""
-    if name in dataset:
-        del dataset[Tag(name)]
-    setattr(dataset, name, value)
 
 
 def numbers(dataset: pydicom.Dataset, name: str) -> list[float]:
@@ -110,15 +106,15 @@ def texts(dataset: pydicom.Dataset, name: str) -> list[str]:
     return [word.strip("\0 \t\r\n").upper() for word in words]
 
 
-def items(dataset: pydicom.Dataset, name: str) -> list[pydicom.Dataset]:
-    """Return the items of a sequence; none where it can't be read."""
+def tables(dataset: pydicom.Dataset, name: str) -> tuple[Table | None, ...]:
+    """Return the look-up tables of a sequence, as `table`; none if it can't be read."""
     try:
-        return list(dataset.get(name) or [])
+        return tuple(table(item) for item in dataset.get(name) or [])
     except PARSE_ERRORS:
-        return []
+        return ()
 
 
-def table(item: pydicom.Dataset, of: str = "") -> tuple[int, np.ndarray] | None:
+def table(item: pydicom.Dataset, of: str = "") -> Table | None:
     """Read a look-up table.
 
     Args:
@@ -127,7 +123,7 @@ def table(item: pydicom.Dataset, of: str = "") -> tuple[int, np.ndarray] | None:
 
     Returns:
         The value that its first entry is for, as it stands in the file, and its entries
-        as float64 (n,); None where one of its attributes is missing or does not fit.
+        (n,); None where one of its attributes is missing or does not fit.
     """
     prefix = f"{of}LookupTable" if of else "LUT"
     described = numbers(item, f"{prefix}Descriptor")
@@ -143,6 +139,4 @@ def table(item: pydicom.Dataset, of: str = "") -> tuple[int, np.ndarray] | None:
         entries = np.frombuffer(
             data[: count if short else 2 * count], "u1" if short else f"{order}u2"
         )
-    if len(entries) < count:
-        return None
-    return first, entries[:count].astype(np.float64)
+    return None if len(entries) < count else (first, entries[:count])

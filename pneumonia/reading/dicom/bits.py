@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pydicom
 
-from . import attributes
 from .codecs import Decoded
+from .header import Header
 
 
 @dataclass(frozen=True)
@@ -75,23 +74,21 @@ def sign_extended(numbers: np.ndarray, bits: int) -> np.ndarray:
     return numbers - ((numbers >> bits - 1 & 1) << bits)
 
 
-def bits_of(dataset: pydicom.Dataset, values: np.ndarray, decoded: Decoded) -> Bits:
-    """Read how the pixels' numbers lie in their bytes.
+def bits_of(header: Header, values: np.ndarray, decoded: Decoded) -> Bits:
+    """Tell how the pixels' numbers lie in their bytes.
 
     Args:
-        dataset: of the file.
+        header: of the file.
         values: (n,), those that occur.
         decoded: what they come from.
     """
     if values.dtype.kind == "f":
         return Bits(0, 0, 0, True)
     allocated = values.dtype.itemsize * 8
-    stored = attributes.whole(dataset, "BitsStored") or allocated
-    if not 1 <= stored <= allocated:
-        stored = allocated
-    signed = attributes.whole(dataset, "PixelRepresentation") == 1
-    bits = Bits(allocated, stored, 0, signed, min(decoded.precision, allocated))
-    shift = _shift(bits, attributes.whole(dataset, "HighBit"), values, decoded)
+    stored = min(header.stored, allocated)  # a codec may give smaller numbers
+    coded = min(decoded.precision, allocated)
+    bits = Bits(allocated, stored, 0, header.signed, coded)
+    shift = _shift(bits, header.high_bit, values, decoded)
     bits = replace(bits, shift=shift)
     if not decoded.lossy:
         return bits
@@ -129,28 +126,16 @@ def no_padding(values: np.ndarray) -> np.ndarray:
     return np.zeros(values.shape, bool)
 
 
-def _padding_of_floats(
-    dataset: pydicom.Dataset,
-) -> Callable[[np.ndarray], np.ndarray]:
-    for name in ("FloatPixelPadding", "DoubleFloatPixelPadding", "PixelPadding"):
-        value = attributes.number(dataset, f"{name}Value")
-        if value is not None:
-            limit = attributes.number(dataset, f"{name}RangeLimit")
-            low, high = sorted((value, value if limit is None else limit))
-            return lambda values: (low <= values) & (values <= high)
-    return no_padding
-
-
-def padding_of(
-    dataset: pydicom.Dataset, bits: Bits
-) -> Callable[[np.ndarray], np.ndarray]:
+def padding_of(header: Header, bits: Bits) -> Callable[[np.ndarray], np.ndarray]:
     """Return what tells values that are no part of the picture."""
     if not bits.allocated:
-        return _padding_of_floats(dataset)
-    value = attributes.whole(dataset, "PixelPaddingValue")
-    limit = attributes.whole(dataset, "PixelPaddingRangeLimit")
-    if value is None or abs(value) >= 2**32:
+        if header.float_padding is None:
+            return no_padding
+        least, most = header.float_padding
+        return lambda values: (least <= values) & (values <= most)
+    if header.padding is None:
         return no_padding
+    value, limit = header.padding
     if limit is None:
         return lambda values: bits.alike(values, value)
     low, high = sorted(int(bits.wrap(np.int64(end))) for end in (value, limit))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import imagecodecs  # loads a codec when it is first asked for
 import numpy as np
-import pydicom
 from pydicom.encaps import get_frame
 from pydicom.uid import (
     HTJ2K,
@@ -28,8 +27,9 @@ from pydicom.uid import (
 )
 
 from .. import jpeg
-from . import attributes, jpeg2000
+from . import jpeg2000
 from .codestream import Codestream, head_of
+from .header import GREY, Header
 
 _SPECTRAL, _PROGRESSIVE = "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"  # retired
 _JPEG_XL = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (110, 111, 112))
@@ -59,11 +59,13 @@ class Decoded:
         precision: bits that each has, its sign included.
         beyond: how far they may lie beyond the ends of their range, as a share of the
             largest number; and as a number of steps. Both 0 where nothing was lost.
+        rgb: whether the codec has turned colours into RGB, whatever the file says.
     """
 
     raw: np.ndarray
     precision: int
     beyond: tuple[float, int] = (0.0, 0)
+    rgb: bool = False
 
     @property
     def lossy(self) -> bool:
@@ -71,13 +73,11 @@ class Decoded:
         return any(self.beyond)
 
 
-def decode(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded | None:
+def decode(header: Header, side: int) -> Decoded | None:
     """Decode the first frame of a file in one of `COMPRESSED`.
 
     Args:
-        dataset: Rows, Columns, BitsAllocated, SamplesPerPixel and NumberOfFrames set.
-        kind: the photometric interpretation. Codecs bring colours of their own back to
-            RGB; it is changed in the dataset then.
+        header: of the file.
         side: how long the longer side has to be at least.
 
     Returns:
@@ -86,15 +86,18 @@ def decode(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded | None:
     Raises:
         Exception: one of `attributes.PARSE_ERRORS`, for damaged ones.
     """
-    height, width, colours, allocated = (
-        attributes.whole(dataset, name)
-        for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
-    )
+    height, width, colours = header.rows, header.columns, header.samples
     shape = (height, width) if colours == 1 else (height, width, colours)
-    stream = _first_frame(dataset)
-    syntax = attributes.text(dataset.file_meta, "TransferSyntaxUID")
-    if syntax == RLELossless:
-        return _run_lengths(stream, shape, allocated)
+    if header.content is None:
+        return None
+    stream = get_frame(
+        header.content,
+        0,
+        number_of_frames=header.frames,
+        extended_offsets=header.offsets,
+    )
+    if header.syntax == RLELossless:
+        return _run_lengths(stream, shape, header.allocated)
     head = head_of(stream)
     if head is None:
         return None
@@ -102,32 +105,22 @@ def decode(dataset: pydicom.Dataset, kind: str, side: int) -> Decoded | None:
     if head.coding != "JPEG XL" and said != (width, height, colours):
         return None
     beyond = (0.0, head.near)
-    if head.coding != "JPEG-LS" and (head.lossy or syntax in _MAY_LOSE):
+    if head.coding != "JPEG-LS" and (head.lossy or header.syntax in _MAY_LOSE):
         beyond = (_OVERSHOOT, 0)
-    if head.coding in ("JPEG 2000", "HTJ2K") and kind.startswith("MONOCHROME"):
-        scaled = jpeg2000.coarse(dataset, stream, head, side)
-        if scaled is not None and _fits(dataset, scaled):
+    if head.coding in ("JPEG 2000", "HTJ2K") and header.photometric in GREY:
+        scaled = jpeg2000.coarse(header, stream, head, side)
+        if scaled is not None and _fits(header, scaled):
             return Decoded(scaled, head.precision, (_OVERSHOOT, 0))
-    raw = _by_imagecodecs(dataset, stream, head, shape, kind)
+    raw, rgb = _by_imagecodecs(header, stream, head, shape)
     if raw.shape != shape:
         return None
-    return Decoded(raw, head.precision or 8 * raw.itemsize, beyond)
+    return Decoded(raw, head.precision or 8 * raw.itemsize, beyond, rgb)
 
 
-def _fits(dataset: pydicom.Dataset, scaled: np.ndarray) -> bool:
+def _fits(header: Header, scaled: np.ndarray) -> bool:
     """Tell whether no bits above those that count were averaged with them."""
-    top = 2 ** attributes.whole(dataset, "BitsStored") - 1
+    top = 2**header.stored - 1
     return scaled.max() <= top * (1 + _OVERSHOOT)
-
-
-def _first_frame(dataset: pydicom.Dataset) -> bytes:
-    frames = attributes.whole(dataset, "NumberOfFrames") or 1
-    extended = None
-    if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
-        extended = dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths
-    return get_frame(
-        dataset.PixelData, 0, number_of_frames=frames, extended_offsets=extended
-    )
 
 
 def _run_lengths(stream: bytes, shape: tuple[int, ...], allocated: int) -> Decoded:
@@ -147,28 +140,21 @@ def _run_lengths(stream: bytes, shape: tuple[int, ...], allocated: int) -> Decod
 
 
 def _by_imagecodecs(
-    dataset: pydicom.Dataset,
-    stream: bytes,
-    head: Codestream,
-    shape: tuple[int, ...],
-    kind: str,
-) -> np.ndarray:
+    header: Header, stream: bytes, head: Codestream, shape: tuple[int, ...]
+) -> tuple[np.ndarray, bool]:
+    """Return what a codec gives, and whether it has turned colours into RGB."""
     if head.coding == "JPEG-LS":
         if _END not in stream[-64:]:  # without one CharLS takes seconds to give up
             stream += _END
-        return imagecodecs.jpegls_decode(stream)
+        return imagecodecs.jpegls_decode(stream), False
     if head.coding == "JPEG XL":
-        _now_rgb(dataset, kind)
-        return _jpeg_xl(dataset, stream, shape)
+        return _jpeg_xl(stream, shape, deep=header.stored > 8), True
     if head.coding == "JPEG":
-        raw = _jpeg(stream, head, kind)
-        if head.lossy and head.colours > 1:
-            _now_rgb(dataset, kind)
-        return raw
-    if kind in ("YBR_ICT", "YBR_RCT"):
-        _now_rgb(dataset, kind)
+        raw = _jpeg(stream, head, header.photometric)
+        return raw, head.lossy and head.colours > 1
     # OpenJPEG for HTJ2K, too: OpenJPH gives half a picture where the other half is lost
-    return imagecodecs.jpeg2k_decode(stream, numthreads=1)
+    raw = imagecodecs.jpeg2k_decode(stream, numthreads=1)
+    return raw, header.photometric in ("YBR_ICT", "YBR_RCT")
 
 
 def _jpeg(stream: bytes, head: Codestream, kind: str) -> np.ndarray:
@@ -194,16 +180,8 @@ def _jpeg(stream: bytes, head: Codestream, kind: str) -> np.ndarray:
     return raw
 
 
-def _now_rgb(dataset: pydicom.Dataset, kind: str) -> None:
-    if kind.startswith("YBR"):
-        attributes.put(dataset, "PhotometricInterpretation", "RGB")
-
-
-def _jpeg_xl(
-    dataset: pydicom.Dataset, stream: bytes, shape: tuple[int, ...]
-) -> np.ndarray:
+def _jpeg_xl(stream: bytes, shape: tuple[int, ...], deep: bool) -> np.ndarray:
     """Decode into room of the right size, which the codec compares before it begins."""
-    deep = (attributes.whole(dataset, "BitsStored") or 8) > 8
     for dtype in (np.uint16, np.uint8) if deep else (np.uint8, np.uint16):
         room = np.empty(shape, dtype)
         try:

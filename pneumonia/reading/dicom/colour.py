@@ -1,29 +1,19 @@
 """Colours in DICOM files: palettes, and more than 8 bits of each."""
 
 import numpy as np
-import pydicom
 
 from .. import deep
-from . import attributes
+from .attributes import Table
 from .bits import Bits, bits_of
 from .codecs import Decoded
-
-_PALETTE = ("RedPaletteColor", "GreenPaletteColor", "BluePaletteColor")
-ATTRIBUTES = tuple(
-    f"{colour}LookupTable{part}"
-    for colour in _PALETTE
-    for part in ("Descriptor", "Data")
-)
-"""What is read for colours alone."""
+from .header import Header
 
 
-def colours(
-    dataset: pydicom.Dataset, decoded: Decoded
-) -> tuple[np.ndarray, list[str]] | None:
+def colours(header: Header, decoded: Decoded) -> tuple[np.ndarray, list[str]] | None:
     """Return what a picture of colours is meant to look like.
 
     Args:
-        dataset: of the file.
+        header: of the file.
         decoded: (H, W) of places in a palette, or (H, W, 3) of colours.
 
     Returns:
@@ -33,9 +23,9 @@ def colours(
     if raw.dtype.kind not in "iu":
         return None
     flat = raw.reshape(len(raw), -1)
-    bits = bits_of(dataset, deep.levels(flat).values, decoded)
+    bits = bits_of(header, deep.levels(flat).values, decoded)
     if raw.ndim == 2:
-        return _by_palette(dataset, raw, bits)
+        return _by_palette(header.palette, raw, bits)
     if raw.shape[2:] != (3,):
         return None
     if raw.dtype == np.uint8:
@@ -54,14 +44,14 @@ def _numbers(raw: np.ndarray, bits: Bits) -> np.ndarray:
 
 
 def _by_palette(
-    dataset: pydicom.Dataset, raw: np.ndarray, bits: Bits
+    tables: tuple[Table | None, ...], raw: np.ndarray, bits: Bits
 ) -> tuple[np.ndarray, list[str]] | None:
-    tables = [attributes.table(dataset, colour) for colour in _PALETTE]
-    if raw.dtype.itemsize > 2 or None in tables:
+    known = [table for table in tables if table]
+    if raw.dtype.itemsize > 2 or len(known) < len(tables):
         return None
     numbers = _numbers(raw, bits).astype(np.int32)
     shown = np.empty((*raw.shape, 3), np.uint8)
-    for channel, (first, entries) in enumerate(tables):
+    for channel, (first, entries) in enumerate(known):
         if entries.max() > 255:  # entries have 8 bits or 16
             entries = np.rint(entries / 257)
         places = np.clip(numbers - first, 0, len(entries) - 1)

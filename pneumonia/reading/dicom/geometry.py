@@ -8,31 +8,17 @@ where those of the file run (PS3.3 C.7.6.1.1.1).
 from typing import NamedTuple
 
 import numpy as np
-import pydicom
 from PIL import Image
 
-from . import attributes
-
-ATTRIBUTES = (
-    "PatientOrientation",
-    "ImageOrientationPatient",
-    "FieldOfViewHorizontalFlip",
-    "FieldOfViewRotation",
-    "PixelSpacing",
-    "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing",
-    "PixelAspectRatio",
-)
-"""What is read for this alone."""
+from .. import square
+from .header import Header
+from .modality import LATERAL
 
 _AXES = {"L": "side", "R": "side", "H": "height", "F": "height"}
 _AXES |= {"A": "depth", "P": "depth"}
 _OTHER = dict(zip("LRHFAP", "RLFHPA", strict=True))
 _FROM_THE_TUBE = {"PA": "R", "AP": "L"}  # where rows of the detector run
 _FRONTAL = ("AP", "PA")
-_LATERAL = ("LL", "RL", "LATERAL", "LAT")
-_SQUARE = 0.01  # sides of a pixel that differ by less are alike
-_LONGEST_PIXEL = 5.0  # times its width, or the other way round: beyond is a slip
 
 
 class Lie(NamedTuple):
@@ -54,12 +40,12 @@ class Lie(NamedTuple):
 
 
 def upright(
-    dataset: pydicom.Dataset, pixels: np.ndarray, side: int
+    header: Header, pixels: np.ndarray, side: int
 ) -> tuple[np.ndarray, bool, list[str]]:
     """Make pixels square, and put the patient upright.
 
     Args:
-        dataset: of the file.
+        header: of the file.
         pixels: uint8 (H, W) or (H, W, 3).
         side: a picture that is resized gets no longer side than this.
 
@@ -67,11 +53,11 @@ def upright(
         The pixels, of the same dtype; whether it is known that the patient's right is
         on the left of them; and codes of warnings.
     """
-    height, warnings = pixel_height(dataset)
+    height, warnings = pixel_height(header)
     if height != 1:
-        pixels = _resized(pixels, height, side)
+        pixels = np.asarray(square.squared(Image.fromarray(pixels), height, side))
         warnings = ["not_square", *warnings]
-    lie, contradicted = lie_of(dataset)
+    lie, contradicted = lie_of(header)
     if contradicted:
         warnings.append("sides_contradicted")
     if lie.lateral:
@@ -87,7 +73,7 @@ def upright(
     return np.ascontiguousarray(pixels), lie.sides_known, warnings
 
 
-def pixel_height(dataset: pydicom.Dataset) -> tuple[float, list[str]]:
+def pixel_height(header: Header) -> tuple[float, list[str]]:
     """Return how high a pixel is for its width, 1 for square ones; and warnings.
 
     Where a file says it several times, the first of these counts, as in DCMTK: the
@@ -95,60 +81,49 @@ def pixel_height(dataset: pydicom.Dataset) -> tuple[float, list[str]]:
     PixelAspectRatio. Each names the height first.
     """
     found, odd = [], False
-    for name in ATTRIBUTES[-4:]:
-        said = attributes.numbers(dataset, name)
+    for said in header.spacings:
         if not said:
             continue
-        ratio = said[0] / said[1] if len(said) == 2 and min(said) > 0 else np.nan
-        if 1 / _LONGEST_PIXEL <= ratio <= _LONGEST_PIXEL:
-            found.append(ratio)
-        else:
+        try:
+            down, across = said
+            found.append(square.height_of_pixel(1 / across, 1 / down))
+        except (ValueError, ArithmeticError):
             odd = True
     if not found:
         return 1.0, ["values_assumed"] if odd else []
-    if any(abs(ratio / found[0] - 1) > _SQUARE for ratio in found):
+    if any(abs(ratio / found[0] - 1) > square.SQUARE for ratio in found):
         odd = True
-    height = found[0] if abs(found[0] - 1) > _SQUARE else 1.0
-    return height, ["values_assumed"] if odd else []
+    return found[0], ["values_assumed"] if odd else []
 
 
-def _resized(pixels: np.ndarray, height: float, side: int) -> np.ndarray:
-    """Give each pixel as much height as width; no side loses detail below `side`."""
-    rows, columns = pixels.shape[0] * max(height, 1), pixels.shape[1] / min(height, 1)
-    part = min(1.0, side / max(rows, columns))
-    size = max(round(columns * part), 1), max(round(rows * part), 1)
-    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(picture)
-
-
-def lie_of(dataset: pydicom.Dataset) -> tuple[Lie, bool]:
+def lie_of(header: Header) -> tuple[Lie, bool]:
     """Read how the picture lies, and whether the file contradicts itself in that."""
-    said = _directions(dataset)
-    by_angles = _by_angles(dataset)
+    said = _directions(header)
+    by_angles = _by_angles(header)
     if said is None:
         return Lie(), True
     if not said:
         return (_lie(*by_angles), False) if by_angles else (Lie(), False)
     lie = _lie(*said)
-    view = attributes.text(dataset, "ViewPosition")
+    view = header.view
     at_odds = (
         (bool(by_angles) and by_angles != said)
         or (lie.lateral and view in _FRONTAL)
-        or (not lie.lateral and view in _LATERAL)
+        or (not lie.lateral and view in LATERAL)
     )
     if at_odds:  # then nothing is moved on the word of one of them
         return Lie(), True
-    if not lie.lateral and not _flip_agrees(dataset, lie, view):
+    if not lie.lateral and not _flip_agrees(header, lie):
         return lie._replace(sides_known=False), True
     return lie, False
 
 
-def _directions(dataset: pydicom.Dataset) -> tuple[str, str] | tuple[()] | None:
+def _directions(header: Header) -> tuple[str, str] | tuple[()] | None:
     """Return where rows and columns run, by the axis each is nearest to.
 
     () where nothing is said; None where it makes no sense.
     """
-    words = attributes.texts(dataset, "PatientOrientation")
+    words = header.orientation
     if not any(words):
         return ()
     if len(words) != 2 or not all(words):
@@ -165,9 +140,9 @@ def _directions(dataset: pydicom.Dataset) -> tuple[str, str] | tuple[()] | None:
     return first[0], first[1]
 
 
-def _by_angles(dataset: pydicom.Dataset) -> tuple[str, str] | tuple[()] | None:
+def _by_angles(header: Header) -> tuple[str, str] | tuple[()] | None:
     """Return the same by ImageOrientationPatient: x to the left, y back, z up."""
-    angles = attributes.numbers(dataset, "ImageOrientationPatient")
+    angles = header.angles
     if not angles:
         return ()
     if len(angles) != 6 or not np.isfinite(angles).all() or not np.any(angles):
@@ -196,17 +171,16 @@ def _lie(row: str, column: str) -> Lie:
     return Lie(transposed, mirrored, upside_down, not lateral, lateral)
 
 
-def _flip_agrees(dataset: pydicom.Dataset, lie: Lie, view: str) -> bool:
+def _flip_agrees(header: Header, lie: Lie) -> bool:
     """Tell whether a flip of the detector's rows, if one is said, fits the lie.
 
     The detector is seen from the tube (PS3.3 C.8.11.4), and the head is at its top.
     """
-    if attributes.text(dataset, "FieldOfViewHorizontalFlip") != "YES":
+    if not header.flipped:
         return True
-    turned = attributes.whole(dataset, "FieldOfViewRotation") or 0
-    row = _FROM_THE_TUBE.get(view)
-    if row is None or turned not in (0, 180) or lie.transposed:
+    row = _FROM_THE_TUBE.get(header.view)
+    if row is None or header.turned not in (0, 180) or lie.transposed:
         return False
-    if turned == 0:
+    if header.turned == 0:
         row = _OTHER[row]  # turned by half and flipped, it runs as before
     return (row == "R") == lie.mirrored

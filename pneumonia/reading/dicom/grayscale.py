@@ -9,28 +9,24 @@ left out, and a warning says so.
 from collections.abc import Callable
 
 import numpy as np
-import pydicom
 
 from .. import deep
 from ..picture import ImageError
-from . import attributes
 from . import bits as dicom_bits
+from .attributes import Table
 from .codecs import Decoded
+from .header import Header
 
 _Map = Callable[[np.ndarray], np.ndarray]
 _MOST_LOST = 0.5  # share of pixels that a window may send to black, or to white
-_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"  # digital X-ray images, so meant
 
 
-def shades(
-    dataset: pydicom.Dataset, decoded: Decoded, bright_is_low: bool
-) -> tuple[np.ndarray, list[str]]:
+def shades(header: Header, decoded: Decoded) -> tuple[np.ndarray, list[str]]:
     """Return what a grey picture is meant to look like.
 
     Args:
-        dataset: of the file.
+        header: of the file.
         decoded: (H, W) of whole numbers or floats.
-        bright_is_low: MONOCHROME1.
 
     Returns:
         uint8 (H, W), bright where much was absorbed, padding black; codes of warnings.
@@ -39,31 +35,27 @@ def shades(
         ImageError: these are the detector's own numbers, and what they mean is left
             open.
     """
-    raw = decoded.raw
+    raw, bright_is_low = decoded.raw, header.photometric == "MONOCHROME1"
     values, counts = deep.levels(raw)
     if not len(values):
         return np.zeros(raw.shape, np.uint8), []
-    bits = dicom_bits.bits_of(dataset, values, decoded)
-    padding = dicom_bits.padding_of(dataset, bits)
+    bits = dicom_bits.bits_of(header, values, decoded)
+    padding = dicom_bits.padding_of(header, bits)
     picture = ~padding(values)
     if picture.any():
         values, counts = values[picture], counts[picture]
     else:
         padding = dicom_bits.no_padding
-    modality, warnings = _modality(dataset, bits)
-    intent = attributes.text(dataset, "PresentationIntentType")
-    if intent == "FOR PROCESSING" or (
-        attributes.text(dataset, "SOPClassUID") == _FOR_PROCESSING and not intent
-    ):
-        voi, direct = _unprocessed(dataset, bits, bright_is_low), True
+    modality, warnings = _modality(header, bits.signed)
+    if header.processing:
+        voi, direct = _unprocessed(header, bits), True
         warnings.append("unprocessed")
     else:
         numbers = modality(bits.numbers(values))
-        voi, direct, ignored = _voi(dataset, numbers, counts)
+        voi, direct, ignored = _voi(header, numbers, counts)
         if ignored:
             warnings.append("window_ignored")
-        inverse = attributes.text(dataset, "PresentationLUTShape") == "INVERSE"
-        if bright_is_low or inverse:
+        if bright_is_low or header.inverse:
             voi = _negative(voi)
 
     def meaning(some: np.ndarray) -> np.ndarray:
@@ -80,10 +72,10 @@ def shades(
         low, high, outside = deep.robust_range(shown, counts)
         if outside > deep.MAX_TRACE:
             warnings.append("outliers_clipped")
-    if sequence := attributes.items(dataset, "PresentationLUTSequence"):
-        found = attributes.table(sequence[0])
+    if header.presentation_tables:
+        found = header.presentation_tables[0]
         if found and np.ptp(found[1]):
-            entries = found[1]
+            entries = found[1].astype(np.float64)
             meaning = _presented(meaning, low, high, entries)
             low, high = entries.min(), entries.max()
         else:
@@ -108,26 +100,24 @@ def _negative(of: _Map) -> _Map:
     return lambda numbers: -of(numbers)
 
 
-def _modality(
-    dataset: pydicom.Dataset, bits: dicom_bits.Bits
-) -> tuple[_Map, list[str]]:
+def _modality(header: Header, signed: bool) -> tuple[_Map, list[str]]:
     """Return the modality's table or slope, and codes of warnings."""
-    sequence = attributes.items(dataset, "ModalityLUTSequence")
-    for item in sequence:
-        if found := attributes.table(item):
-            return _look_up(*_with_sign(*found, bits.signed)), []
-    slope = attributes.number(dataset, "RescaleSlope")
-    intercept = attributes.number(dataset, "RescaleIntercept") or 0.0
-    warnings = ["values_assumed"] if slope == 0 or sequence else []
-    return lambda numbers: numbers * (slope or 1.0) + intercept, warnings
+    for table in header.modality_tables:
+        if table:
+            return _look_up(*_with_sign(*table, signed)), []
+    odd = header.no_slope or header.modality_tables
+    slope, intercept = header.slope, header.intercept
+    return lambda numbers: numbers * slope + intercept, ["values_assumed"] * bool(odd)
 
 
-def _with_sign(first: int, entries: np.ndarray, signed: bool) -> tuple[int, np.ndarray]:
+def _with_sign(first: int, entries: np.ndarray, signed: bool) -> Table:
     """Mend the first value of a table, if its sign was written without one."""
     return first - 2**16 if signed and first >= 2**15 else first, entries
 
 
 def _look_up(first: int, entries: np.ndarray) -> _Map:
+    entries = entries.astype(np.float64)
+
     def look_up(numbers: np.ndarray) -> np.ndarray:
         places = np.nan_to_num(np.rint(numbers)) - first
         return entries[np.clip(places, 0, len(entries) - 1).astype(np.int64)]
@@ -135,15 +125,13 @@ def _look_up(first: int, entries: np.ndarray) -> _Map:
     return look_up
 
 
-def _unprocessed(
-    dataset: pydicom.Dataset, bits: dicom_bits.Bits, bright_is_low: bool
-) -> _Map:
+def _unprocessed(header: Header, bits: dicom_bits.Bits) -> _Map:
     """Return what turns the detector's own numbers into brightness.
 
     Raises:
         ImageError: they don't say whether they are linear in the exposure.
     """
-    relation = attributes.text(dataset, "PixelIntensityRelationship")
+    relation = header.relation
     if relation not in ("LIN", "LOG") or not bits.allocated:
         raise ImageError(
             "unsupported",
@@ -151,9 +139,10 @@ def _unprocessed(
             "does not say how they follow from the exposure. Export the X-ray as it is "
             "shown, for presentation or as PNG.",
         )
-    sign = attributes.whole(dataset, "PixelIntensityRelationshipSign")
+    sign = header.relation_sign
     if sign not in (1, -1):  # where more exposure is, the film is dark
-        sign = 1 if bright_is_low or relation == "LIN" else -1
+        dark = header.photometric == "MONOCHROME1"
+        sign = 1 if dark or relation == "LIN" else -1
     if relation == "LOG":
         return lambda numbers: -sign * numbers
     top = 0 if sign == 1 else 2**bits.stored - 1
@@ -161,7 +150,7 @@ def _unprocessed(
 
 
 def _voi(
-    dataset: pydicom.Dataset, numbers: np.ndarray, counts: np.ndarray
+    header: Header, numbers: np.ndarray, counts: np.ndarray
 ) -> tuple[_Map, bool, bool]:
     """Choose the first VOI table, else the first window, that fits the pixels.
 
@@ -180,22 +169,19 @@ def _voi(
         return overlap and lost <= _MOST_LOST * counts[between].sum()
 
     ignored = False
-    for item in attributes.items(dataset, "VOILUTSequence"):
-        if found := attributes.table(item):
-            first, entries = _with_sign(*found, darkest < 0)
+    for table in header.voi_tables:
+        if table:
+            first, entries = _with_sign(*table, darkest < 0)
             look_up = _look_up(first, entries)
             if fits(first, first + len(entries)) and np.ptp(look_up(numbers)) > 0:
                 return look_up, False, ignored
         ignored = True
-    function = attributes.text(dataset, "VOILUTFunction")
-    centers = attributes.numbers(dataset, "WindowCenter")
-    widths = attributes.numbers(dataset, "WindowWidth")
-    for center, width in zip(centers, widths, strict=False):
-        if function == "SIGMOID":
+    for center, width in header.windows:
+        if header.voi_function == "SIGMOID":
             if width > 0 and fits(center - width, center + width):
                 return _sigmoid(center, width), False, ignored
         else:  # an unknown function is taken for the usual one
-            if function != "LINEAR_EXACT":
+            if header.voi_function != "LINEAR_EXACT":
                 center, width = center - 0.5, width - 1
             low, high = center - width / 2, center + width / 2
             if low <= darkest and brightest <= high:

@@ -7,23 +7,23 @@ finest takes most of the time, and is what a smaller picture would average away.
 import io
 
 import numpy as np
-import pydicom
 from PIL import Image
 
 from . import attributes
 from .codestream import Codestream
+from .header import Header
 
 _SCALES = 5  # halvings that encoders make unless told otherwise
 
 
 def coarse(
-    dataset: pydicom.Dataset, stream: bytes, head: Codestream, side: int
+    header: Header, stream: bytes, head: Codestream, side: int
 ) -> np.ndarray | None:
     """Decode a codestream at the smallest scale that keeps `side` pixels.
 
     Args:
-        dataset: of a grey picture.
-        stream: JPEG 2000 or HTJ2K, of the dataset's size.
+        header: of a grey picture.
+        stream: JPEG 2000 or HTJ2K, of the header's size.
         head: of the stream.
         side: of the longer side, at least.
 
@@ -35,10 +35,10 @@ def coarse(
     halvings = _halvings(head.width, head.height, side)
     if (
         not halvings
-        or attributes.whole(dataset, "PixelPaddingValue") is not None
-        or attributes.whole(dataset, "PixelRepresentation") == 1
+        or header.padding is not None
+        or header.signed
         or head.signed
-        or head.precision < attributes.whole(dataset, "BitsStored")
+        or head.precision < header.stored
     ):
         return None
     try:  # not imagecodecs: it decodes the finest scale alone

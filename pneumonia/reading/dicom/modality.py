@@ -1,9 +1,6 @@
 """What a DICOM file says that it holds: a plain radiograph or something else."""
 
-import pydicom
-
 from ..picture import ImageError
-from . import attributes
 
 PLAIN_RADIOGRAPHS = ("CR", "DX", "RG")
 """Modalities that are read; every other is refused by its name."""
@@ -44,17 +41,21 @@ _SOP_CLASSES = {  # where the modality is not said
 }
 _SPELLED = {"DR": "DX"}  # modalities that others write otherwise
 _HINT = " If it is a plain chest X-ray all the same, export it as PNG from its viewer."
-_LATERAL = ("LL", "RL", "LATERAL", "LAT")
+LATERAL = ("LL", "RL", "LATERAL", "LAT")
+"""View positions of a chest that is seen from the side."""
 
 
-def check(dataset: pydicom.Dataset) -> tuple[str, ...]:
-    """Refuse what is no plain radiograph; return codes of warnings.
+def judge(sop_class: str, modality: str) -> str:
+    """Return the modality of a plain radiograph; empty where the file says none.
+
+    Args:
+        sop_class: as the file says it.
+        modality: likewise.
 
     Raises:
-        ImageError: the file says that it is something else, or holds no picture.
+        ImageError: the file says that it is something else.
     """
-    sop_class = attributes.text(dataset, "SOPClassUID")
-    modality = attributes.text(dataset, "Modality") or _SOP_CLASSES.get(sop_class, "")
+    modality = modality or _SOP_CLASSES.get(sop_class, "")
     modality = _SPELLED.get(modality, modality)
     if modality and modality not in PLAIN_RADIOGRAPHS:
         name = (
@@ -68,16 +69,4 @@ def check(dataset: pydicom.Dataset) -> tuple[str, ...]:
             f"Expected modality {', '.join(PLAIN_RADIOGRAPHS[:-1])} or "
             f"{PLAIN_RADIOGRAPHS[-1]}.{_HINT if modality in ('OT', 'SC') else ''}",
         )
-    pixels = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-    if not any(name in dataset for name in pixels):
-        raise ImageError(
-            "no_pixels",
-            "This DICOM file holds no picture. Choose the X-ray's own file.",
-        )
-    view = attributes.text(dataset, "ViewPosition")
-    frames = attributes.whole(dataset, "NumberOfFrames") or 1
-    return (
-        *(() if modality else ("unknown_modality",)),
-        *(("lateral_view",) if view in _LATERAL else ()),
-        *(("first_frame",) if frames > 1 else ()),
-    )
+    return modality

@@ -18,8 +18,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pneumonia import NOTICE, Classifier, IsolatedReader, examples
+from pneumonia import Classifier, IsolatedReader, examples
 
+from ...contract import NOTICE
 from .. import answer, door, startup, words
 from . import (
     ask_many,

@@ -16,16 +16,13 @@ from pneumonia import (
     Classifier,
     ImageError,
     Prediction,
-    Row,
-    answered_row,
-    encode_jpeg,
     explain,
     percent,
     predict,
-    refused_row,
-    write_rows,
 )
 
+from ...serving.encode import encode_jpeg
+from ...serving.rows import Row, answered_row, refused_row, write_rows
 from .. import answer, tables, words
 
 MAX_FILES = 200

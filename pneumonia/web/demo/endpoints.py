@@ -15,8 +15,6 @@ from starlette.routing import Route
 
 from pneumonia import (
     LABELS,
-    METHODS,
-    TESTED,
     Classifier,
     ImageError,
     Prediction,
@@ -24,6 +22,7 @@ from pneumonia import (
     predict,
 )
 
+from ...contract import METHODS, TESTED
 from .. import answer, report, shipped, words
 
 _LEFT = 499  # who asked has gone: nobody reads this answer
@@ -50,8 +49,7 @@ def routes(  # noqa: C901 (three routes that share their limits)
     places = anyio.CapacityLimiter(working)
 
     def show(prediction: Prediction, wishes: dict) -> Response:
-        one = shipped.find(wishes.get("example"))
-        truth = one.truth if one else ""
+        truth = shipped.truths().get(wishes.get("example"), "")
         return HTMLResponse(answer.render(classifier, prediction, truth, keep=True))
 
     def write(prediction: Prediction, wishes: dict) -> Response:
@@ -96,7 +94,7 @@ def routes(  # noqa: C901 (three routes that share their limits)
             name = request.path_params["name"]
             if not _may_come_in(request):
                 return _refused(401, words.NEEDS_PASSWORD)
-            if not shipped.find(name):
+            if name not in shipped.truths():
                 return _refused(404, words.NO_SUCH)
             made = await anyio.to_thread.run_sync(make, name, limiter=places)
             return Response(made, media_type=kind)

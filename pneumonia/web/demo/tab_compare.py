@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from pneumonia import MAX_BYTES, STRENGTH, SUFFIXES, TOO_LARGE, Classifier
+from pneumonia import MAX_BYTES, SUFFIXES, TOO_LARGE, Classifier
 
+from ...serving.overlay import STRENGTH
 from .. import answer, words
 
 

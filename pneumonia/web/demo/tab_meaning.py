@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 
 import gradio as gr
+import numpy as np
 
 from pneumonia import LABELS, Classifier, percent
+from pneumonia.figures.reliability import reliability
 
 from .. import answer, measurements, words
 
@@ -43,7 +45,15 @@ def render(classifier: Classifier, report: dict) -> str:
                 # to X-rays of held-out patients, rising
                 "answers": [report["answers"][label] for label in LABELS],
                 "band": classifier.uncertain_band,
+                "reliability": _reliability(report["answers"]),
                 "words": words.MEANING,
             }
         ),
     )
+
+
+def _reliability(answers: dict[str, list[float]]) -> list[dict]:
+    """Return what was stated and what came true, of probabilities by label."""
+    p = [np.array(answers[label]) for label in LABELS]
+    labels = np.repeat(np.arange(len(LABELS)), [len(of) for of in p])
+    return reliability(labels, np.concatenate(p))

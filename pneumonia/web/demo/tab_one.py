@@ -13,19 +13,18 @@ from gradio_client import handle_file
 
 from pneumonia import (
     MAX_BYTES,
-    METHODS,
     SUFFIXES,
-    TESTED,
     TOO_LARGE,
     Classifier,
     ImageError,
     Prediction,
-    encode_png,
     explain,
     predict,
     verdict,
 )
 
+from ...contract import METHODS, TESTED
+from ...serving.encode import encode_png
 from .. import answer, shipped, words
 
 

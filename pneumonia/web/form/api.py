@@ -4,19 +4,11 @@ A field of the answer stands twice here and nowhere else: with its value in `ans
 with its type in `_answer`.
 """
 
-from pneumonia import (
-    LABELS,
-    MAX_BYTES,
-    METHODS,
-    NOTICE,
-    TESTED,
-    ZONES,
-    Classifier,
-    Prediction,
-    encode_png,
-    explain,
-)
+from pneumonia import LABELS, MAX_BYTES, Classifier, Prediction, explain
 
+from ...contract import METHODS, NOTICE, TESTED
+from ...serving.encode import encode_png
+from ...serving.zones import ZONES
 from .. import answer, words
 
 _TEXT = {"type": "string"}

@@ -9,7 +9,6 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
 from flask import Flask, Request, Response, g, jsonify, render_template, request
 from markupsafe import Markup, escape
@@ -27,23 +26,21 @@ from werkzeug.exceptions import (
 from pneumonia import (
     LABELS,
     MAX_BYTES,
-    METHODS,
-    NOTICE,
     SENTENCES,
     SUFFIXES,
-    TESTED,
     TOO_LARGE,
     Classifier,
-    Example,
     ImageError,
     IsolatedReader,
     Prediction,
-    encode_jpeg,
+    __version__,
     find_unlike,
     load_classifier,
     predict,
 )
 
+from ...contract import METHODS, NOTICE, TESTED
+from ...serving.encode import encode_jpeg
 from .. import answer, door, report, shipped, startup, words
 from . import api
 from .server import Server
@@ -111,8 +108,7 @@ def create_app(
 
     def ask(**options) -> Prediction:
         options |= {name: _asked(name) for name in words.OFFERS}
-        one = _example()
-        data = one.path.read_bytes() if one else _uploaded()
+        data = _asked_about()
         with turnstile.turn():
             return predict(classifier, data, read=read, **options)
 
@@ -147,15 +143,15 @@ def _add_pages(app: Flask, classifier: Classifier, ask: Callable) -> None:
 
     @app.post("/")
     def result() -> str:
-        prediction, one = ask(), _example()
-        truth = one.truth if one else ""
+        prediction, example = ask(), _example()
+        truth = shipped.truths().get(example, "")
         if _asked("keep"):  # a script asks, which keeps the file for what comes next
             shown = answer.context(classifier, prediction, truth=truth)
             return render_template("result.html", keep=True, **shown)
         links = report.links(classifier, prediction)
         overlay = answer.data_uri("image/jpeg", encode_jpeg(prediction.overlay))
         shown = answer.context(classifier, prediction, links, truth)
-        name = one.path.name if one else _uploaded_name()
+        name = example or _uploaded_name()
         return render_template("result.html", overlay=overlay, file=name, **shown)
 
     @app.post("/report")
@@ -177,8 +173,8 @@ def _add_pictures(
     def unlike() -> str:
         if not classifier.can_compare:
             raise NotFound
-        one, wishes = _example(), {name: _asked(name) for name in ("invert", "upright")}
-        data = one.path.read_bytes() if one else _uploaded()
+        wishes = {name: _asked(name) for name in ("invert", "upright")}
+        data = _asked_about()
         with turnstile.turn():
             found = find_unlike(classifier, data, read=read, **wishes)
         return answer.render_unlike(found)
@@ -192,12 +188,11 @@ def _add_pictures(
 
     @app.get("/examples/<name>")
     def example(name: str) -> Response:
-        return Response(_shipped(name).path.read_bytes(), mimetype="image/jpeg")
+        return Response(shipped.content(_shipped(name)), mimetype="image/jpeg")
 
     @app.get("/thumbnails/<name>")
     def thumbnail(name: str) -> Response:
-        _shipped(name)
-        return Response(shipped.thumbnail(name), mimetype="image/jpeg")
+        return Response(shipped.thumbnail(_shipped(name)), mimetype="image/jpeg")
 
 
 def _add_api(app: Flask, classifier: Classifier, ask: Callable, root_path: str) -> None:
@@ -212,7 +207,7 @@ def _add_api(app: Flask, classifier: Classifier, ask: Callable, root_path: str) 
             api.answered(classifier, prediction, g.request_id, overlay=with_overlay)
         )
 
-    document = api.document(version("pneumonia"))
+    document = api.document(__version__)
 
     def prefix() -> str:
         return door.prefix(root_path, request.headers.get(door.PREFIX_HEADER))
@@ -354,22 +349,27 @@ def _uploaded_name() -> str:
     return request.files["image"].filename or ""
 
 
-def _example() -> Example | None:
-    """Return the X-ray that ships which the page's form asks about, if it does."""
-    name = request.values.get("example")
-    return _shipped(name) if name and not request.path.startswith("/api/") else None
+def _example() -> str:
+    """Return the name of the X-ray that ships which a page's form asks about, or ""."""
+    name = "" if request.path.startswith("/api/") else request.values.get("example", "")
+    return _shipped(name) if name else ""
 
 
-def _shipped(name: str) -> Example:
-    """Return an X-ray that ships by its file's name.
+def _shipped(name: str) -> str:
+    """Return the name of an X-ray that ships.
 
     Raises:
         NotFound: none is called so.
     """
-    one = shipped.find(name)
-    if one is None:
+    if name not in shipped.truths():
         raise NotFound(words.NO_SUCH)
-    return one
+    return name
+
+
+def _asked_about() -> bytes:
+    """Return the example that a page's form asks about, else the upload."""
+    name = _example()
+    return shipped.content(name) if name else _uploaded()
 
 
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):

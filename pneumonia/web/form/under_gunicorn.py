@@ -14,8 +14,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.workers import base
 from gunicorn.workers.workertmp import WorkerTmp
 
-from pneumonia import NOTICE
-
+from ...contract import NOTICE
 from .. import door, startup
 from .app import create_app
 

@@ -1,4 +1,5 @@
-// Shares in words, and how far they can be trusted.
+// Shares in words, and how far they can be trusted: `pneumonia/figures` in the browser,
+// for what changes there. A test compares both.
 
 /** Put values into a sentence with places for them in braces. */
 export const fill = (text, values) => text.replace(/{(\w+)}/g, (_, name) => values[name]);
@@ -11,4 +12,21 @@ export function interval(share, n) {
   const z = 1.96, middle = (share + (z * z) / (2 * n)) / (1 + (z * z) / n);
   const half = (z * Math.sqrt((share * (1 - share)) / n + (z * z) / (4 * n * n))) / (1 + (z * z) / n);
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
+}
+
+/** The share of values that are at least x. */
+export const atLeast = (values, x) => values.filter((value) => value >= x).length / values.length;
+
+/** How often a sick one scores higher than a well one; null where there is no pair. */
+export function auroc(sick, well) {
+  if (!sick.length || !well.length) return null;
+  let wins = 0;
+  for (const a of sick) for (const b of well) wins += a > b ? 1 : a === b ? 0.5 : 0;
+  return wins / (sick.length * well.length);
+}
+
+/** The ROC curve: false alarms and found, from the highest score on. */
+export function roc(sick, well) {
+  const from = [...new Set([...sick, ...well])].sort((a, b) => b - a);
+  return [[0, 0], ...from.map((x) => [atLeast(well, x), atLeast(sick, x)])];
 }

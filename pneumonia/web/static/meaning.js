@@ -1,11 +1,11 @@
 // <number-meaning data-report="{...}">: what an answer is worth, in counts of people.
 // `web/demo/tab_meaning.py` writes data-report, the answers to held-out X-rays among it; all
 // words come with it. The last answer of the first tab is told where it would stand.
-import { fill, interval, percent } from "./counting.js";
+import { atLeast, fill, interval, percent, roc } from "./counting.js";
 import { draw, make } from "./dom.js";
 import { across, axes, curve, dot, up } from "./plots.js";
 
-const PEOPLE = 1000, COLUMNS = 50, BINS = 10;
+const PEOPLE = 1000, COLUMNS = 50;
 const FEW = 5, TOO_FEW = 2;  // false alarms among the X-rays that a net benefit rests on
 
 /** One mark for each kind of person: told apart by shape, too. */
@@ -18,8 +18,6 @@ const MARKS = {
   clear: (x, y) => `M${x + 4},${y + 5}a1,1 0 1,0 2,0a1,1 0 1,0 -2,0`,
 };
 
-/** The share of sorted values that are at least x, or above it. */
-const atLeast = (values, x) => values.filter((value) => value >= x).length / values.length;
 const above = (values, x) => values.filter((value) => value > x).length / values.length;
 
 class NumberMeaning extends HTMLElement {
@@ -136,31 +134,20 @@ class NumberMeaning extends HTMLElement {
 
   roc(...edges) {
     const { words } = this.report;
-    const ends = [...new Set([...this.well, ...this.sick])].sort((a, b) => b - a);
-    const places = ends.map((x) => [atLeast(this.well, x), atLeast(this.sick, x)]);
     const share = (values, x) => {
       const y = atLeast(values, x);
       return [y, ...interval(y, values.length)];
     };
-    return axes(words.roc, words.roc_x, words.roc_y, curve("curve", [[0, 0], ...places, [1, 1]]),
+    return axes(words.roc, words.roc_x, words.roc_y, curve("curve", roc(this.sick, this.well)),
       ...edges.map((x) => dot("dot", share(this.well, x), share(this.sick, x), 5)));
   }
 
   reliable() {
-    const { words } = this.report, bins = [], total = (values) => values.reduce((a, b) => a + b, 0);
-    const [S, W] = [this.sick.length, this.well.length];
-    const even = (share) => share * W / (share * W + (1 - share) * S);  // every second one sick
-    for (let bin = 0; bin < BINS; bin += 1) {
-      const within = (p) => Math.min(Math.floor(p * BINS), BINS - 1) === bin;
-      const [well, sick] = [this.well.filter(within), this.sick.filter(within)];
-      const n = well.length + sick.length;
-      const stated = (total(sick) / S + total(well) / W) / (sick.length / S + well.length / W);
-      if (n) bins.push([stated, sick.length / n, n]);
-    }
+    const { words, reliability } = this.report, all = this.sick.length + this.well.length;
     return axes(words.reliability, words.reliability_x, words.reliability_y,
       draw("line", { class: "ideal", x1: across(0), y1: up(0), x2: across(1), y2: up(1) }),
-      ...bins.map(([p, share, n]) => dot("bin", [p, p, p], [share, ...interval(share, n)].map(even),
-        3 + 6 * Math.sqrt(n / (S + W)))));
+      ...reliability.map(({ predicted: p, observed, ci95, n }) =>
+        dot("bin", [p, p, p], [observed, ...ci95], 3 + 6 * Math.sqrt(n / all))));
   }
 
   /** Net benefit by the probability from which one would treat (Vickers and Elkin 2006). */

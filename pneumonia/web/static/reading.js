@@ -1,31 +1,11 @@
 // <reading-room>: read X-rays oneself, first alone, then with the network's answer, as
 // reader studies do. Answers stay in this page; `web/demo/tab_reading.py` writes the words.
-import { fill, interval, percent } from "./counting.js";
+import { auroc, fill, interval, percent, roc } from "./counting.js";
 import { load, make, say } from "./dom.js";
 import { axes, curve } from "./plots.js";
 import { Stage } from "./stage.js";
 
 const STEPS = [1, 2, 3, 4, 5], ILL = 4;  // from this step on, a reader says Pneumonia
-
-/** Area under the ROC curve of scores: how often the sick one of a pair scores higher. */
-function area(cases, score) {
-  const of = (truth) => cases.filter((one) => one.sick === truth).map(score);
-  const [sick, well] = [of(true), of(false)];
-  if (!sick.length || !well.length) return null;
-  let wins = 0;
-  for (const a of sick) for (const b of well) wins += a > b ? 1 : a === b ? 0.5 : 0;
-  return wins / (sick.length * well.length);
-}
-
-/** The ROC curve of scores: false alarms and found, from the highest score on. */
-function roc(cases, score) {
-  const share = (of, from) => {
-    const all = cases.filter((one) => one.sick === of);
-    return all.filter((one) => score(one) >= from).length / all.length;
-  };
-  const from = [...new Set(cases.map(score))].sort((a, b) => b - a);
-  return [[0, 0], ...from.map((one) => [share(false, one), share(true, one)])];
-}
 
 class ReadingRoom extends HTMLElement {
   connectedCallback() {
@@ -132,10 +112,11 @@ class ReadingRoom extends HTMLElement {
       const share = right.filter((one) => says(one) === of).length / right.length;
       return make("td", {}, `${percent(share)} (${interval(share, right.length).map(percent).join(" - ")})`);
     };
+    const scores = (sick, score) => read.filter((one) => one.sick === sick).map(score);
     const row = (name, says, score) => {
-      const roc = area(read, score);
+      const area = auroc(scores(true, score), scores(false, score));
       return make("tr", {}, make("th", { scope: "row" }, name), shares(name, says, true), shares(name, says, false),
-        make("td", {}, roc === null ? "-" : roc.toFixed(2)));
+        make("td", {}, area === null ? "-" : area.toFixed(2)));
     };
     const ill = (step) => step >= ILL, at = Number(this.dataset.threshold);
     const wrong = (one, step) => ill(step) !== one.sick;
@@ -158,10 +139,12 @@ class ReadingRoom extends HTMLElement {
   /** The reader's ROC curves beside the network's, on the same X-rays. */
   curves() {
     const { words, read } = this;
+    const of = (sick) => read.filter((one) => one.sick === sick);
+    const through = (score) => roc(of(true).map(score), of(false).map(score));
     return make("figure", {}, make("figcaption", {}, words.roc),
       axes(words.roc, words.roc_x, words.roc_y,
-        curve("alone", roc(read, (one) => one.alone)), curve("aided", roc(read, (one) => one.aided)),
-        curve("curve", roc(read, (one) => one.p))),
+        curve("alone", through((one) => one.alone)), curve("aided", through((one) => one.aided)),
+        curve("curve", through((one) => one.p))),
       make("p", { class: "hint" }, words.roc_note));
   }
 

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pneumonia import LABELS, MAX_BYTES, Classifier, explain, percent
+from pneumonia.figures import intervals, metrics, thresholds
+from pneumonia.figures.reliability import reliability
 
 from .. import words
 from ..tables import plain
-from . import rates
 from . import truth as labelled
 
 _REASONS = 12  # that are told one by one
 _SHOWN = 60  # wrong answers with a picture; the table has all
+_BINS = 5  # of the plot of stated probabilities: there may be few X-rays
 
 LEAST = 5
 """Answers of each label below which nothing is measured."""
@@ -129,20 +131,20 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
         return found
     sick, well = p[y == 1], p[y == 0]
     at = classifier.threshold
-    here = rates.youden(y, p)
+    here = thresholds.youden(y, p)
     low, high = classifier.uncertain_band
     zones = {"below": p < low, "in": (p >= low) & (p <= high), "above": p > high}
     shares = {
-        "sensitivity": rates.rate(sick >= at),
-        "specificity": rates.rate(well < at),
+        "sensitivity": intervals.share(sick >= at),
+        "specificity": intervals.share(well < at),
     }
     seen = [*answered, *(case for case in refused if case.offered)]
     return found | shares | {
-        "auroc": rates.auroc_with_interval(y, p),
+        "auroc": metrics.measure_auroc(y, p),
         "threshold": here,
-        "cross_validated": rates.cross_validate(y, p),
+        "cross_validated": thresholds.cross_validate(y, p),
         "needed": {
-            name: max(0, rates.enough(rate["value"]) - n)
+            name: max(0, intervals.enough(rate["value"]) - n)
             for name, rate, n in zip(
                 reversed(LABELS), shares.values(), (len(sick), len(well)), strict=True
             )
@@ -152,14 +154,18 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
             for name, there in zones.items()
         },
         "roc": [
-            [float((well >= t).mean()), float((sick >= t).mean())]
-            for t in np.unique(p)[::-1]
+            [float(1 - spared), float(found)]
+            for found, spared in zip(
+                *thresholds.both_rates(y, p, np.unique(p)[::-1]), strict=True
+            )
         ],
-        "reliability": rates.reliability(y, p),
+        "reliability": reliability(y, p, _BINS),
         "unlike": _unlike(classifier.facts["learned_from"], answered),
         "far": None
         if classifier.gate is None
-        else rates.rate(np.array([case.offered or not case.valid for case in seen])),
+        else intervals.share(
+            np.array([case.offered or not case.valid for case in seen])
+        ),
     }  # fmt: skip
 
 
@@ -257,7 +263,7 @@ def _by_reason(why: dict[str, str]) -> list[tuple[str, str, int]]:
 def _unlike(usual: dict[str, list[float]], cases: Sequence[Case]) -> dict[str, dict]:
     """Return the share of cases that look unusual, by what is looked at."""
     return {
-        name: rates.rate(
+        name: intervals.share(
             np.array([not low <= case.looks[name] <= high for case in cases])
         )
         for name, (low, high) in usual.items()

@@ -18,7 +18,6 @@ from tqdm import tqdm
 from pneumonia import (
     LABELS,
     MAX_BYTES,
-    NOTICE,
     Classifier,
     ImageError,
     find_files,
@@ -28,6 +27,7 @@ from pneumonia import (
     read_anywhere,
 )
 
+from ...contract import NOTICE
 from .. import answer, tables, words
 from ..unpack import SHEETS, unpack
 from . import cells, truth
