@@ -11,19 +11,18 @@ import pytest
 from PIL import Image
 
 from pneumonia import (
-    NOTICE,
     SENTENCES,
     ImageError,
-    answered_row,
     explain,
     percent,
     predict,
     verdict,
-    write_rows,
 )
 from pneumonia.__main__ import main
+from pneumonia.contract import NOTICE
 from pneumonia.serving import gate
 from pneumonia.serving.overlay import stamp
+from pneumonia.serving.rows import answered_row, write_rows
 from pneumonia.web import answer, report, words
 from pneumonia.web.demo import batch_table, tab_one
 from pneumonia.web.form import api
