@@ -162,14 +162,14 @@ VIEWER = {
 UNLIKE = {
     "button": "Show what is unlike the training X-rays",
     "label": "Unlike the training X-rays",
-    "methods": {"shapes": "Small shapes", "embedding": "Whole look"},
+    "methods": {"shapes": "Shapes", "embedding": "Whole look"},
     "where": "Unlike the training X-rays: {count} of {cells} places. A place is "
     "coloured if 19 of 20 training X-rays are nearer to what is usual there.",
     "nowhere": "No place is farther off than is usual among the training X-rays.",
     "caption": "That is no sign of disease: a tube, an adult's ribs and a cat are "
     "unlike them, too. Only the part around the lungs is compared.",
     "captions": {
-        "shapes": "Small shapes are what the network sees in its third block. They "
+        "shapes": "Shapes are what the network sees in its third block. They "
         "tell well where something foreign lies.",
         "embedding": "The whole look is what the network's last block sees, and what "
         "refuses pictures that are far off. It hardly tells where.",
