@@ -4,7 +4,7 @@
 # Expected: an ONNX model is one message, so a file with bytes after its end is damaged,
 # and a value inside of a graph is read with the package onnx, which rewrites the model.
 # Seen with onnxruntime 1.32.0 and onnx 1.23.2: protocol buffers merge messages that stand
-# one after the other, and both readers let them. 12 bytes that are a model with nothing
+# one after the other, and both readers let them. 11 bytes that are a model with nothing
 # but a graph with nothing but an output `inner` are enough. The session lists it after
 # the others and gives its values, type and shape are inferred, and the other outputs
 # are the same to the last bit. Only onnx.checker complains, of the type that is inferred.
