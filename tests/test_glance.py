@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 from test_not_valid import photograph
 from test_pages import desktop, shown
 
-from pneumonia import LABELS, METHODS, examples, percent, phantoms, predict
+from pneumonia import LABELS, examples, percent, phantoms, predict
+from pneumonia.contract import METHODS
 from pneumonia.web import answer, shipped, words
 
 GLANCE = 40
@@ -100,15 +101,15 @@ def test_where_the_network_is_wrong_the_page_says_so(page, gradio_url, classifie
     page.goto(gradio_url)
     said = set()
     for number, name in enumerate(shipped.offered(), start=1):
-        one = shipped.find(name)
-        found = predict(classifier, one.path.read_bytes())
+        truth_known = shipped.truths()[name]
+        found = predict(classifier, shipped.content(name))
         page.get_by_role("button", name=words.EXAMPLE.format(number=number)).click()
         expect(page.locator(".plate")).to_contain_text(
             words.EXAMPLE.format(number=number)
         )
-        wrong = found.certain and found.label != one.truth
+        wrong = found.certain and found.label != truth_known
         truth = page.locator("answer-card .truth")
-        expect(truth).to_contain_text(words.TRUTH.format(truth=one.truth))
+        expect(truth).to_contain_text(words.TRUTH.format(truth=truth_known))
         assert (words.WRONG_HERE in truth.inner_text()) == wrong
         said.add(wrong)
     assert said == {True, False}

@@ -9,8 +9,8 @@ from pneumonia import Classifier, ImageError, examples, predict
 
 from . import answer
 
-_SIDE = 96  # pixels of a small picture's longer side
-_QUALITY = 80  # of it, on libjpeg's scale
+_SIDE = 88  # pixels of a small picture's longer side
+_QUALITY = 70  # of it, on libjpeg's scale
 
 
 def offered() -> list[str]:

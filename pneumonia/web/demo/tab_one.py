@@ -133,7 +133,7 @@ def _bars(prediction: Prediction | None) -> LabelData | dict:
     if prediction is None:
         return {}
     return LabelData(
-        label=prediction.label if prediction.valid else words.NOT_VALID_SHORT,
+        label=prediction.label,
         confidences=[
             LabelConfidence(label=label, confidence=p)
             for label, p in prediction.probabilities.items()
