@@ -231,7 +231,7 @@ def test_a_second_file_may_come_while_the_sharp_picture_loads(visit, tmp_path):
     zone.wait_for(state="attached")
     zone.set_input_files(large)
     page.locator("one-xray answer-card .plate", has_text="large").wait_for()
-    line.send("Network.emulateNetworkConditions", slow | {"downloadThroughput": 2**13})
+    line.send("Network.emulateNetworkConditions", slow | {"downloadThroughput": 2**16})
     with page.expect_response("**/picture?*"):
         zone.set_input_files(large)
     zone.set_input_files(phantoms()[1])

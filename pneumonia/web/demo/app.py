@@ -61,16 +61,7 @@ HEAD = (
     f'<meta property="og:description" content="{NOTICE}">'
 ) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
-    for name in (
-        "page",
-        "viewer",
-        "batch",
-        "meaning",
-        "one",
-        "reading",
-        "yours",
-        "compare",
-    )
+    for name in ("page", "viewer", "one", "later")
 )
 _WORKING = max(2, min(4, os.cpu_count() or 2))
 _WAITING = 32

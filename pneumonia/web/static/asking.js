@@ -45,8 +45,9 @@ export function bind(card, { again, choose, wishes, signal, unsent }) {
   on("compare", async (_, name) => {
     const given = await choose();
     const file = given instanceof File ? given : new File([given], wishes.example);
+    const { bring } = await import("./compare.js");
     tabOf(name).click();
-    document.dispatchEvent(new CustomEvent("compare", { detail: file }));
+    bring(file);
   });
   for (const button of card.querySelectorAll("[data-compare]")) button.hidden = !tabOf(button.dataset.compare);
   for (const link of card.querySelectorAll("[data-go]")) {

@@ -9,10 +9,11 @@ import { Stage } from "./stage.js";
 const MIB = 2 ** 20;
 let brought = null;  // out of the first tab, whose answer is to be compared
 
-document.addEventListener("compare", ({ detail }) => {
-  brought = detail;
-  document.querySelector("compare-two")?.bring();
-});
+/** Compare a file with another one, as soon as the tab is there. */
+export function bring(file) {
+  brought = file;
+  document.querySelector("compare-two")?.bring?.();
+}
 
 class CompareTwo extends HTMLElement {
   connectedCallback() {

@@ -85,13 +85,14 @@ async function entriesOf(file) {
     at += record.length;
   }
   // A file's bytes end where the next one's begin: what follows them belongs to them.
-  const begins = [...new Set(found.map(({ begin }) => begin)), before].sort((a, b) => a - b);
+  const begins = [...new Set(found.map(({ begin }) => begin))].sort((a, b) => a - b);
+  const ends = new Map(begins.map((begin, place) => [begin, begins[place + 1] ?? before]));
   const folders = new Set(found.flatMap(({ name }) => {
     const above = name.split(/[\\/]/);
     return above.map((_, depth) => above.slice(0, depth).join("/"));
   }));
   return found
-    .map((one) => ({ ...one, end: begins.find((begin) => begin > one.begin) ?? before }))
+    .map((one) => ({ ...one, end: ends.get(one.begin) }))
     .filter(({ name, size }) => !isHidden(name) && !/[\\/]$/.test(name)
       && (size || !folders.has(name.replaceAll("\\", "/"))));
 }
