@@ -29,7 +29,7 @@ import psutil
 sys.path[:0] = [
     str(Path(__file__).parent),
     str(Path(__file__).parent.parent),
-    str(Path(__file__).parent.parent / "tests"),
+    str(Path(__file__).parent.parent / "tests" / "helpers"),
 ]
 
 import fuzz  # noqa: E402

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pneumonia import examples, find_unlike, load_classifier
+from pneumonia import examples, load_classifier
 from pneumonia.reading.image import read_picture
+from pneumonia.serving.unlike import find_unlike
 
 SIZES = 0.12, 0.18, 0.28  # of the picture's width
 Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]

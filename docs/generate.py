@@ -143,26 +143,6 @@ def error() -> str:
 
 
 @_marked
-def cuts_before() -> str:
-    """Write what cutting the official test split did to the network before."""
-    return _table(
-        [
-            "what is cut off",
-            "specificity",
-            "answers about healthy children that change",
-        ],
-        (
-            [
-                cut["cut"],
-                f"{cut['specificity']:.2f}",
-                _percent(cut["normal_answers_changed"]),
-            ]
-            for cut in _OFFICIAL_BEFORE["cuts"]
-        ),
-    )
-
-
-@_marked
 def called_ill_before() -> str:
     """Write how many healthy children the hardest cut made ill."""
     (hardest,) = (
@@ -250,9 +230,15 @@ def import_rule() -> str:
 
     rows = []
     for room, others in MAY_IMPORT.items():
-        named = [f"`{name}`" if name != "the face" else name for name in sorted(others)]
-        rows.append([f"`{room}`", ", ".join(named) or "nothing"])
+        rows.append([f"`{room}`", ", ".join(sorted(others)) or "nothing"])
     return _table(["room", "may import from"], rows)
+
+
+@_marked
+def rooms() -> str:
+    """Write what each room is for, as its first line says."""
+    inits = sorted(ROOT.glob("pneumonia/*/__init__.py"))
+    return "\n".join(f"- `{path.parent.name}`: {_first_line(path)}" for path in inits)
 
 
 @_marked

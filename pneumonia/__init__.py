@@ -16,18 +16,17 @@ from .reading.picture import MAX_BYTES, TOO_LARGE, ImageError, InstallationError
 from .reading.raster import READABLE, SUFFIXES
 from .serving.classifier import BundleError, Classifier, load_classifier
 from .serving.examples import examples
-from .serving.gate_words import SENTENCES
 from .serving.prediction import (
     Prediction,
     describe_map,
     explain,
-    percent,
     predict,
     predict_batch,
+    say_place,
     verdict,
 )
 from .serving.selfcheck import phantoms
-from .serving.unlike import find_unlike
+from .words import SENTENCES, percent
 
 __version__ = VERSION
 
@@ -48,12 +47,12 @@ __all__ = [
     "examples",
     "explain",
     "find_files",
-    "find_unlike",
     "load_classifier",
     "percent",
     "phantoms",
     "predict",
     "predict_batch",
     "read_anywhere",
+    "say_place",
     "verdict",
 ]

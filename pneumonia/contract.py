@@ -20,6 +20,9 @@ NOTICE = (
 )
 """What every page and every answer says where people look."""
 
+ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
+"""How a zip begins; the second is an empty one's."""
+
 PICTURE_SIZE = 224
 """Height and width to which a picture is squashed; the lungs are looked for there."""
 

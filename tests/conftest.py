@@ -226,4 +226,3 @@ def gradio_url(classifier):
     url, _ = demo.launch(app)
     yield url
     app.close()
-    app.private_cache.close()

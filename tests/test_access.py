@@ -38,10 +38,10 @@ def test_gradio_is_accessible(page, gradio_url, tmp_path):
     page.wait_for_timeout(1000)  # what fades in has no contrast yet
     assert serious(page) == []
     tab = page.get_by_role("tab", name=words.TAB_ONE)  # axe can't tell its contrast
-    accent = page.locator("label.zone").evaluate(
-        """zone => {
-          zone.style.color = "var(--accent)";
-          return getComputedStyle(zone).color;
+    accent = page.locator("label.drop").evaluate(
+        """field => {
+          field.style.color = "var(--accent)";
+          return getComputedStyle(field).color;
         }"""
     )
     expect(tab).to_have_css("color", accent)

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import requests
 from dicoms import make as make_dicom
+from pictures import palette_with_alpha, rotated_by_exif
 from PIL import Image
-from test_image import BAD, palette_with_alpha, rotated_by_exif
+from test_image import BAD
 
-from pneumonia import MAX_BYTES, phantoms, predict
+from pneumonia import MAX_BYTES, phantoms, predict, say_place
 from pneumonia.contract import METHODS, NOTICE, TESTED
 from pneumonia.gate import not_chests
 from pneumonia.reading.image import read_picture
@@ -39,7 +40,6 @@ def gradio_url(classifier):
     url, _ = demo.launch(app)
     yield url
     app.close()
-    app.private_cache.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,8 @@ def test_both_apps_and_the_package_agree(
     assert answer["certain"] == expected.certain
     assert answer["threshold"] == classifier.threshold
     assert answer["warnings"] == list(expected.warnings)
-    assert answer["zone"] == expected.zone
+    assert (answer["place"], answer["verdict"]) == (expected.place, expected.verdict)
+    assert answer["where"] == say_place(expected)
     assert answer["evidence_zones"] == expected.evidence_zones
     assert answer["evidence_outside"] == expected.evidence_outside
     assert answer["method"] == expected.method == classifier.tested[expected.label]
@@ -107,7 +108,7 @@ def test_both_apps_and_the_package_agree(
     assert found == expected.probabilities
     assert (np.asarray(Image.open(overlay)) == expected.overlay).all()
     assert expected.label in words
-    assert expected.zone in words
+    assert say_place(expected) in words
     _, overlay, _ = gradio.predict(
         gradio_client.handle_file(path),
         anyway=True,
@@ -338,7 +339,6 @@ def test_demo_answers_only_with_the_password(classifier, phantom_bytes):
             assert visitor.post(f"{url}{path}", data=phantom_bytes).status_code == 200
     finally:
         app.close()
-        app.private_cache.close()
 
 
 def test_demo_carries_the_headers_of_the_door(gradio_url):

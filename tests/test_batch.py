@@ -306,7 +306,7 @@ def test_a_real_stop_shows_no_traceback(many, tmp_path):
 def test_a_full_disk_leaves_whole_rows(many, tmp_path):
     resource = pytest.importorskip("resource")
     table = tmp_path / "rows.csv"
-    added = [rows.Row(str(many / name), "ok", zone="Left, above") for name in NAMES]
+    added = [rows.Row(str(many / name), "ok", place="left upper") for name in NAMES]
 
     def fill(go_on: bool = False) -> None:
         with closing(rows.Table(table, go_on)) as opened:

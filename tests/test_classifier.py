@@ -25,6 +25,7 @@ from pneumonia import (
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE
 from pneumonia.gate import not_chests
+from pneumonia.serving import zones
 from pneumonia.serving.classifier import softmax
 from pneumonia.serving.encode import encode_jpeg, encode_png
 from pneumonia.serving.overlay import enlarge, split_evidence
@@ -195,11 +196,14 @@ def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys)
     command = ["predict", str(tmp_path / "in"), str(missing), "--csv", str(table)]
     main([*command, "--overlays", str(overlays)])
     head, bad, good, gone = table.read_text().splitlines()
-    assert head == "path,status,label,p_pneumonia,certain,reason,zone"
-    assert bad == f"{folder / 'bad.jpeg'},error,,,,not_image,"
-    assert gone == f"{missing},error,,,,unreadable,"
-    ((path, status, label, p, certain, reason, zone),) = csv.reader([good])
-    assert label in zone
+    assert head.endswith(",certain,reason,place,partly_outside,sides_known")
+    rest = "," * (head.count(",") - 5)
+    assert bad == f"{folder / 'bad.jpeg'},error,,,,not_image{rest}"
+    assert gone == f"{missing},error,,,,unreadable{rest}"
+    ((path, status, label, p, certain, reason, place, *sides),) = csv.reader([good])
+    assert place in zones.PLACES
+    assert sides[0] in ("true", "false")
+    assert sides[1] == "false"  # a phantom tells no side
     assert (path, status, reason) == (str(folder / "good.png"), "ok", "")
     assert label in LABELS
     assert 0 <= float(p) <= 1
@@ -288,7 +292,7 @@ def test_verdict_never_claims_certainty(classifier, p, said):
         box=np.array([0, 1, 0, 1], np.float32),
         evidence_zones={},
         evidence_outside=0.0,
-        zone="",
+        place="",
     )
     assert said in verdict(classifier, answer)
 

@@ -10,15 +10,15 @@ import numpy as np
 import pydicom
 import pytest
 from dicoms import LOSS, SECRET, SHIPPED, SYNTAXES, make, shipped
+from pictures import GREY, STRETCHED
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000, JPEG2000Lossless
-from test_image import GREY
 
 from pneumonia import ImageError
 from pneumonia.data.phantom import draw
-from pneumonia.reading.dicom import codecs, jpeg2000
+from pneumonia.reading.dicom import codecs, deflated, jpeg2000
 from pneumonia.reading.dicom import decode as dicom
 from pneumonia.reading.dicom import header as headers
 from pneumonia.reading.dicom.codestream import head_of
@@ -26,9 +26,7 @@ from pneumonia.reading.dicom.header import Header
 from pneumonia.reading.image import read_picture
 from pneumonia.reading.isolated import read_anywhere
 
-LOW, HIGH = int(GREY.min()), int(GREY.max())
 UNKNOWN = b"1.2.840.10008.1.2.9\0"  # no such transfer syntax
-STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
 TWELVE = np.ascontiguousarray(GREY).astype(np.uint16) * 16
 
 
@@ -272,6 +270,9 @@ def test_other_modalities_are_refused_by_name(modality, word):
     assert "<" not in str(caught.value)
 
 
+DEFLATED = make(TWELVE, SYNTAXES["deflated"])
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -284,7 +285,10 @@ def test_other_modalities_are_refused_by_name(modality, word):
         (make(TWELVE, PhotometricInterpretation="PALETTE COLOR"), "unsupported"),
         (make(TWELVE * 0), "no_contrast"),
         (make(TWELVE).replace(b"1.2.840.10008.1.2.1\0", UNKNOWN), "unsupported"),
-        (make(TWELVE)[:300] + b"1.2.840.10008.1.2.1.99" + bytes(99), "unsupported"),
+        (make(TWELVE)[:300] + b"1.2.840.10008.1.2.1.99" + bytes(99), "no_pixels"),
+        (DEFLATED[:-500], "damaged"),
+        (DEFLATED[:-500] + bytes(500), "damaged"),
+        (DEFLATED.replace(b"\2\0\0\0UL", b"\2\0\1\0UL"), "unsupported"),
     ],
 )
 def test_bad_files_get_a_reason(data, reason):
@@ -372,3 +376,14 @@ def test_reading_leaves_bytes_and_header_as_they_were():
     assert (header.content, header.photometric, header.stored) == before
     assert header.photometric == "MONOCHROME2"
     assert "values_assumed" in header.warnings
+
+
+def test_a_file_that_is_compressed_as_a_whole_is_bounded_while_it_unpacks(monkeypatch):
+    large = make(np.tile(TWELVE, (4, 4)), SYNTAXES["deflated"])
+    room = 16 * TWELVE.nbytes
+    monkeypatch.setattr(deflated, "_MOST_BYTES", room + 2000)
+    read_picture(large)
+    monkeypatch.setattr(deflated, "_MOST_BYTES", room)
+    with pytest.raises(ImageError, match="unpacks to more than") as caught:
+        read_picture(large)
+    assert caught.value.reason == "too_many_pixels"

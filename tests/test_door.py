@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
+from servers import served
 
 from pneumonia import ImageError, phantoms, predict
 from pneumonia.reading.image import read_picture
@@ -519,32 +521,13 @@ def test_answers_are_those_of_the_package(make_web, classifier):
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux")
 @pytest.mark.server
 def test_the_form_ends_in_order_and_leaves_no_process(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "flask_app.py", "--port", str(port)],
-        cwd=Path(__file__).parent.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert str(port) in process.stdout.readline()
-        boundary = b"--b\r\n"
-        body = boundary + b'Content-Disposition: form-data; name="image"; filename="x"'
-        body += b"\r\n\r\n" + PICTURE + b"\r\n--b--\r\n"
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-        kind = {"Content-Type": "multipart/form-data; boundary=b"}
-        connection.request("POST", "/api/predict", body, kind)
-        answer = connection.getresponse()
-        assert answer.status == 200
-        assert b"probabilities" in answer.read()
+    with served("flask_app.py", stderr=subprocess.PIPE) as (url, process):
+        answer = requests.post(f"{url}api/predict", files={"image": ("x", PICTURE)})
+        assert answer.status_code == 200
+        assert "probabilities" in answer.json()
         workers = children_of(process.pid)
         assert workers
-    finally:
-        process.terminate()
-    assert process.wait(120) == 0
+    assert process.returncode == 0
     heard = process.stderr.read()
     assert answer.headers["X-Request-Id"] in heard
     assert "Traceback" not in heard

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pictures import encode
 from PIL import Image
-from test_image import encode
 
 from pneumonia import (
     BundleError,

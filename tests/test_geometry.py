@@ -1,14 +1,19 @@
 """How a DICOM picture lies: square pixels, upright, and which side is the patient's."""
 
+import io
+import struct
+
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from dicoms import SYNTAXES, make
+from pictures import GREY
 from PIL import Image
-from test_image import GREY
 
 from pneumonia.data.phantom import draw
 from pneumonia.reading.image import read_picture
-from pneumonia.reading.isolated import IsolatedReader
+from pneumonia.reading.isolated import IsolatedReader, read_anywhere
 
 CHEST = np.ascontiguousarray(GREY)[:, :190].astype(np.uint16) * 16
 PLAIN = read_picture(make(CHEST)).pixels
@@ -80,6 +85,10 @@ def test_other_spellings_are_understood(written, meant):
         ("L\\F", {"ImageOrientationPatient": [0] * 6}, False),
         ("R\\F", {"ViewPosition": "LL"}, True),
         ("A\\F", {"ViewPosition": "PA"}, True),
+        ("L\\F", {"ImageLaterality": "R"}, True),  # of a chest there are both sides
+        ("L\\F", {"Laterality": "L"}, True),
+        ("L\\F", {"ImageLaterality": "B", "Laterality": "L"}, False),
+        ("L\\F", {"ImageLaterality": "U"}, False),
     ],
 )
 def test_where_nothing_is_said_or_two_contradict_no_side_is_known(
@@ -87,10 +96,9 @@ def test_where_nothing_is_said_or_two_contradict_no_side_is_known(
 ):
     found = lying(orientation, **attributes)
     assert (found.pixels == PLAIN).all()
-    if attributes.get("ImageOrientationPatient") == [0] * 6:
-        assert found.sides_known  # angles of nothing say nothing
-    else:
-        assert not found.sides_known
+    # angles of nothing say nothing, and both sides are what is expected
+    known = orientation == "L\\F" and not warned
+    assert found.sides_known == known
     assert ("sides_contradicted" in found.warnings) == warned
 
 
@@ -197,6 +205,96 @@ def test_square_pixels_and_nonsense_stay_as_they_are(attributes, warnings):
     found = read_picture(make(CHEST, **attributes))
     assert (found.pixels == PLAIN).all()
     assert found.warnings == warnings
+
+
+def encoded(pixels: np.ndarray, kind: str, **said) -> bytes:
+    file, grey = io.BytesIO(), (pixels // 16).astype(np.uint8)
+    if kind == "TIFF float":
+        extra = [(274, 3, 1, said.pop("turn", 1), True)]
+        tifffile.imwrite(file, grey.astype(np.float32), extratags=extra, **said)
+    elif kind == "PNG 16 bit":
+        Image.fromarray(grey.astype(np.uint16) * 257).save(file, "PNG", **said)
+    else:
+        Image.fromarray(grey).save(file, kind, **said)
+    return file.getvalue()
+
+
+def exif(turn: int, *density: float) -> Image.Exif:
+    block = Image.Exif()
+    block[274] = turn
+    block[282], block[283] = density
+    return block
+
+
+def with_jfif(data: bytes, unit: int, *density: int) -> bytes:
+    at = data.index(b"JFIF\0") + 7
+    return data[:at] + struct.pack(">BHH", unit, *density) + data[at + 5 :]
+
+
+SQUASHED = {
+    "PNG": lambda: encoded(HALF, "PNG", dpi=(200, 100)),
+    "PNG 16 bit": lambda: encoded(HALF, "PNG 16 bit", dpi=(200, 100)),
+    "JPEG": lambda: encoded(HALF, "JPEG", dpi=(200, 100)),
+    "JPEG, by its aspect": lambda: with_jfif(encoded(HALF, "JPEG"), 0, 2, 1),
+    "JPEG, by EXIF": lambda: encoded(HALF, "JPEG", exif=exif(1, 200, 100)),
+    "JPEG, lossless": lambda: imagecodecs.jpeg8_encode(
+        HALF, lossless=True, bitspersample=16
+    ),
+    "TIFF": lambda: encoded(HALF, "TIFF", dpi=(200, 100)),
+    "TIFF, fax": lambda: encoded(squashed(192, 400), "TIFF", dpi=(204, 98)),
+    "TIFF float": lambda: encoded(HALF, "TIFF float", resolution=(200, 100)),
+    "TIFF without a unit": lambda: encoded(
+        HALF, "TIFF float", resolution=(2, 1), resolutionunit=1
+    ),
+    "BMP": lambda: encoded(HALF, "BMP", dpi=(200, 100)),
+    "WebP": lambda: encoded(HALF, "WebP", exif=exif(1, 200, 100)),
+    "narrow": lambda: encoded(NARROW, "PNG", dpi=(100, 200)),
+    "lying, JPEG": lambda: encoded(NARROW[::-1].T, "JPEG", exif=exif(8, 200, 100)),
+    "lying, TIFF": lambda: encoded(
+        NARROW[::-1].T, "TIFF", dpi=(200, 100), tiffinfo={274: 8}
+    ),
+    "lying, TIFF float": lambda: encoded(
+        np.ascontiguousarray(NARROW[::-1].T),
+        "TIFF float",
+        resolution=(200, 100),
+        turn=8,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SQUASHED.keys() - {"JPEG, lossless"})
+def test_pixels_of_other_formats_become_square(what):
+    found = read_picture(SQUASHED[what]())
+    assert found.pixels.shape == (400, 400)
+    expected = read_picture(encoded(squashed(400, 400), "PNG")).pixels.astype(int)
+    assert np.abs(found.pixels - expected).mean() < 6
+    assert found.warnings == ("not_square",)
+
+
+def test_a_jpeg_of_another_decoder_becomes_square():
+    data = SQUASHED["JPEG, lossless"]()
+    jfif = b"JFIF\0\1\2" + struct.pack(">BHHBB", 1, 200, 100, 0, 0)
+    marked = data[:2] + b"\xff\xe0" + struct.pack(">H", 2 + len(jfif)) + jfif + data[2:]
+    found = read_anywhere(marked)
+    assert found.pixels.shape == (400, 400)
+    assert found.warnings == ("not_square",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(HALF, "PNG", dpi=(200, 200)),
+        encoded(HALF, "PNG", dpi=(200, 200.5)),
+        encoded(HALF, "PNG", dpi=(9600, 96)),
+        with_jfif(encoded(HALF, "JPEG"), 0, 0, 1),
+        with_jfif(encoded(HALF, "JPEG"), 1, 72, 1),
+        encoded(HALF, "TIFF float", resolution=(0, 100)),
+    ],
+)
+def test_square_pixels_and_nonsense_stay_in_other_formats(data):
+    found = read_picture(data)
+    assert found.pixels.shape == (200, 400)
+    assert found.warnings == ()
 
 
 def test_rows_and_columns_are_those_of_the_file_before_it_is_turned():

@@ -141,7 +141,7 @@ def test_an_answer_after_a_refusal_is_not_vouched_for(page, app, photo):
     card = page.locator("answer-card")
     heading = card.get_by_role("heading", level=2)
     expect(heading).to_contain_text(words.NOT_VALID.format(why=""))
-    expect(card.locator(".scale, .zones, .trust, [data-go]")).to_have_count(0)
+    expect(card.locator(".scale, .bands, .trust, [data-go]")).to_have_count(0)
     assert card.locator(".stage path").first.get_attribute("d") == ""  # no lungs
     with page.expect_download() as download:
         page.get_by_role("button", name=words.REPORT_HTML).click()

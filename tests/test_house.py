@@ -20,10 +20,11 @@ MAY_IMPORT = {
     "kept": set(),
     "outputs": set(),
     "safe_path": set(),
+    "words": set(),
     "figures": {"contract"},
-    "reading": {"contract", "safe_path", "reading.dicom"},
+    "reading": {"contract", "words", "safe_path", "reading.dicom"},
     "reading.dicom": {"contract", "reading"},
-    "serving": {"contract", "outputs", "reading"},
+    "serving": {"contract", "outputs", "words", "reading"},
     "data": {"contract", "kept", "reading"},
     "network": {"contract", "outputs"},
     "training": {"contract", "kept", "data", "network"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
 """Which rooms a room may import from, besides itself; of some it is a file alone."""
 
 OPEN = {
-    "the face": {"contract", "safe_path", "reading", "serving"},
+    "the face": {"contract", "safe_path", "words", "reading", "serving"},
     "arguments": {"contract", "training"},
     "__main__": {"arguments", *MAY_IMPORT},
 }

@@ -8,6 +8,7 @@ import zlib
 import matplotlib
 import numpy as np
 import pytest
+from pictures import GREY, chunk, encode, palette_with_alpha, rotated_by_exif
 from PIL import Image
 
 from pneumonia import ImageError
@@ -17,39 +18,12 @@ from pneumonia.reading.picture import MAX_BYTES
 from pneumonia.serving.encode import encode_png
 from pneumonia.serving.overlay import draw_overlay, enlarge
 
-GREY = draw(1, size=256)[:, :200]  # upright, so that a rotation shows
-
-
-def encode(picture: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(picture)
-    picture.save(file, kind, **options)
-    return file.getvalue()
-
 
 def png_header_of(width: int, height: int) -> bytes:
     """A PNG whose header claims a size that its few bytes do not hold."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + body))
-        return struct.pack(">I", len(body)) + name + body + checksum
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress(bytes(1000)))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
-
-
-def rotated_by_exif(orientation: int) -> bytes:
-    turn = {3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return encode(Image.fromarray(GREY).transpose(turn), exif=exif)
-
-
-def palette_with_alpha() -> bytes:
-    grey = Image.fromarray(GREY).convert("P")
-    return encode(grey, transparency=0)
 
 
 def deep(dtype, scale: float) -> np.ndarray:

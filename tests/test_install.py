@@ -15,7 +15,8 @@ import zipfile
 
 import pytest
 from gradio_client import Client, handle_file
-from test_serve import PACKAGE, ROOT, served
+from servers import PACKAGE, ROOT
+from test_serve import served_alone
 
 from pneumonia.web.demo import space
 
@@ -40,12 +41,12 @@ def pip_of(python, command):
     return [*pip, "--no-compile"] if command == "install" else pip
 
 
-def ask(port, data):
+def ask(url, data):
     """Ask the demo by Gradio's own client; return what it says in words."""
     with tempfile.NamedTemporaryFile(suffix=".png") as file:
         file.write(data)
         file.flush()
-        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+        client = Client(url, verbose=False)
         return client.predict(handle_file(file.name), api_name="/predict")[2]
 
 
@@ -53,8 +54,8 @@ def test_a_space_runs_in_an_empty_environment(empty, tmp_path, phantom_bytes):
     out = tmp_path / "space"
     space.write(out)
     install(empty, out, "-r", "requirements.txt")
-    with served([empty, "app.py"], out, tmp_path) as port:
-        assert "robability of pneumonia" in ask(port, phantom_bytes)
+    with served_alone(empty, ["app.py"], out, tmp_path) as url:
+        assert "robability of pneumonia" in ask(url, phantom_bytes)
 
 
 def test_the_images_steps_run_in_an_empty_environment(empty, tmp_path, phantom_bytes):
@@ -79,9 +80,10 @@ def test_the_images_steps_run_in_an_empty_environment(empty, tmp_path, phantom_b
     place = start.index("--port")
     del start[place : place + 2]
     health = json.loads(steps["HEALTHCHECK"].partition("CMD ")[2])
-    with served([empty, *start[1:]], out, tmp_path, look=False) as port:
-        assert "robability of pneumonia" in ask(port, phantom_bytes)
-        probe = [part.replace("7860", str(port)) for part in health[1:]]
+    with served_alone(empty, start[1:], out, tmp_path, look=False) as url:
+        assert "robability of pneumonia" in ask(url, phantom_bytes)
+        port = url.rstrip("/").rpartition(":")[2]
+        probe = [part.replace("7860", port) for part in health[1:]]
         subprocess.run([empty, *probe], check=True)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_image import BAD, GREY, encode
+from pictures import GREY, encode
+from test_image import BAD
 
 from pneumonia import ImageError
 from pneumonia.reading import isolated

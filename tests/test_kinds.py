@@ -6,15 +6,25 @@ the whole range, unless the row says otherwise.
 
 import struct
 import zlib
-from collections.abc import Callable
 
 import numpy as np
-import pydicom
 import pytest
 from dicoms import SYNTAXES, make, shipped
+from pictures import (
+    DEEP,
+    GREY,
+    STRETCHED,
+    encode,
+    floats,
+    palette,
+    png,
+    raw,
+    rgb,
+    table,
+    tiff,
+)
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
-from test_image import GREY, encode
 
 from pneumonia import ImageError, examples, predict
 from pneumonia.data.phantom import draw
@@ -22,11 +32,6 @@ from pneumonia.reading.image import read_picture
 from pneumonia.reading.isolated import read_anywhere
 from pneumonia.reading.picture import DOUBTS
 from pneumonia.serving import gate as gates
-
-LOW, HIGH = int(GREY.min()), int(GREY.max())
-STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
-DEEP = np.ascontiguousarray(GREY).astype(np.uint16) * 16 + 8
-"""12 bits in 16, from 8 to 4088."""
 
 SIGNED = (DEEP.astype(np.int32) - 2048).astype(np.int16)
 FLOATS = GREY.astype(np.float32) / 255
@@ -38,102 +43,9 @@ EXACT = {"quality": 100, "subsampling": "4:4:4"}  # of AVIF
 WHOLE = {"WindowCenter": "2048", "WindowWidth": "4096"}
 
 
-def png(pixels: np.ndarray, colour: int) -> bytes:
-    """Write (H, W, ...) as PNG of 16 bits; colour as in its header."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + body))
-        return struct.pack(">I", len(body)) + name + body + checksum
-
-    height, width = pixels.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1))
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
-
-
-def tiff(
-    pixels: np.ndarray,
-    *,
-    order: str = "<",
-    photometric: int | None = None,
-    packed: bool | int = False,
-    extra: tuple[int, ...] = (),
-    planar: int = 1,
-    reduced: int = 0,
-    before: bytes = b"",
-) -> bytes:
-    """Write (H, W) or (H, W, channels) as a page of a TIFF, perhaps behind another.
-
-    `packed` deflates; a number is that of a compression that is only claimed.
-    """
-    height, width = pixels.shape[:2]
-    count = pixels.shape[2] if pixels.ndim == 3 else 1
-    if photometric is None:
-        photometric = 2 if count > 2 else 1
-    stored = np.moveaxis(pixels, -1, 0) if planar == 2 else pixels
-    plane = stored.astype(stored.dtype.newbyteorder(order)).tobytes()
-    strips = [plane]
-    if planar == 2:
-        step = len(plane) // count
-        strips = [plane[at : at + step] for at in range(0, len(plane), step)]
-    if packed is True:
-        strips = [zlib.compress(strip) for strip in strips]
-    bits, kind = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
-    starts = np.cumsum([len(before) or 8, *map(len, strips)]).tolist()
-    tags = {
-        **{254: [reduced], 256: [width], 257: [height], 258: [bits] * count},
-        **{
-            259: [8 if packed is True else packed or 1],
-            262: [photometric],
-            273: starts[:-1],
-        },
-        **{277: [count], 278: [height], 279: [len(strip) for strip in strips]},
-        **{284: [planar], 338: [*extra], 339: [kind] * count},
-    }
-    tags = {tag: values for tag, values in tags.items() if values}
-    behind = starts[-1] + 2 + 12 * len(tags) + 4  # where long values are
-    entries, tail = struct.pack(f"{order}H", len(tags)), b""
-    for tag, values in tags.items():
-        packed_values = struct.pack(f"{order}{len(values)}I", *values)
-        entries += struct.pack(f"{order}HHI", tag, 4, len(values))
-        if len(values) == 1:
-            entries += packed_values
-        else:
-            entries += struct.pack(f"{order}I", behind + len(tail))
-            tail += packed_values
-    head = (b"II" if order == "<" else b"MM") + struct.pack(
-        f"{order}HI", 42, starts[-1]
-    )
-    if before:
-        head = before[:-4] + struct.pack(f"{order}I", starts[-1])
-    return head + b"".join(strips) + entries + bytes(4) + tail
-
-
 def thumbnail_first() -> bytes:
     small = np.asarray(Image.fromarray(GREY).resize((96, 100)))
     return tiff(GREY, before=tiff(small, reduced=1))
-
-
-def raw(name: str, value: bytes, kind: str) -> Callable[[bytes], bytes]:
-    """Put an attribute into a file as bytes that pydicom would not write."""
-
-    def put(data: bytes) -> bytes:
-        tag = pydicom.tag.Tag(name)
-        padded = value + b" " * (len(value) % 2)
-        element = struct.pack("<HH2sH", tag.group, tag.element, kind.encode(), 0)
-        element = element[:6] + struct.pack("<H", len(padded)) + padded
-        at = data.index(struct.pack("<HH", 0x7FE0, 0x10))
-        return data[:at] + element + data[at:]
-
-    return put
-
-
-def table(first: int, entries: np.ndarray, kind: str = "SS") -> Dataset:
-    item = Dataset()
-    item.add_new(0x00283002, kind if first < 0 else "US", [len(entries), first, 16])
-    item.add_new(0x00283006, "OW", entries.astype("<u2").tobytes())
-    return item
 
 
 def marked(pixels: np.ndarray, value: int) -> np.ndarray:
@@ -155,10 +67,6 @@ def overlaid() -> np.ndarray:
     return DEEP | planes << 12
 
 
-def rgb(pixels: np.ndarray) -> np.ndarray:
-    return np.dstack([pixels] * 3)
-
-
 def inks(colours: np.ndarray, black: np.ndarray) -> np.ndarray:
     return np.dstack([colours, black])
 
@@ -175,108 +83,82 @@ def processing(**attributes) -> bytes:
     return make(pixels, **(intent | linear | attributes))
 
 
-def palette(entries: np.ndarray, pixels: np.ndarray = GREY, first: int = 0) -> bytes:
-    """Write a DICOM file whose pixels are places in a palette of greys."""
-    tables = {}
-    for colour in ("Red", "Green", "Blue"):
-        name = f"{colour}PaletteColorLookupTable"
-        bits = 16 if entries.max() > 255 else 8
-        tables[f"{name}Descriptor"] = [len(entries), first, bits]
-        tables[f"{name}Data"] = entries.astype(f"<u{bits // 8}").tobytes()
-    kind = {"PhotometricInterpretation": "PALETTE COLOR", "PixelRepresentation": 0}
-    return make(pixels, **kind, **tables)
-
-
-def floats(pixels: np.ndarray, **attributes) -> bytes:
-    """Write a DICOM file whose pixels are floats (H, W)."""
-    name = "FloatPixelData" if pixels.itemsize == 4 else "DoubleFloatPixelData"
-    absent = dict.fromkeys(("PixelData", "BitsStored", "HighBit"))
-    return make(pixels, **absent, **{name: pixels.tobytes()}, **attributes)
-
-
+# what makes a file; how far its pixels may be off, else 0; its warnings, else none
 DICOM = {
     # which bits count, after every decoder
-    "overlays above 12 bits": (lambda: make(overlaid(), **TWELVE), 0, ()),
-    "overlays, RLE": (lambda: make(overlaid(), SYNTAXES["RLE"], **TWELVE), 0, ()),
-    "overlays, JPEG 2000": (
-        lambda: make(overlaid(), SYNTAXES["JPEG 2000"], **TWELVE),
-        *(0, ()),
+    "overlays above 12 bits": lambda: make(overlaid(), **TWELVE),
+    "overlays, RLE": lambda: make(overlaid(), SYNTAXES["RLE"], **TWELVE),
+    "overlays, JPEG 2000": lambda: make(overlaid(), SYNTAXES["JPEG 2000"], **TWELVE),
+    "the highest 12 of 16 bits": lambda: make(DEEP * 16 + 5, BitsStored=12, HighBit=15),
+    "a HighBit that is not so": lambda: make(DEEP, BitsStored=12, HighBit=15),
+    "12 signed bits without their sign above": lambda: make(
+        (SIGNED & 0xFFF).astype(np.int16), **TWELVE
     ),
-    "the highest 12 of 16 bits": (
-        lambda: make(DEEP * 16 + 5, BitsStored=12, HighBit=15),
-        *(0, ()),
-    ),
-    "a HighBit that is not so": (
-        lambda: make(DEEP, BitsStored=12, HighBit=15),
-        *(0, ()),
-    ),
-    "12 signed bits without their sign above": (
-        lambda: make((SIGNED & 0xFFF).astype(np.int16), **TWELVE),
-        *(0, ()),
-    ),
-    "no BitsStored": (lambda: make(DEEP, BitsStored=None, HighBit=None), 0, ()),
+    "no BitsStored": lambda: make(DEEP, BitsStored=None, HighBit=None),
     # one outlier
-    "a marker at 65535": (lambda: make(marked(DEEP, 65535)), 0, ()),
+    "a marker at 65535": lambda: make(marked(DEEP, 65535)),
     "a marker at 4095 over dim pixels": (
         lambda: make(marked(DEEP // 4, 4095), **TWELVE),
-        *(1, ()),
+        1,
     ),
-    "a pixel at -32768": (lambda: make(marked(SIGNED, -32768)), 0, ()),
+    "a pixel at -32768": lambda: make(marked(SIGNED, -32768)),
     # windows and tables
-    "window of an empty function": (
-        lambda: make(marked(DEEP, 65535), VOILUTFunction="", **WHOLE),
-        *(0, ()),
+    "window of an empty function": lambda: make(
+        marked(DEEP, 65535), VOILUTFunction="", **WHOLE
     ),
-    "window of an unknown function": (
-        lambda: make(marked(DEEP, 65535), VOILUTFunction="FOO", **WHOLE),
-        *(0, ()),
+    "window of an unknown function": lambda: make(
+        marked(DEEP, 65535), VOILUTFunction="FOO", **WHOLE
     ),
     "0/0 before a good window": (
         lambda: make(DEEP, WindowCenter=["0", "2048"], WindowWidth=["0", "4096"]),
-        *(0, ("window_ignored",)),
+        0,
+        ("window_ignored",),
     ),
     "window of 8 bits": (
         lambda: make(DEEP, WindowCenter="128", WindowWidth="256"),
-        *(0, ("window_ignored",)),
+        0,
+        ("window_ignored",),
     ),
     "window 1/1": (
         lambda: make(DEEP, WindowCenter="1", WindowWidth="1"),
-        *(0, ("window_ignored",)),
+        0,
+        ("window_ignored",),
     ),
     "window that is no number": (
         lambda: raw("WindowWidth", b"wide", "DS")(
             raw("WindowCenter", b"2048", "DS")(make(DEEP))
         ),
-        *(0, ("window_ignored",)),
+        0,
+        ("window_ignored",),
     ),
-    "empty window": (lambda: make(DEEP, WindowCenter="", WindowWidth=""), 0, ()),
-    "one width for two centers": (
-        lambda: make(DEEP, WindowCenter=["2048", "1000"], WindowWidth="4096"),
-        *(0, ()),
+    "empty window": lambda: make(DEEP, WindowCenter="", WindowWidth=""),
+    "one width for two centers": lambda: make(
+        DEEP, WindowCenter=["2048", "1000"], WindowWidth="4096"
     ),
     "table over signed pixels": (
         lambda: make(SIGNED, VOILUTSequence=[table(-2048, np.arange(4096))], **TWELVE),
-        *(1, ()),
+        1,
     ),
     "the same, its first value written without its sign": (
         lambda: make(SIGNED, VOILUTSequence=[table(63488, np.arange(4096))], **TWELVE),
-        *(1, ()),
+        1,
     ),
     "table of too few entries": (
         lambda: make(DEEP, VOILUTSequence=[table(0, np.arange(2))]),
-        *(0, ("window_ignored",)),
+        0,
+        ("window_ignored",),
     ),
     "table of presentation": (
         lambda: make(
             DEEP, PresentationLUTSequence=[table(0, np.arange(4096) * 16)], **WHOLE
         ),
-        *(1, ()),
+        1,
     ),
     "table of presentation, falling": (
         lambda: make(
             4095 - DEEP, PresentationLUTSequence=[table(0, 4095 - np.arange(4096))]
         ),
-        *(1, ()),
+        1,
     ),
     "table of presentation, with padding": (
         lambda: make(
@@ -284,56 +166,44 @@ DICOM = {
             PixelPaddingValue=0,
             PresentationLUTSequence=[table(0, np.arange(4096))],
         ),
-        *("framed", ()),
+        "framed",
     ),
     "table of presentation without entries": (
         lambda: make(DEEP, PresentationLUTSequence=[Dataset()]),
-        *(0, ("window_ignored",)),
+        0,
+        ("window_ignored",),
     ),
     # polarity and padding
-    "MONOCHROME1": (
-        lambda: make(4095 - DEEP, PhotometricInterpretation="MONOCHROME1"),
-        *(0, ()),
+    "MONOCHROME1": lambda: make(4095 - DEEP, PhotometricInterpretation="MONOCHROME1"),
+    "monochrome1": lambda: raw("PhotometricInterpretation", b"monochrome1", "CS")(
+        make(4095 - DEEP, PhotometricInterpretation=None)
     ),
-    "monochrome1": (
-        lambda: raw("PhotometricInterpretation", b"monochrome1", "CS")(
-            make(4095 - DEEP, PhotometricInterpretation=None)
-        ),
-        *(0, ()),
+    "MONOCHROME2, INVERSE": lambda: make(4095 - DEEP, PresentationLUTShape="INVERSE"),
+    "MONOCHROME1, INVERSE": lambda: make(
+        4095 - DEEP,
+        PhotometricInterpretation="MONOCHROME1",
+        PresentationLUTShape="INVERSE",
     ),
-    "MONOCHROME2, INVERSE": (
-        lambda: make(4095 - DEEP, PresentationLUTShape="INVERSE"),
-        *(0, ()),
-    ),
-    "MONOCHROME1, INVERSE": (
-        lambda: make(
-            4095 - DEEP,
-            PhotometricInterpretation="MONOCHROME1",
-            PresentationLUTShape="INVERSE",
-        ),
-        *(0, ()),
-    ),
-    "negative slope": (
-        lambda: make(4095 - DEEP, RescaleSlope="-1", RescaleIntercept="4095"),
-        *(0, ()),
+    "negative slope": lambda: make(
+        4095 - DEEP, RescaleSlope="-1", RescaleIntercept="4095"
     ),
     "padding written without its sign": (
         lambda: raw("PixelPaddingValue", struct.pack("<H", 32768), "US")(
             make(framed(SIGNED, -32768))
         ),
-        *("framed", ()),
+        "framed",
     ),
     "padding of all 16 bits": (
         lambda: raw("PixelPaddingValue", struct.pack("<H", 65535), "US")(
             make(framed(DEEP, 65535), **TWELVE)
         ),
-        *("framed", ()),
+        "framed",
     ),
     "padding of 12 bits written with its sign": (
         lambda: raw("PixelPaddingValue", struct.pack("<h", -1), "SS")(
             make(framed((SIGNED & 0xFFF).astype(np.int16), 0x0FFF), **TWELVE)
         ),
-        *("framed", ()),
+        "framed",
     ),
     "padding up to a limit": (
         lambda: raw("PixelPaddingRangeLimit", struct.pack("<H", 65000), "US")(
@@ -341,11 +211,11 @@ DICOM = {
                 make(framed(framed(DEEP, 65535), 65100, rows=4))
             )
         ),
-        *("framed", ()),
+        "framed",
     ),
     "padding of floats": (
         lambda: floats(framed(FLOATS, -1e30), FloatPixelPaddingValue=-1e30),
-        *("framed", ()),
+        "framed",
     ),
     "padding of floats up to a limit": (
         lambda: floats(
@@ -353,190 +223,157 @@ DICOM = {
             FloatPixelPaddingValue=2e30,
             FloatPixelPaddingRangeLimit=1e30,
         ),
-        *("framed", ()),
+        "framed",
     ),
     "padding of floats of 64 bits": (
         lambda: floats(
             framed(FLOATS.astype(np.float64), -1e99), DoubleFloatPixelPaddingValue=-1e99
         ),
-        *("framed", ()),
+        "framed",
     ),
     "padding of floats that is no number": (
         lambda: floats(framed(FLOATS, np.nan), FloatPixelPaddingValue=np.nan),
-        *("framed", ()),
+        "framed",
     ),
-    "empty padding": (lambda: raw("PixelPaddingValue", b"", "US")(make(DEEP)), 0, ()),
+    "empty padding": lambda: raw("PixelPaddingValue", b"", "US")(make(DEEP)),
     # slope, missing attributes, other spellings
     "slope 0": (
         lambda: make(DEEP, RescaleSlope="0", RescaleIntercept="0"),
-        *(0, ("values_assumed",)),
+        0,
+        ("values_assumed",),
     ),
-    "empty slope": (lambda: make(DEEP, RescaleSlope="", RescaleIntercept=""), 0, ()),
-    "slope with a comma, as text": (
-        lambda: raw("RescaleSlope", b"-1,0", "LO")(make(4095 - DEEP)),
-        *(0, ()),
+    "empty slope": lambda: make(DEEP, RescaleSlope="", RescaleIntercept=""),
+    "slope with a comma, as text": lambda: raw("RescaleSlope", b"-1,0", "LO")(
+        make(4095 - DEEP)
     ),
     "no PhotometricInterpretation": (
         lambda: make(DEEP, PhotometricInterpretation=None),
-        *(0, ("values_assumed",)),
+        0,
+        ("values_assumed",),
     ),
     "no SamplesPerPixel": (
         lambda: make(DEEP, SamplesPerPixel=None),
-        *(0, ("values_assumed",)),
+        0,
+        ("values_assumed",),
     ),
-    "no PixelRepresentation": (lambda: make(DEEP, PixelRepresentation=None), 0, ()),
-    "BitsStored of an unknown type": (
-        lambda: make(DEEP).replace(b"\x28\0\1\1US", b"\x28\0\1\1QS"),
-        *(0, ()),
+    "no PixelRepresentation": lambda: make(DEEP, PixelRepresentation=None),
+    "BitsStored of an unknown type": lambda: make(DEEP).replace(
+        b"\x28\0\1\1US", b"\x28\0\1\1QS"
     ),
-    "modality DR": (lambda: make(DEEP, Modality="DR"), 0, ()),
+    "modality DR": lambda: make(DEEP, Modality="DR"),
     # colours
-    "palette": (lambda: palette(np.arange(256)), "as it is", ()),
-    "palette of 16 bits": (lambda: palette(np.arange(256) * 257), "as it is", ()),
+    "palette": (lambda: palette(np.arange(256)), "as it is"),
+    "palette of 16 bits": (lambda: palette(np.arange(256) * 257), "as it is"),
     "palette, reversed, for 16 bits": (
         lambda: palette(np.arange(256)[::-1] * 257, 255 - GREY.astype(np.uint16)),
-        *("as it is", ()),
+        "as it is",
     ),
     "palette that begins above 0": (
         lambda: palette(np.arange(256), GREY.astype(np.uint16) + 300, first=300),
-        *("as it is", ()),
+        "as it is",
     ),
-    "RGB of 16 bits": (lambda: make(rgb(DEEP), SamplesPerPixel=3), 0, ()),
-    "RGB of 12 bits, plane by plane, with others above": (
-        lambda: make(
-            rgb(overlaid()), SamplesPerPixel=3, PlanarConfiguration=1, **TWELVE
-        ),
-        *(0, ()),
+    "RGB of 16 bits": lambda: make(rgb(DEEP), SamplesPerPixel=3),
+    "RGB of 12 bits, plane by plane, with others above": lambda: make(
+        rgb(overlaid()), SamplesPerPixel=3, PlanarConfiguration=1, **TWELVE
     ),
-    "RGB of 16 bits, RLE": (
-        lambda: make(rgb(DEEP), SYNTAXES["RLE"], SamplesPerPixel=3),
-        *(0, ()),
-    ),
+    "RGB of 16 bits, RLE": lambda: make(rgb(DEEP), SYNTAXES["RLE"], SamplesPerPixel=3),
     # the detector's own numbers
     "linear in the exposure": (processing, 1, ("unprocessed",)),
     "linear, by its class alone": (
         lambda: processing(PresentationIntentType=""),
-        *(1, ("unprocessed",)),
+        1,
+        ("unprocessed",),
     ),
     "linear, falling": (
         lambda: processing(pixels=exposure(-1), PixelIntensityRelationshipSign=-1),
-        *(1, ("unprocessed",)),
+        1,
+        ("unprocessed",),
     ),
     "logarithmic, rising with the exposure": (
         lambda: processing(pixels=4095 - DEEP, PixelIntensityRelationship="LOG"),
-        *(1, ("unprocessed",)),
+        1,
+        ("unprocessed",),
     ),
-    "of its class, but for presentation": (
-        lambda: make(
-            DEEP,
-            SOPClassUID=FOR_PROCESSING,
-            PresentationIntentType="FOR PRESENTATION",
-            PixelIntensityRelationship="LIN",
-        ),
-        *(0, ()),
+    "of its class, but for presentation": lambda: make(
+        DEEP,
+        SOPClassUID=FOR_PROCESSING,
+        PresentationIntentType="FOR PRESENTATION",
+        PixelIntensityRelationship="LIN",
     ),
 }
 
 FILES = {
-    "PNG, RGB of 16 bits": (lambda: png(rgb(DEEP), 2), 1, ()),
-    "PNG, grey and alpha of 16 bits": (
-        lambda: png(np.dstack([DEEP, OPAQUE]), 4),
-        *(1, ()),
-    ),
-    "PNG, RGBA of 16 bits": (lambda: png(np.dstack([rgb(DEEP), OPAQUE]), 6), 1, ()),
+    "PNG, RGB of 16 bits": (lambda: png(rgb(DEEP), 2), 1),
+    "PNG, grey and alpha of 16 bits": (lambda: png(np.dstack([DEEP, OPAQUE]), 4), 1),
+    "PNG, RGBA of 16 bits": (lambda: png(np.dstack([rgb(DEEP), OPAQUE]), 6), 1),
     "PNG, alpha of zeros": (
         lambda: encode(np.dstack([GREY, np.zeros_like(GREY)])),
-        *("as it is", ()),
+        "as it is",
     ),
     "PNG, alpha of zeros, 16 bits": (
         lambda: png(np.dstack([DEEP, np.zeros_like(DEEP)]), 4),
-        *(1, ()),
+        1,
     ),
-    "PNG, marker at 65535": (lambda: png(marked(DEEP, 65535), 0), 0, ()),
-    "TIFF, RGB of 16 bits": (lambda: tiff(rgb(DEEP)), 1, ()),
-    "TIFF, RGB, big endian": (lambda: tiff(rgb(DEEP), order=">"), 1, ()),
-    "TIFF, RGB, deflated": (lambda: tiff(rgb(DEEP), packed=True), 1, ()),
+    "PNG, marker at 65535": lambda: png(marked(DEEP, 65535), 0),
+    "TIFF, RGB of 16 bits": (lambda: tiff(rgb(DEEP)), 1),
+    "TIFF, RGB, big endian": (lambda: tiff(rgb(DEEP), order=">"), 1),
+    "TIFF, RGB, deflated": (lambda: tiff(rgb(DEEP), packed=True), 1),
     "TIFF, RGB, deflated, big endian": (
         lambda: tiff(rgb(DEEP), packed=True, order=">"),
-        *(1, ()),
+        1,
     ),
     "TIFF, RGBA of 16 bits": (
         lambda: tiff(np.dstack([rgb(DEEP), OPAQUE]), extra=(2,)),
-        *(1, ()),
+        1,
     ),
-    "TIFF, marker at 65535": (lambda: tiff(marked(DEEP, 65535)), 0, ()),
-    "TIFF, int8": (
-        lambda: tiff((GREY.astype(np.int16) - 128).astype(np.int8)),
-        *(0, ()),
-    ),
-    "TIFF, int16": (lambda: tiff(SIGNED), 0, ()),
-    "TIFF, uint32 above 2^31": (lambda: tiff(DEEP.astype(np.uint32) << 20), 0, ()),
-    "TIFF, int32": (lambda: tiff((SIGNED.astype(np.int32)) << 18), 0, ()),
-    "TIFF, WhiteIsZero, 8 bits": (
-        lambda: tiff(255 - GREY, photometric=0),
-        *("as it is", ()),
-    ),
-    "TIFF, WhiteIsZero, 16 bits": (lambda: tiff(65535 - DEEP, photometric=0), 0, ()),
+    "TIFF, marker at 65535": lambda: tiff(marked(DEEP, 65535)),
+    "TIFF, int8": lambda: tiff((GREY.astype(np.int16) - 128).astype(np.int8)),
+    "TIFF, int16": lambda: tiff(SIGNED),
+    "TIFF, uint32 above 2^31": lambda: tiff(DEEP.astype(np.uint32) << 20),
+    "TIFF, int32": lambda: tiff((SIGNED.astype(np.int32)) << 18),
+    "TIFF, WhiteIsZero, 8 bits": (lambda: tiff(255 - GREY, photometric=0), "as it is"),
+    "TIFF, WhiteIsZero, 16 bits": lambda: tiff(65535 - DEEP, photometric=0),
     "TIFF, WhiteIsZero, floats": (
         lambda: tiff(1 - DEEP.astype(np.float32) / 4096, photometric=0),
-        *(1, ()),
+        1,
     ),
-    "TIFF, a thumbnail first": (thumbnail_first, "as it is", ()),
+    "TIFF, a thumbnail first": (thumbnail_first, "as it is"),
     # what is laid together here, because Pillow does not read it
-    "TIFF, float64": (lambda: tiff(GREY / 255.0), 0, ()),
-    "TIFF, float64, deflated, big endian": (
-        lambda: tiff(GREY / 255.0, packed=True, order=">"),
-        *(0, ()),
+    "TIFF, float64": lambda: tiff(GREY / 255.0),
+    "TIFF, float64, deflated, big endian": lambda: tiff(
+        GREY / 255.0, packed=True, order=">"
     ),
-    "TIFF, float64, WhiteIsZero": (
-        lambda: tiff(1 - GREY / 255.0, photometric=0),
-        0,
-        (),
-    ),
-    "TIFF, float64 with NaN": (
-        lambda: tiff(framed(GREY / 255.0, np.nan)),
-        *("framed", ()),
-    ),
-    "TIFF, float64, a thumbnail first": (
-        lambda: tiff(GREY / 255.0, before=tiff(GREY[:70, :70] / 255.0, reduced=1)),
-        *(0, ()),
+    "TIFF, float64, WhiteIsZero": lambda: tiff(1 - GREY / 255.0, photometric=0),
+    "TIFF, float64 with NaN": (lambda: tiff(framed(GREY / 255.0, np.nan)), "framed"),
+    "TIFF, float64, a thumbnail first": lambda: tiff(
+        GREY / 255.0, before=tiff(GREY[:70, :70] / 255.0, reduced=1)
     ),
     "TIFF, float64, two pages": (
         lambda: tiff(GREY / 255.0, before=tiff(GREY / 255.0)),
-        *(0, ("first_frame",)),
+        0,
+        ("first_frame",),
     ),
-    "TIFF, float16": (lambda: tiff((GREY / 255.0).astype(np.float16)), 0, ()),
-    "TIFF, uint64": (lambda: tiff(DEEP.astype(np.uint64) << 50), 0, ()),
-    "TIFF, RGB of floats": (
-        lambda: tiff(rgb(GREY / 255.0).astype(np.float32)),
-        *(0, ()),
+    "TIFF, float16": lambda: tiff((GREY / 255.0).astype(np.float16)),
+    "TIFF, uint64": lambda: tiff(DEEP.astype(np.uint64) << 50),
+    "TIFF, RGB of floats": lambda: tiff(rgb(GREY / 255.0).astype(np.float32)),
+    "TIFF, grey and alpha of 16 bits": lambda: tiff(
+        np.dstack([DEEP, OPAQUE]), extra=(2,)
     ),
-    "TIFF, grey and alpha of 16 bits": (
-        lambda: tiff(np.dstack([DEEP, OPAQUE]), extra=(2,)),
-        *(0, ()),
+    "TIFF, alpha of zeros, 16 bits": lambda: tiff(
+        np.dstack([DEEP, np.zeros_like(DEEP)]), extra=(2,)
     ),
-    "TIFF, alpha of zeros, 16 bits": (
-        lambda: tiff(np.dstack([DEEP, np.zeros_like(DEEP)]), extra=(2,)),
-        *(0, ()),
+    "TIFF, RGB of 16 bits, plane by plane": lambda: tiff(rgb(DEEP), planar=2),
+    "TIFF, the same, deflated, big endian": lambda: tiff(
+        rgb(DEEP), planar=2, packed=True, order=">"
     ),
-    "TIFF, RGB of 16 bits, plane by plane": (
-        lambda: tiff(rgb(DEEP), planar=2),
-        *(0, ()),
+    "TIFF, CMYK of 16 bits": lambda: tiff(
+        inks(rgb(np.zeros_like(DEEP)), 4095 - DEEP), photometric=5
     ),
-    "TIFF, the same, deflated, big endian": (
-        lambda: tiff(rgb(DEEP), planar=2, packed=True, order=">"),
-        *(0, ()),
+    "TIFF, CMYK of 16 bits, without black": lambda: tiff(
+        inks(rgb(65535 - DEEP), np.zeros_like(DEEP)), photometric=5
     ),
-    "TIFF, CMYK of 16 bits": (
-        lambda: tiff(inks(rgb(np.zeros_like(DEEP)), 4095 - DEEP), photometric=5),
-        *(0, ()),
-    ),
-    "TIFF, CMYK of 16 bits, without black": (
-        lambda: tiff(inks(rgb(65535 - DEEP), np.zeros_like(DEEP)), photometric=5),
-        *(0, ()),
-    ),
-    "AVIF": (lambda: encode(GREY, "AVIF", **EXACT), "as it is", ()),
-    "AVIF, RGB": (lambda: encode(rgb(GREY), "AVIF", **EXACT), "nearly as it is", ()),
+    "AVIF": (lambda: encode(GREY, "AVIF", **EXACT), "as it is"),
+    "AVIF, RGB": (lambda: encode(rgb(GREY), "AVIF", **EXACT), "nearly as it is"),
 }
 
 KINDS = DICOM | FILES
@@ -544,7 +381,8 @@ KINDS = DICOM | FILES
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_picture_comes_out_of_every_file(kind):
-    build, tolerance, warnings = KINDS[kind]
+    row = KINDS[kind] if isinstance(KINDS[kind], tuple) else (KINDS[kind],)
+    build, tolerance, warnings = (*row, *(0, ())[len(row) - 1 :])
     picture = read_picture(build())
     expected = GREY.astype(float) if "as it is" in str(tolerance) else STRETCHED
     apart = np.abs(picture.pixels - expected)

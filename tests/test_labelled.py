@@ -253,6 +253,16 @@ def test_without_pneumonia_is_said_to_be_no_more():
     assert "'0' (4) is Normal, which then means without pneumonia" in said
 
 
+def test_a_file_that_stands_in_a_table_several_times_counts_once():
+    rows = [(*pair, box) for pair in PAIRS for box in ("1, 2", "3, 4")]
+    found = find(FILES, labels__csv=lines(rows, "\t", ("name", "label", "box")))
+    assert found.truth == TRUTH
+    assert "'Normal' (4) is Normal, 'Pneumonia' (4) is Pneumonia" in found.said[0]
+    rows = [(name, label) for name, label in zip(NAMES * 2, [0, 1] * 8, strict=True)]
+    (said,) = find(FILES, labels__csv=lines(rows, head=("name", "Pneumonia"))).said
+    assert "'1' (4) is Pneumonia" in said and "'0' (4) is Normal" in said
+
+
 SAME = ["p1/view.png", "p2/view.png", "p3/view.png"]
 ROWS = [
     ("p1/view.png", "Normal"),

@@ -94,8 +94,8 @@ def test_how_frequent_pneumonia_is_moves_no_probability():
     for few in (rare, slice(None)):
         measured = measure(labels[few], p[few], np.arange(20_000)[few], 0.5, rounds=2)
         assert measured["ece"]["value"] < 0.02
-    band = measure_band(labels[rare], p[rare], 0.5, (0.4, 0.6))
-    assert band["zones"]["in"]["pneumonia"] == pytest.approx(0.5, abs=0.05)
+    band = measure_band(labels[rare], p[rare], np.flatnonzero(rare), 0.5, (0.4, 0.6))
+    assert band["bands"]["in"]["pneumonia"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_threshold_is_in_the_middle_of_the_best_gap():
@@ -118,22 +118,51 @@ def test_band_bounds_certain_errors_of_patients_to_come(error):
     labels = (rng.random(4000) < 0.7).astype(int)
     p = np.clip(rng.normal(0.35 + 0.3 * labels, 0.15), 0, 1)
     seen, to_come = slice(0, 1000), slice(1000, None)
-    band = conformal_band(labels[seen], p[seen], 0.5, error)
+    patients = np.arange(4000)
+    band = conformal_band(labels[seen], p[seen], patients[seen], 0.5, error)
     assert band[0] < 0.5 < band[1]
-    found = measure_band(labels[to_come], p[to_come], 0.5, band)
+    found = measure_band(labels[to_come], p[to_come], patients[to_come], 0.5, band)
     for wrong in found["certain_but_wrong"].values():
         assert 0.3 * error < wrong < 2 * error
     assert found["error_inside"] > 2 * found["error_outside"]
-    zones = found["zones"]
-    assert sum(zone["n"] for zone in zones.values()) == 3000
-    assert zones["in"]["n"] == pytest.approx(3000 * (1 - found["coverage"]))
-    shares = [zones[name]["pneumonia"] for name in ("below", "in", "above")]
+    bands = found["bands"]
+    assert sum(band["n"] for band in bands.values()) == 3000
+    assert bands["in"]["n"] == pytest.approx(3000 * (1 - found["coverage"]))
+    shares = [bands[name]["pneumonia"] for name in ("below", "in", "above")]
     assert shares == sorted(shares)
 
 
 def test_few_patients_bound_no_small_error():
     labels, p = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.8, 0.9])
-    assert conformal_band(labels, p, 0.5, 0.03) == (0.0, 1.0)
+    assert conformal_band(labels, p, np.arange(4), 0.5, 0.03) == (0.0, 1.0)
+    many = np.tile(labels, 500), np.tile(p, 500), np.tile(np.arange(4), 500)
+    assert conformal_band(*many, 0.5, 0.03) == (0.0, 1.0)  # they are four all the same
+
+
+def test_band_of_single_pictures_is_that_of_split_conformal_prediction():
+    rng = np.random.default_rng(3)
+    for n in (33, 99, 100, 101):  # the rank moves where error * (n + 1) is whole
+        labels, p = np.repeat([0, 1], n), rng.random(2 * n)
+        low, high = conformal_band(labels, p, np.arange(2 * n), 0.5, 0.05)
+        rank = int(0.05 * (n + 1) + 1e-9)
+        assert low == min(np.sort(p[n:])[rank - 1], 0.5)
+        assert high == max(1 - np.sort(1 - p[:n])[rank - 1], 0.5)
+
+
+def test_band_holds_for_new_patients_where_few_of_those_seen_have_most_pictures():
+    rng, missed = np.random.default_rng(4), []
+    for _ in range(300):
+        pictures = rng.choice([1, 80], 60, p=[0.9, 0.1])
+        middles = rng.normal(0.7, 0.15, 60) - 0.2 * (
+            pictures == 1
+        )  # easy ones have many
+        groups = np.repeat(np.arange(60), pictures)
+        p = np.clip(rng.normal(middles[groups], 0.02), 0, 1)
+        low, _ = conformal_band(np.ones(len(p), int), p, groups, 1.0, 0.1)
+        new = rng.choice([1, 80], 500, p=[0.9, 0.1])
+        to_come = rng.normal(rng.normal(0.7, 0.15, 500) - 0.2 * (new == 1), 0.02)
+        missed.append((np.clip(to_come, 0, 1) < low).mean())
+    assert np.mean(missed) == pytest.approx(0.1, abs=0.02)  # by pictures: 0.44
 
 
 @pytest.mark.parametrize(("exchanged", "asked"), [(False, False), (True, True)])
@@ -194,7 +223,9 @@ def test_intervals_by_label_draw_as_many_of_each():
 @pytest.mark.browser
 def test_pages_count_as_the_package_does(browser):
     """AUROC, ROC curve and Wilson's interval, in Python and in JavaScript."""
-    code = (Path(__file__).parent.parent / "static" / "counting.js").read_text()
+    code = (
+        Path(__file__).parent.parent / "pneumonia/web/static/counting.js"
+    ).read_text()
     rng = np.random.default_rng(0)
     cases = []
     for n in (2, 9, 60):

@@ -16,8 +16,10 @@ from pneumonia import (
     explain,
     percent,
     predict,
+    say_place,
     verdict,
 )
+from pneumonia import words as spoken
 from pneumonia.__main__ import main
 from pneumonia.contract import NOTICE
 from pneumonia.serving import gate
@@ -59,16 +61,16 @@ def vouching(classifier, prediction) -> list[str]:
     low, high = classifier.uncertain_band
     zones = [
         text.format(low=f"{low:.0%}", high=f"{high:.0%}")
-        for text in words.ZONES.values()
+        for text in words.BANDS.values()
     ]
-    trust = words.ZONE_MEASURED.partition("{")[0]
+    trust = words.BAND_MEASURED.partition("{")[0]
     return [*zones, trust, *words.REPORT_MEASURED.values(), "passed its test"]
 
 
 def test_every_refusal_has_its_few_words():
-    assert gate.REFUSED_FOR.keys() == gate.REFUSALS.keys()
-    for code in gate.REFUSALS:
-        assert explain(code, short=True) == gate.REFUSED_FOR[code] != explain(code)
+    assert spoken.REFUSED_FOR.keys() == spoken.REFUSALS.keys()
+    for code in spoken.REFUSALS:
+        assert explain(code, short=True) == spoken.REFUSED_FOR[code] != explain(code)
     assert explain("first_frame", short=True) == SENTENCES["first_frame"]
 
 
@@ -78,20 +80,20 @@ def test_prediction_says_whether_it_is_valid(classifier, overruled, phantom_byte
     assert overruled.refused_for[0] == "colour_photograph"
     said = verdict(classifier, overruled)
     assert said.startswith("Not valid")
-    assert gate.REFUSED_FOR["colour_photograph"] in said
+    assert spoken.REFUSED_FOR["colour_photograph"] in said
     assert f"{classifier.uncertain_band[1]:.0%}" not in said
 
 
 def test_no_lungs_are_shown_where_none_were_found(overruled):
     assert not overruled.lungs_found
-    assert "no place in them is named" in overruled.zone
+    assert "no place in them is named" in say_place(overruled)
     assert answer.heading(overruled).startswith("Not valid")
 
 
 @pytest.mark.parametrize("of", ["overruled", "adult"])
 def test_no_page_vouches_for_it(request, classifier, of):
     prediction = request.getfixturevalue(of)
-    why = gate.REFUSED_FOR[prediction.refused_for[0]]
+    why = spoken.REFUSED_FOR[prediction.refused_for[0]]
     heading = words.NOT_VALID.format(why=why)
     card = answer.render(classifier, prediction, keep=True)
     page = report.write_html(report.gather(classifier, prediction)).decode()
@@ -181,7 +183,7 @@ def test_a_batch_says_so(classifier):
     html = batch_table.render([one])
     assert f"1 {words.NOT_VALID_SHORT}" in html
     assert re.search(rf'<td[^>]*class="kind">{words.NOT_VALID_SHORT}<', html)
-    few = gate.REFUSED_FOR["colour_photograph"]
+    few = spoken.REFUSED_FOR["colour_photograph"]
     for answered in (one, ask(anyway=False)):  # a row has few words, its card has all
         assert few.lower() in answered.message.lower()
         assert SENTENCES["colour_photograph"] not in answered.message

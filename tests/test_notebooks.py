@@ -90,7 +90,7 @@ def test_from_a_folder_to_a_bundle(drawings, tmp_path):
         "BACKBONE, FINDER, FULL = None, None, False\n"
         "SMALL = {'epochs': '1', 'images_per_epoch': '16', 'stress_views': '1'}\n"
         "import sys\n"
-        f"sys.path.append({str(Path(__file__).parent)!r})\n"
+        f"sys.path.append({str(Path(__file__).parent / 'helpers')!r})\n"
         "import narrow\n"
         "small = narrow.narrow()\n"
         "small.__enter__()\n"

@@ -17,7 +17,16 @@ import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
-from pneumonia import LABELS, MAX_BYTES, TOO_LARGE, examples, percent, phantoms, predict
+from pneumonia import (
+    LABELS,
+    MAX_BYTES,
+    TOO_LARGE,
+    examples,
+    percent,
+    phantoms,
+    predict,
+    say_place,
+)
 from pneumonia.contract import METHODS, NOTICE
 from pneumonia.web import measurements, report, words
 from pneumonia.web.demo import batch_table
@@ -50,7 +59,7 @@ def test_flask_answers(page, flask_url, classifier):
     expect(page.get_by_text(NOTICE)).to_be_visible()
     assert has_colour(shown(page))
     page.locator(".why summary").click()
-    expect(page.get_by_text(expected.zone)).to_be_visible()
+    expect(page.get_by_text(say_place(expected))).to_be_visible()
     assert page.locator("xray-viewer .stage path").get_attribute("d").startswith("M")
     assert page.evaluate("document.body.scrollWidth <= window.innerWidth")
 
@@ -592,8 +601,8 @@ def test_the_form_says_what_a_folder_is(page, flask_url, folder):
 def test_the_same_refusal_twice_is_seen_twice(page, gradio_url, tmp_path):
     (tmp_path / "letter.txt").write_text("Dear doctor")
     page.goto(gradio_url)
-    zone = page.locator("input[type=file]").first
-    zone.wait_for(state="attached")
+    field = page.locator("input[type=file]").first
+    field.wait_for(state="attached")
     page.evaluate(
         """() => {
           let refused = 0;
@@ -605,7 +614,7 @@ def test_the_same_refusal_twice_is_seen_twice(page, gradio_url, tmp_path):
         }"""
     )
     for times in (1, 2):
-        zone.set_input_files(tmp_path / "letter.txt")
+        field.set_input_files(tmp_path / "letter.txt")
         expect(page.locator("body")).to_have_attribute("data-refused", str(times))
         expect(page.locator("answer-card .plate")).to_have_text("letter.txt")
         expect(page.locator("#voice")).to_contain_text("letter.txt")
@@ -666,8 +675,8 @@ def test_gradio_answers_a_batch(page, gradio_url, tmp_path):
     (tmp_path / "letter.txt").write_text("Dear doctor")
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_MANY).click()
-    zone = page.locator("[role=tabpanel]:visible input[multiple]")
-    zone.set_input_files([pack, tmp_path / "letter.txt"])
+    field = page.locator("[role=tabpanel]:visible input[multiple]")
+    field.set_input_files([pack, tmp_path / "letter.txt"])
     rows = page.locator("batch-table tbody tr")
     expect(rows).to_have_count(4)
     expect(rows.last).to_contain_text("letter.txt")
@@ -728,9 +737,9 @@ def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
     page.goto(gradio_url)
     page.get_by_role("tab", name=words.TAB_MANY).click()
     stop = page.get_by_role("button", name=words.STOP)
-    zone = page.locator("[role=tabpanel]:visible input[multiple]")
+    field = page.locator("[role=tabpanel]:visible input[multiple]")
     expect(stop).to_have_count(0)
-    zone.set_input_files(pack)
+    field.set_input_files(pack)
     expect(page.locator("progress")).to_have_attribute("value", re.compile("[1-9]"))
     stop.click()
     table = page.locator("batch-table")
@@ -744,7 +753,7 @@ def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
     assert Path(download.value.path()).read_text().count("\n") == done + 1
     expect(stop).to_have_count(0)
 
-    zone.set_input_files(phantoms()[:2])  # the next one is not stopped
+    field.set_input_files(phantoms()[:2])  # the next one is not stopped
     expect(rows).to_have_count(2)
 
 
@@ -773,12 +782,12 @@ def test_gradio_refuses_a_large_file_in_place_before_it_is_sent(
     page, gradio_url, tmp_path
 ):
     page.goto(gradio_url)
-    zone = page.locator("input[type=file]").first
-    zone.set_input_files(phantoms()[0])
+    field = page.locator("input[type=file]").first
+    field.set_input_files(phantoms()[0])
     shown(page)
     sent = []
     page.on("request", lambda r: r.method == "POST" and sent.append(r.url))
-    zone.set_input_files(large(tmp_path, "x.dcm"))
+    field.set_input_files(large(tmp_path, "x.dcm"))
     said = f"x.dcm{TOO_LARGE.format(size=33, limit=32)}"
     expect(page.get_by_role("alert")).to_have_text(said)
     expect(page.locator("answer-card")).to_have_count(0)  # of another picture

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicoms import SYNTAXES, make
-from test_image import GREY, encode
+from pictures import GREY, encode
 
 from pneumonia import IsolatedReader
 from pneumonia.reading import image, isolated

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from pictures import encode
 from PIL import Image
-from test_image import encode
 
 from pneumonia import ImageError, predict
 from pneumonia.data.phantom import draw

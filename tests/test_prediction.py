@@ -36,7 +36,7 @@ def test_a_batch_answers_each_as_if_it_were_alone(classifier):
             assert (answer.lungs == alone.lungs).all()
             assert (answer.box == alone.box).all()
             assert answer.evidence_zones == alone.evidence_zones
-            assert answer.zone == alone.zone
+            assert answer.place == alone.place
             assert (answer.overlay == alone.overlay).all()
         else:
             with pytest.raises(ImageError) as alone:

@@ -8,23 +8,13 @@ import pytest
 from dicoms import SYNTAXES, make
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pictures import TURNS, png, raw, rgb, tiff
 from PIL import Image
-from test_kinds import png, raw, rgb, tiff
 
 from pneumonia import LABELS, predict
 from pneumonia.reading.image import read_image, read_picture
 
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000")
-TURNS = {  # EXIF orientation: what brings it upright again
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.T,
-    6: lambda p: np.rot90(p, -1),
-    7: lambda p: p[::-1, ::-1].T,
-    8: lambda p: np.rot90(p),
-}
 FEW = settings(
     max_examples=25,
     deadline=None,

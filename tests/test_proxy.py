@@ -110,9 +110,8 @@ def form_port(classifier):
 def demo_port(request, classifier):
     app = demo.build_demo(classifier, read_picture)
     demo.launch(app, auth=request.param)
-    yield app.server_port
+    yield app.blocks.server_port
     app.close()
-    app.private_cache.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import re
 import markupsafe
 import pytest
 
-from pneumonia import LABELS, describe_map, percent, predict
+from pneumonia import LABELS, describe_map, percent, predict, say_place
 from pneumonia.contract import METHODS, NOTICE
 from pneumonia.serving.overlay import by_method
 from pneumonia.web import answer, measurements, report, words
@@ -21,9 +21,9 @@ def prediction(classifier, phantom_bytes):
 
 def test_report_says_what_the_answer_rests_on(classifier, prediction):
     page = report.write_html(report.gather(classifier, prediction)).decode()
-    zone = str(markupsafe.escape(prediction.zone))
+    place = str(markupsafe.escape(say_place(prediction)))
     found = measurements.load(classifier, "report.json")["specificity"]["value"]
-    for text in (NOTICE, zone, classifier.sha256, f"{found:.1%} ("):
+    for text in (NOTICE, place, classifier.sha256, f"{found:.1%} ("):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert not re.search(r"(src|href)=\"(?!data:)", page)  # it needs no other file
@@ -84,7 +84,7 @@ def test_report_shows_the_label_that_is_looked_at(classifier, prediction):
     maps = by_method(prediction.maps[None], prediction.evidence[None])
     coarse = maps[prediction.method][0, LABELS.index(other)]
     said = describe_map(other, coarse, prediction)
-    assert dict(looked_at["rows"])[words.REPORT_ZONE] == said != prediction.zone
+    assert dict(looked_at["rows"])[words.REPORT_PLACE] == said != say_place(prediction)
     drawn = words.VIEWER["map"].format(method=prediction.method, label=other)
     assert looked_at["pictures"][1][1] == drawn
     assert looked_at["pictures"][1][0] != own["pictures"][1][0]

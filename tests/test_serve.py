@@ -8,15 +8,14 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import urllib.request
-from pathlib import Path
 
 import pytest
+import requests
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
+from servers import ROOT, served
 
 from pneumonia import phantoms, predict, verdict
 from pneumonia.contract import BUNDLE
@@ -24,9 +23,6 @@ from pneumonia.reading.image import read_picture
 from pneumonia.web import measurements, startup
 from pneumonia.web.demo import app as demo
 from pneumonia.web.demo import space
-
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "pneumonia"
 
 
 @pytest.mark.parametrize(
@@ -90,18 +86,20 @@ def share(monkeypatch, classifier):
     """Run the demo's main function with --share, and with a tunnel's answer."""
 
     class Page:
-        private_cache = type("Cache", (), {"close": lambda self: None})()
-        attendance = type("Nobody", (), {"drain": lambda self, seconds: None})()
-
         def block_thread(self):
             """Nobody waits."""
 
-        def close(self, verbose):
+        def close(self, verbose=False):
             """Nothing to close."""
+
+        def drain(self, seconds):
+            """Nobody is there."""
 
     def run(public):
         monkeypatch.setattr(demo.startup, "load", lambda args: classifier)
-        monkeypatch.setattr(demo, "build_demo", lambda *args: Page())
+        monkeypatch.setattr(
+            demo, "build_demo", lambda *args: demo.Demo(Page(), Page(), Page(), [])
+        )
         monkeypatch.setattr(demo, "launch", lambda *a, **k: ("http://here", public))
         monkeypatch.setattr(demo.signal, "signal", lambda *args: None)
         monkeypatch.setattr(demo.startup, "warm_up", lambda *args: None)
@@ -158,7 +156,6 @@ def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
         names, (answer, refusal) = asyncio.run(ask())
     finally:
         app.close()
-        app.private_cache.close()
     assert names == ["predict"]
     expected = verdict(classifier, predict(classifier, phantom_bytes))
     assert expected in answer.content[0].text
@@ -167,31 +164,15 @@ def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
 
 
 @contextlib.contextmanager
-def served(command, folder, home, look=True):
+def served_alone(python, command, folder, home, look=True):
     """Start an app from its folder, knowing nothing of this environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [*map(str, command), "--port", str(port)],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert str(port) in process.stdout.readline()
+    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    with served(*command, python=python, cwd=folder, env=env) as (url, _):
         if look:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
-                policy = page.headers["Content-Security-Policy"]
+            policy = requests.get(url).headers["Content-Security-Policy"]
             assert "https://huggingface.co" in policy
-            viewer = f"http://127.0.0.1:{port}/look/viewer.js"
-            with urllib.request.urlopen(viewer) as file:
-                assert b"xray-viewer" in file.read()
-        yield port
-    finally:
-        process.terminate()
-        process.wait(60)
+            assert "xray-viewer" in requests.get(f"{url}look/viewer.js").text
+        yield url
 
 
 @pytest.mark.server
@@ -203,7 +184,7 @@ def test_a_space_runs_as_it_is(tmp_path):
     wanted = (out / "requirements.txt").read_text()
     assert "gradio" in wanted
     assert "tensorflow" not in wanted
-    with served([sys.executable, "app.py"], out, tmp_path):
+    with served_alone(sys.executable, ["app.py"], out, tmp_path):
         pass
 
 

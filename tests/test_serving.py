@@ -3,23 +3,19 @@
 import io
 import json
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from PIL import Image
+from servers import FORM, ROOT, served
 
 from pneumonia.contract import BUNDLE
 from pneumonia.data.phantom import draw
 
-ROOT = Path(__file__).parent.parent
-FORM = [sys.executable, "-m", "pneumonia", "serve", "form"]
 MULTIPLE = 3
 """How often a picture's decoded bytes may lie in memory while it is answered."""
 
@@ -65,45 +61,18 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
     mine = shutil.copytree(BUNDLE, tmp_path / "mine")
     facts = json.loads((mine / "bundle.json").read_text()) | {"threshold": 0.375}
     (mine / "bundle.json").write_text(json.dumps(facts))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [*FORM, "--port", str(port), "--bundle", mine],
-        cwd=ROOT,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None
-                time.sleep(0.1)
-        body = (
-            b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
-            + phantom_bytes
-            + b"\r\n--x--\r\n"
-        )
-        ask = urllib.request.Request(
-            f"{address}/api/predict?anyway=1",
-            body,
-            {"Content-Type": "multipart/form-data; boundary=x"},
-        )
-        with urllib.request.urlopen(ask, timeout=30) as answer:
-            told = json.load(answer)
+    with served(*FORM, "--bundle", str(mine)) as (url, process):
+        ask = f"{url}api/predict?anyway=1"
+        told = requests.post(ask, files={"image": ("a", phantom_bytes)}).json()
         assert told["probabilities"]
         assert told["threshold"] == 0.375
-    finally:
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+    assert process.returncode == 0
 
 
 @pytest.mark.server
 def test_production_server_lets_strangers_in_only_when_told():
     done = subprocess.run(
-        [*FORM, "--host", "0.0.0.0"],
+        [sys.executable, *FORM, "--host", "0.0.0.0"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -8,8 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from test_image import GREY, encode
-from test_kinds import STRETCHED
+from pictures import GREY, STRETCHED, chunk, encode
 
 from pneumonia.reading import tone
 from pneumonia.reading.image import read_picture
@@ -19,11 +18,6 @@ PICTURE = np.ascontiguousarray(GREY)
 EXACT = (PICTURE / 255.0) ** 2.2  # its light
 COLOUR = {"grey": 0, "RGB": 2, "palette": 3, "grey and alpha": 4, "RGBA": 6}
 APPLE = "Generic Gray Profile, which is the power 1.8"
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(name + body))
-    return struct.pack(">I", len(body)) + name + body + checksum
 
 
 def stored(light: np.ndarray, bits: int) -> np.ndarray:
@@ -219,6 +213,37 @@ def test_the_stronger_word_counts(first):
     assert apart(named, STRETCHED) == 0
 
 
+def in_colours(values: np.ndarray, kind: str, icc: bytes) -> bytes:
+    colours = np.dstack([values] * 3)
+    if kind == "PNG, 16 bits":
+        says = [iccp(icc)] if icc else []
+        return png(values.astype(np.uint16) * 257, 16, "RGB", *says)
+    if kind == "TIFF, 16 bits":
+        return tiff(colours.astype(np.uint16) * 257, icc)
+    return encode(colours, kind, icc_profile=icc, **LOSSLESS.get(kind, {}))
+
+
+LOSSLESS = {"WebP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
+
+
+@pytest.mark.parametrize(
+    "kind", ["PNG", "PNG, 16 bits", "JPEG", "WebP", "TIFF, 16 bits"]
+)
+def test_a_profile_of_grey_counts_for_nothing_where_there_are_colours(kind):
+    """Chromium follows one of colours on grey pixels, and none of grey on colours."""
+    values = stored(EXACT, 8).astype(np.uint8)
+    plain, grey, colour = (
+        read_picture(in_colours(values, kind, icc))
+        for icc in (b"", LINEAR, profile(power(1), b"RGB ", b"gTRC"))
+    )
+    assert (grey.pixels == plain.pixels).all()
+    assert (plain.warnings, grey.warnings) == ((), ("tone_ignored",))
+    assert np.abs(colour.pixels.astype(int) - plain.pixels).max() > 40
+    assert colour.warnings == ()
+    screen = read_picture(in_colours(values, kind, profile(SRGB)))
+    assert screen.warnings == ()
+
+
 NONSENSE = {
     "gamma of 0": gama(0),
     "a screen's 2.2 in place of a file's": gama(220_000),
@@ -296,12 +321,13 @@ def test_a_profile_counts_in_other_formats_too(kind):
     shown = np.rint(255 * (EIGHT / 255) ** (1 / 2.2))
     if "16" in kind or "floats" in kind:
         shown = STRETCHED
-    found = read_picture(OTHERS[kind](LINEAR))
+    of = (b"RGB ", b"gTRC") if kind == "WebP" or "RGB" in kind else (b"GRAY", b"kTRC")
+    found = read_picture(OTHERS[kind](profile(power(1), *of)))
     assert found.warnings == ()
     # next to black one step of what is stored is many of what is shown
     clear = shown > 60 if kind == "JPEG" else shown >= 0
     assert np.abs(found.pixels - shown)[clear].max() <= (3 if kind == "JPEG" else 1)
-    plain = read_picture(OTHERS[kind](profile(power(2.2)))).pixels
+    plain = read_picture(OTHERS[kind](profile(power(2.2), *of))).pixels
     assert np.abs(plain - shown).max() > 40
     assert read_picture(OTHERS[kind](b"noise" * 40)).warnings == ("tone_ignored",)
 

@@ -30,7 +30,7 @@ from pneumonia.network import finder, heatmaps, layers, vgg19
 from pneumonia.network.finder import Framed
 from pneumonia.serving.selfcheck import selftest
 from pneumonia.study.card import commands
-from pneumonia.training import ancestry, augment, callbacks, runs
+from pneumonia.training import ancestry, augment, callbacks, features, runs
 from pneumonia.training import train as training
 from pneumonia.training.plan import Plan
 from pneumonia.training.recipe import RECIPES, RecipeError
@@ -151,6 +151,68 @@ def test_stopped_and_resumed_training_ends_where_it_would_have(
     assert (out / "history.csv").read_text() == (run / "history.csv").read_text()
     one, other = (vgg19.load(folder).classifier.get_weights() for folder in (run, out))
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+def test_frozen_blocks_see_their_images_once_and_a_stop_loses_none(
+    train, drawings, tmp_path, monkeypatch
+):
+    out, run, seen = tmp_path / "kept", features._run, []
+    few = [*QUICK, "--epochs", "3", "--set", "kept_epochs=2", "--set", "masked=true"]
+
+    def run_once(lower, batches):
+        seen.append(batches.epoch)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return run(lower, batches)
+
+    monkeypatch.setattr(features, "_run", run_once)
+    with pytest.raises(SystemExit, match="130"):
+        train(out, *few, "--set", "frozen_blocks=4")
+    before = vgg19.load(out).classifier.get_weights()
+    main(["train", str(drawings), "--out", str(out), "--resume"])
+    assert seen == [0, 1, 1]  # the first epoch's were there, the third's are theirs
+    assert [row["epoch"] for row in runs.read_history(out)] == [0, 1, 2]
+    assert not (out / features.FOLDER).exists()
+    network = vgg19.load(out)
+    after = [
+        (w.path, (v == w.numpy()).all())
+        for v, w in zip(before, network.classifier.weights, strict=True)
+    ]
+    for path, same in after:
+        assert same == (path.startswith("block") and not path.startswith("block5"))
+
+
+def test_kept_feature_maps_lead_to_what_the_whole_network_answers(framed):
+    dataset, images = framed
+    recipe = adjust(
+        RECIPES["short"],
+        {"masked": "true", "images_per_epoch": "8", "batch_size": "4"},
+    )
+    batches = Batches(images, dataset.labels, recipe, seed=3)
+    network = vgg19.build(masked=True, hidden_units=(8,))
+    lower, upper = vgg19.split(network, 4)
+    parts = []
+    for epoch in range(2):
+        batches.start(epoch)
+        found, targets = features._run(lower, batches)
+        parts.append({"0": found[0], "1": found[1], "targets": targets})
+    shown = features.Features(parts, batches)
+    wanted = []
+    for epoch in range(2):
+        batches.start(epoch)
+        for step in range(2):
+            wanted.append(network.classifier.predict_on_batch(batches[step][0]))
+    answers, orders = [], []
+    for _ in range(2):
+        answers += [upper.predict_on_batch(shown[step][0]) for step in range(2)]
+        orders.append(shown.order)
+        shown.on_epoch_end()
+    order = np.concatenate(orders)
+    assert sorted(order) == list(range(16))  # each view once in two epochs
+    np.testing.assert_allclose(
+        np.concatenate(answers), np.concatenate(wanted)[order], atol=2e-3
+    )
+    assert (shown.order[:8] != orders[0]).any()
 
 
 def test_full_disk_costs_no_epoch(train, drawings, tmp_path, monkeypatch):
@@ -541,6 +603,8 @@ def test_settings_are_read_as_on_a_command_line():
         ({"optimizer": "lion"}, "sgd or adamw"),
         ({"augmentation": "tone+snow"}, "snow"),
         ({"margin": "5"}, "no setting is called margin"),
+        ({"kept_epochs": "2", "frozen_blocks": "0"}, "frozen_blocks 1 to 4"),
+        ({"kept_epochs": "0"}, "a number from 1"),
     ],
 )
 def test_wrong_settings_are_said(settings, said):

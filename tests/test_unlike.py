@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumonia import ImageError, examples, find_unlike, phantoms
+from pneumonia import ImageError, examples, phantoms
 from pneumonia.reading.image import read_picture, to_input
 from pneumonia.serving import gate
 from pneumonia.serving.gate_cells import FEATURES, Cells, in_cells
-from pneumonia.serving.unlike import MOST
+from pneumonia.serving.unlike import MOST, find_unlike
 from pneumonia.web import answer, words
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

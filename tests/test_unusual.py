@@ -10,11 +10,19 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from pictures import (
+    DEEP,
+    GREY,
+    PNG,
+    STRETCHED,
+    TURNS,
+    chunk,
+    encode,
+    in_png,
+    rgb,
+    tifffile_of,
+)
 from PIL import Image
-from test_image import GREY, encode
-from test_kinds import DEEP, STRETCHED, rgb
-from test_properties import TURNS
-from test_tone import chunk
 
 from pneumonia import LABELS, ImageError, phantoms
 from pneumonia.data import folder
@@ -26,18 +34,10 @@ from pneumonia.serving import batch
 
 PICTURE = np.ascontiguousarray(GREY)
 FLOATS = PICTURE / 255
-PNG = encode(PICTURE)
 JPEG = encode(PICTURE, "JPEG", quality=95)
 PROGRESSIVE = encode(rgb(PICTURE), "JPEG", quality=95, progressive=True)
 RESTARTS = encode(PICTURE, "JPEG", quality=95, restart_marker_rows=1)
 NOISE = np.random.default_rng(0).bytes(3_000_000)
-
-
-def tiff(pixels: np.ndarray, **options) -> bytes:
-    file = io.BytesIO()
-    kind = "rgb" if pixels.ndim == 3 else "minisblack"
-    tifffile.imwrite(file, pixels, **{"photometric": kind} | options)
-    return file.getvalue()
 
 
 def refusal(data: bytes) -> ImageError:
@@ -61,7 +61,7 @@ def test_every_tiff_is_turned_upright(kind, turn):
     values = np.ascontiguousarray(rgb(values) if "RGB" in kind else values)
     packed = {"lzw f8": "lzw", "png": "png"}.get(kind)
     tag = [(274, 3, 1, turn, True)]
-    found = read_anywhere(tiff(values, compression=packed, extratags=tag)).pixels
+    found = read_anywhere(tifffile_of(values, compression=packed, extratags=tag)).pixels
     expected = PICTURE if dtype == "u1" else STRETCHED
     assert found.shape == PICTURE.shape
     assert np.abs(found - expected).max() <= 0
@@ -94,11 +94,6 @@ def test_every_format_is_turned_upright(kind, turn):
 
 
 # PNG
-
-
-def in_png(*chunks: bytes, before: bytes = b"IDAT", data: bytes = PNG) -> bytes:
-    at = data.index(before) - 4
-    return data[:at] + b"".join(chunks) + data[at:]
 
 
 def spoilt(whole: bytes) -> bytes:
@@ -366,7 +361,7 @@ KNOWN = {  # what each can hold, besides all
 def test_every_compression_of_tiff(compression, kind):
     pixels = np.ascontiguousarray(PIXELS[kind])
     tile = (64, 64) if compression in ("jpeg2000", "zstd") else None
-    data = tiff(pixels, compression=compression, tile=tile)
+    data = tifffile_of(pixels, compression=compression, tile=tile)
     found = read_anywhere(data)
     expected = PICTURE if "of 8" in kind or kind == "8 bits" else STRETCHED
     assert np.abs(found.pixels - expected).max() <= 0
@@ -384,7 +379,7 @@ def test_predictors_of_tiff(predictor, order):
     for packed in ("lzw", "zstd", "deflate"):
         options = {"compression": packed, "predictor": predictor, "byteorder": order}
         found = read_picture(
-            tiff(values.astype(f"{order}{values.dtype.str[1:]}"), **options)
+            tifffile_of(values.astype(f"{order}{values.dtype.str[1:]}"), **options)
         )
         assert (found.pixels == STRETCHED).all()
 
@@ -392,12 +387,12 @@ def test_predictors_of_tiff(predictor, order):
 @pytest.mark.parametrize("bits", [9, 10, 12, 14, 15])
 def test_packed_numbers_of_tiff(bits):
     values = (PICTURE.astype(np.uint16) << (bits - 8)) + 1
-    found = read_picture(tiff(values, bitspersample=bits))
+    found = read_picture(tifffile_of(values, bitspersample=bits))
     assert (found.pixels == STRETCHED).all()
 
 
 def test_tiff_of_a_12_bit_jpeg():
-    data = tiff(
+    data = tifffile_of(
         DEEP, compression="jpeg", bitspersample=12, compressionargs={"level": 98}
     )
     assert np.abs(read_anywhere(data).pixels - STRETCHED).max() <= 2
@@ -405,7 +400,7 @@ def test_tiff_of_a_12_bit_jpeg():
 
 def test_big_tiff_in_either_order():
     for order in "<>":
-        data = tiff(DEEP.astype(f"{order}u2"), bigtiff=True, byteorder=order)
+        data = tifffile_of(DEEP.astype(f"{order}u2"), bigtiff=True, byteorder=order)
         assert (read_picture(data).pixels == STRETCHED).all()
 
 
@@ -435,7 +430,7 @@ def test_pages_of_tiff():
 @pytest.mark.parametrize("value", [0, 1000, 65535])
 def test_odd_tags_of_tiff_change_nothing(value):
     tags = [(tag, 4, 3, (value,) * 3, True) for tag in (33550, 34665, 65000, 42113)]
-    data = tiff(DEEP, extratags=tags)
+    data = tifffile_of(DEEP, extratags=tags)
     assert (read_picture(data).pixels == STRETCHED).all()
 
 
@@ -466,14 +461,14 @@ ODD = {
 
 @pytest.mark.parametrize("what", ODD)
 def test_tags_that_other_readers_do_without(what):
-    data = tiff(DEEP, extratags=[(274, 3, 1, 1, True)], metadata=None)
+    data = tifffile_of(DEEP, extratags=[(274, 3, 1, 1, True)], metadata=None)
     found = read_picture(retagged(data, *ODD[what]))
     assert (found.pixels == STRETCHED).all()
     assert found.warnings == ()
 
 
 def test_pages_in_a_circle_are_one():
-    data = tiff(DEEP, metadata=None)
+    data = tifffile_of(DEEP, metadata=None)
     (start,) = struct.unpack("<I", data[4:8])
     (count,) = struct.unpack("<H", data[start : start + 2])
     end = start + 2 + 12 * count
@@ -483,7 +478,9 @@ def test_pages_in_a_circle_are_one():
 
 
 def test_a_strip_that_is_missing_is_not_black():
-    data = tiff(DEEP, compression="zlib", rowsperstrip=DEEP.shape[0], metadata=None)
+    data = tifffile_of(
+        DEEP, compression="zlib", rowsperstrip=DEEP.shape[0], metadata=None
+    )
     assert refusal(retagged(data, 279, 0)).reason == "damaged"
 
 
@@ -494,7 +491,7 @@ def test_alpha_of_tiff_counts_once():
     for kind, stored in ((1, DEEP // 2), (2, DEEP)):
         values = np.where(alpha < 65535, stored, DEEP)
         pixels = np.dstack([values, alpha])
-        data = tiff(
+        data = tifffile_of(
             pixels, photometric="minisblack", extrasamples=[kind], planarconfig=1
         )
         expected = np.where(alpha < 65535, DEEP / 2, DEEP)
@@ -504,22 +501,22 @@ def test_alpha_of_tiff_counts_once():
 
 REFUSED_TIFF = {
     "an unknown compression": (
-        lambda: tiff(DEEP).replace(
+        lambda: tifffile_of(DEEP).replace(
             struct.pack("<HHIH", 259, 3, 1, 1), struct.pack("<HHIH", 259, 3, 1, 31337)
         ),
         *("unsupported", "compressed in a way"),
     ),
     "complex numbers": (
-        lambda: tiff(FLOATS.astype(np.complex64)),
+        lambda: tifffile_of(FLOATS.astype(np.complex64)),
         *("unsupported", "pixels of an unusual kind"),
     ),
     "colours as signed numbers": (
-        lambda: tiff(rgb(DEEP).astype(np.int16)),
+        lambda: tifffile_of(rgb(DEEP).astype(np.int16)),
         *("unsupported", "colours as signed numbers of 16 bits"),
     ),
-    "cut short": (lambda: tiff(DEEP)[:-5000], "damaged", "incomplete"),
+    "cut short": (lambda: tifffile_of(DEEP)[:-5000], "damaged", "incomplete"),
     "cut short, deflated": (
-        lambda: tiff(DEEP, compression="deflate")[:-5000],
+        lambda: tifffile_of(DEEP, compression="deflate")[:-5000],
         *("damaged", "incomplete"),
     ),
     "a header alone": (lambda: b"II*\0\x08\0\0\0", "damaged", "incomplete"),
@@ -540,7 +537,7 @@ def test_tiff_that_is_not_read_is_named(what):
 
 def test_size_of_tiff_is_checked_before_it_is_decoded():
     for compression in (None, "zstd", "jpeg2000"):
-        data = tiff(DEEP, compression=compression)
+        data = tifffile_of(DEEP, compression=compression)
         for tag in (256, 257):
             old = struct.pack("<HHI", tag, 4, 1)
             at = data.find(old)

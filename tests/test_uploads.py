@@ -7,7 +7,6 @@ import errno
 import fcntl
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import pytest
 import requests
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
+from servers import served
 
 from pneumonia.web import words
 from pneumonia.web.demo import app as demo
@@ -413,37 +413,6 @@ def test_half_an_upload_takes_no_room(cache):
     assert os.fstat(app.open.fileno()).st_size == 0
     app.open.close()
     assert whole.exists()
-
-
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError):
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
-    return False
-
-
-@contextlib.contextmanager
-def served(*command: str, inside: tuple = (), **options):
-    """Start an app of the project; gives its address and process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [*inside, sys.executable, *command, "--port", str(port)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-    try:
-        assert f":{port}" in process.stdout.readline()
-        while not answers(port):  # gunicorn says so before it listens
-            assert process.poll() is None
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/", process
-    finally:
-        process.terminate()
-        process.wait(120)
 
 
 def ask(url: str, picture: Path, place: Path) -> str:

@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_field(classifier):
     said = p >= classifier.threshold
     assert found["sensitivity"]["value"] == pytest.approx(said[truth == 1].mean())
     assert found["specificity"]["value"] == pytest.approx(1 - said[truth == 0].mean())
-    assert sum(map(sum, found["zones"].values())) == 300
+    assert sum(map(sum, found["bands"].values())) == 300
     assert found["far"]["value"] == 0
     assert found["unlike"] == {}
     assert sum(place["n"] for place in found["reliability"]) == 300

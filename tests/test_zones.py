@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumonia import LABELS, Classifier, predict
+from pneumonia import LABELS, Classifier, predict, say_place
 from pneumonia.contract import METHODS, TESTED
 from pneumonia.outputs import Outputs
 from pneumonia.reading.image import read_picture
@@ -196,7 +196,7 @@ def test_the_sentence_names_the_place_on_both_sides(place, label):
     evidence = at(*PLACES[place]) * (1 if label == "Pneumonia" else -1)
     found = answer(evidence, 0.9 if label == "Pneumonia" else 0.1)
     assert found.label == label
-    assert found.zone == f"The evidence for {label} {place}."
+    assert say_place(found) == f"The evidence for {label} {place}."
 
 
 def test_each_label_is_shown_the_map_that_passed_its_test(tmp_path):
@@ -225,21 +225,21 @@ def test_each_label_is_shown_the_map_that_passed_its_test(tmp_path):
             assert given.method == expected[label]
             if given.method is None:
                 assert not given.coarse.any()
-                assert given.zone == zones.UNTESTED.format(label=label)
+                assert given.place == "untested"
                 assert not given.warnings
                 assert json.loads(context(made, given)["look"])["strength"] == 0
             else:
                 same = answered(made, method=given.method)
                 assert (given.coarse == same.coarse).all()
-                assert given.zone == same.zone
+                assert given.place == same.place
     other = replace(made, sha256="other")  # measured of other weights
     assert answered(other, method=TESTED).method == METHODS[0]
 
 
 def test_the_sentence_is_of_the_map_that_is_drawn():
     fine, coarse = (answer(at((7, 1)), method=method) for method in METHODS)
-    assert "right lower zone" in fine.zone
-    assert "mostly outside" in coarse.zone  # its cell is in the crop's corner
+    assert fine.place == "right lower"
+    assert coarse.place == "outside"  # its cell is in the crop's corner
     assert fine.evidence_outside < coarse.evidence_outside
 
 
@@ -253,7 +253,7 @@ UNSIDED = {
 @pytest.mark.parametrize("place", UNSIDED)
 def test_where_no_side_is_known_the_sentence_names_none_of_the_patients(place):
     found = answer(at(*UNSIDED[place]), sides=False)
-    assert found.zone == f"The evidence for Pneumonia {place}."
+    assert say_place(found) == f"The evidence for Pneumonia {place}."
     assert not found.sides_known
 
 
@@ -262,7 +262,9 @@ def test_a_plain_picture_tells_no_side(phantom_bytes):
 
 
 def test_without_evidence_the_sentence_says_so():
-    assert answer(-np.ones((8, 8), np.float32)).zone == "No place speaks for Pneumonia."
+    found = answer(-np.ones((8, 8), np.float32))
+    assert found.place == "nowhere"
+    assert say_place(found) == "No place speaks for Pneumonia."
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -324,13 +326,16 @@ def test_lungs_that_meet_at_a_corner_have_two_lines_there():
     assert len(outline(lungs)) == 8
 
 
-def test_page_and_row_say_the_zone():
+def test_page_and_row_say_the_place():
     evidence = at((7, 1))
     found = answer(evidence)
     shown = context(stand_in(evidence), found)
-    assert shown["zone"] == found.zone
+    assert shown["where"] == say_place(found)
     assert re.fullmatch(r"(M\d+ \d+L\d+ \d+)+", json.loads(shown["look"])["lungs"])
     file = io.StringIO()
     write_rows([answered_row("x.png", found)], file)
     (row,) = csv.DictReader(io.StringIO(file.getvalue()))
-    assert row["zone"] == found.zone
+    told = {name: row[name] for name in ("place", "partly_outside", "sides_known")}
+    assert told == {
+        **{"place": "right lower", "partly_outside": "false", "sides_known": "true"},
+    }

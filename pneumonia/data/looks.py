@@ -8,7 +8,7 @@ operating point is chosen, and the answers are measured, as if every look were a
 frequent.
 
 Looks are found by k-means on a few numbers of each whole picture: quantiles of its
-grey, its detail in four bands, and the brightness of its corners and its middle.
+grey, its detail at four scales, and the brightness of its corners and its middle.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ MOST = 12.0
 """How often an image may be shown for once that another one of its class is."""
 
 _QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-_BANDS = 4
+_SCALES = 4
 _AT_ONCE = 256  # pictures: all of a data set would take gigabytes
 _CORNER = 7  # of which a side holds one corner, and the middle is twice as wide
 
@@ -52,19 +52,19 @@ def _describe(images: np.ndarray) -> np.ndarray:
     side = images.shape[1]
     grey = regions.shrink(images, side // 2).reshape(len(images), -1)
     quantiles = np.quantile(grey, _QUANTILES, axis=1).T / 255
-    finer, bands = regions.shrink(images, side), []
-    for _ in range(_BANDS):
+    finer, details = regions.shrink(images, side), []
+    for _ in range(_SCALES):
         n, size, _ = finer.shape
         coarser = finer.reshape(n, size // 2, 2, size // 2, 2).mean(axis=(2, 4))
         lost = finer - coarser.repeat(2, axis=1).repeat(2, axis=2)
-        bands.append(np.log(lost.std(axis=(1, 2)) + 0.1))
+        details.append(np.log(lost.std(axis=(1, 2)) + 0.1))
         finer = coarser
     edge, x = side // _CORNER, images[..., 0]
     ends, middle = (slice(edge), slice(side - edge, side)), (side - 2 * edge) // 2
     inner = slice(middle, middle + 2 * edge)
     places = [(rows, columns) for rows in ends for columns in ends] + [(inner, inner)]
     means = [x[:, rows, columns].mean(axis=(1, 2)) / 255 for rows, columns in places]
-    return np.column_stack([quantiles, *bands, *means])
+    return np.column_stack([quantiles, *details, *means])
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,19 +57,27 @@ def choose_threshold(labels: np.ndarray, p_pneumonia: np.ndarray) -> float:
 
 
 def conformal_band(
-    labels: np.ndarray, p_pneumonia: np.ndarray, threshold: float, error: float = ERROR
+    labels: np.ndarray,
+    p_pneumonia: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+    error: float = ERROR,
 ) -> tuple[float, float]:
     """Choose the band of probabilities in which no answer is called certain.
 
-    Class-conditional split conformal prediction (Vovk, "Conditional validity of
-    inductive conformal predictors", ACML 2012): of the pneumonias to come, at most the
-    share `error` lies below the band and is called a certain Normal; of the normals, at
-    most as many lie above it. It holds on average over patients who are drawn as those
-    here, whatever the network. It promises nothing of other hospitals.
+    Class-conditional conformal prediction (Vovk, "Conditional validity of inductive
+    conformal predictors", ACML 2012), where several pictures are of one patient (Lee,
+    Barber and Willett, "Distribution-free inference with hierarchical data", 2023):
+    take a new patient with pneumonia, and one of his pictures. It lies below the band,
+    and is called a certain Normal, with at most the probability `error`; one of a new
+    patient without lies above with at most as much. It holds on average over patients
+    who are drawn as those here, whatever the network. It promises nothing of other
+    hospitals.
 
     Args:
         labels: int (n,), of patients that training did not see.
         p_pneumonia: float (n,) in [0, 1].
+        groups: (n,), the patient of each. All pictures of one weigh as much as one.
         threshold: probability from which the answer is pneumonia; the band holds it.
         error: the share, in (0, 1).
 
@@ -77,18 +85,32 @@ def conformal_band(
         Lowest and highest probability that is called uncertain.
     """
 
-    def lowest(of_class: np.ndarray) -> float:
-        allowed = int(error * (len(of_class) + 1))
-        return float(np.sort(of_class)[allowed - 1]) if allowed else 0.0
+    def lowest(scores: np.ndarray, label: int) -> float:
+        of_class = labels == label
+        values, weights = scores[of_class], by_patient(groups[of_class])
+        order = np.argsort(values)
+        values, mass = values[order], np.cumsum(weights[order])
+        first = np.searchsorted(values, values)
+        below = np.concatenate([[0], mass])[first]  # patients, in shares of pictures
+        allowed = error * (weights.sum() + 1) - 1  # the new patient is one, too
+        enough = values[below <= allowed + 1e-9]
+        return float(enough[-1]) if len(enough) else 0.0
 
-    low = lowest(p_pneumonia[labels == 1])
-    high = 1 - lowest(1 - p_pneumonia[labels == 0])
+    low = lowest(p_pneumonia, 1)
+    high = 1 - lowest(1 - p_pneumonia, 0)
     return min(low, threshold), max(high, threshold)
+
+
+def by_patient(groups: np.ndarray) -> np.ndarray:
+    """Return weights (n,) with which all pictures of a patient (n,) weigh one."""
+    _, patient, pictures = np.unique(groups, return_inverse=True, return_counts=True)
+    return 1 / pictures[patient]
 
 
 def measure_band(
     labels: np.ndarray,
     p_pneumonia: np.ndarray,
+    groups: np.ndarray,
     threshold: float,
     band: tuple[float, float],
 ) -> dict:
@@ -97,22 +119,23 @@ def measure_band(
     Args:
         labels: int (n,).
         p_pneumonia: float (n,) in [0, 1].
+        groups: (n,), the patient of each.
         threshold: probability from which the answer is pneumonia.
         band: lowest and highest probability that is called uncertain.
 
     Returns:
         `band` [lo, hi]; `coverage`, the share of images outside it, which get a certain
         answer; `error_inside` and `error_outside`, shares of wrong answers;
-        `certain_but_wrong`, the share of each label's images that get a certain wrong
-        answer, which `conformal_band` bounds; `zones`, below, in and above the band:
-        the images `n` and the share of `pneumonia` among them, if both labels were as
-        frequent.
+        `certain_but_wrong`, the share of each label's patients that get a certain wrong
+        answer, each picture in its share, which `conformal_band` bounds; `bands`,
+        below, in and above the band: the images `n` and the share of `pneumonia` among
+        them, if both labels were as frequent.
     """
     ill, weights = labels == 1, alike(labels)
     low, high = band
     wrong = (p_pneumonia >= threshold) != (labels == 1)
     inside = (p_pneumonia >= low) & (p_pneumonia <= high)
-    zones = {
+    bands = {
         "below": p_pneumonia < low,
         "in": inside,
         "above": p_pneumonia > high,
@@ -123,15 +146,17 @@ def measure_band(
         "error_inside": _share(wrong[inside]),
         "error_outside": _share(wrong[~inside]),
         "certain_but_wrong": {
-            name: _share((wrong & ~inside)[labels == i])
+            name: _share(
+                (wrong & ~inside)[labels == i], by_patient(groups[labels == i])
+            )
             for i, name in enumerate(LABELS)
         },
-        "zones": {
+        "bands": {
             name: {
                 "n": int(there.sum()),
                 "pneumonia": _share(ill[there], weights[there]),
             }
-            for name, there in zones.items()
+            for name, there in bands.items()
         },
     }
 

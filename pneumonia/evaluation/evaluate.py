@@ -118,7 +118,7 @@ def evaluate(
         "temperature": classifier.temperature,
         "uncertain_band": list(classifier.uncertain_band),
         "band": calibrate.measure_band(
-            dataset.labels, p, at, classifier.uncertain_band
+            dataset.labels, p, dataset.groups, at, classifier.uncertain_band
         ),
         "confusion": confusion_counts(dataset.labels, p, at),
         "answers": {

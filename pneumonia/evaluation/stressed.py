@@ -57,7 +57,7 @@ def measure_stress(
         "groups": _measure_subgroups(dataset, clean, at),
         "all": measure(labels, everything, patients, at),
         "band": calibrate.measure_band(
-            labels, everything, at, classifier.uncertain_band
+            labels, everything, patients, at, classifier.uncertain_band
         ),
         "worst": {
             metric: (max if metric in LOWER_IS_BETTER else min)(

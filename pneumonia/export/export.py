@@ -173,13 +173,15 @@ def _choose(
     shift = np.array([-offset / 2, offset / 2], np.float32)
     logits, threshold = logits + shift, 0.5
     p = softmax(logits, temperature)[:, 1]
-    band = calibrate.conformal_band(labels, p, threshold)
+    band = calibrate.conformal_band(labels, p, groups, threshold)
     facts = {
         "temperature": temperature,
         "threshold": threshold,
         "logit_shift": shift.tolist(),
         "uncertain_band": list(band),
-        "uncertain_band_measured": calibrate.measure_band(labels, p, threshold, band),
+        "uncertain_band_measured": calibrate.measure_band(
+            labels, p, groups, threshold, band
+        ),
         "validation": {
             "images": clean,
             "patients": len(set(validation.groups)),

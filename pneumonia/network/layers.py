@@ -14,6 +14,9 @@ keras.config.set_max_steps_per_epoch(None)
 # The spread of the pixels, zero mean in each channel, that VGG19 was trained on.
 PIXEL_SPREAD = 58.0
 
+STEP = 16
+"""Pixels of what the network is shown in each cell of its feature map, a side."""
+
 
 class Standardize(layers.Layer):
     """Shift and scale every image to mean 0 and spread `PIXEL_SPREAD`.
@@ -36,17 +39,26 @@ class Grey(layers.Layer):
         return images[..., :1]
 
 
-class WithinLungs(layers.Layer):
-    """Multiply a feature map by how much of each cell, or of one beside it, is lung.
+class NearLungs(layers.Layer):
+    """Tell how much of each cell of a feature map, or of one beside it, is lung.
 
-    [(n, 8, 8, c), (n, 128, 128, 2)] -> (n, 8, 8, c). The lungs reach a cell further
-    than they were found, so that one which an opacity hides in part is not cut away.
+    (n, 128, 128, 2) -> (n, 8, 8, 1). The lungs reach a cell further than they were
+    found, so that one which an opacity hides in part is not cut away.
+    """
+
+    def call(self, images):
+        """Return the share of lung, in [0, 1]."""
+        lungs = ops.average_pool(images[..., 1:], STEP)
+        return ops.max_pool(lungs, 3, strides=1, padding="same")
+
+
+class WithinLungs(layers.Layer):
+    """Multiply a feature map by what `NearLungs` says of its cells.
+
+    [(n, 8, 8, c), (n, 8, 8, 1)] -> (n, 8, 8, c).
     """
 
     def call(self, inputs):
         """Return the feature map, zero far from the lungs."""
-        feature_map, images = inputs
-        step = images.shape[1] // feature_map.shape[1]
-        lungs = ops.average_pool(images[..., 1:], step)  # (n, 8, 8, 1)
-        near = ops.max_pool(lungs, 3, strides=1, padding="same")
+        feature_map, near = inputs
         return feature_map * ops.cast(near, feature_map.dtype)

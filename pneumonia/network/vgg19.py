@@ -21,7 +21,7 @@ from keras import layers, ops
 
 from ..contract import BUNDLE, IMAGE_SIZE, LABELS
 from ..outputs import in_batches
-from .layers import Grey, Standardize, WithinLungs
+from .layers import Grey, NearLungs, Standardize, WithinLungs
 
 HIDDEN_UNITS = (256, 128)
 DROPOUT = 0.3
@@ -45,6 +45,8 @@ class Network:
         classifier: softmax(head(features(x))), (n, 2) probabilities.
         aligned: whether it is shown crops to the lungs, or whole pictures.
         masked: whether it is shown where the lungs are, and looks nowhere else.
+        between: what passes from each of the first four blocks to what follows, for
+            `split`.
     """
 
     features: keras.Model
@@ -52,6 +54,7 @@ class Network:
     classifier: keras.Model
     aligned: bool = True
     masked: bool = False
+    between: tuple[list[keras.KerasTensor], ...] = ()
 
 
 def build(
@@ -88,10 +91,16 @@ def build(
     if standardize:
         x = Standardize(dtype="float32", name="standardize")(x)
     x = layers.Concatenate(name="grey_to_rgb")([x, x, x])  # (n, 128, 128, 3)
+    beside = []
+    if masked:
+        beside = [NearLungs(dtype="float32", name="near_lungs")(images)]  # (n, 8, 8, 1)
+    between = []
     for layer in backbone.layers[1:-1]:  # without its input and its last max-pool
         x = layer(x)
+        if layer.name.endswith("_pool"):
+            between.append([x, *beside])
     if masked:
-        x = WithinLungs(name="within_lungs")([x, images])
+        x = WithinLungs(name="within_lungs")([x, *beside])
     feature_map = x  # (n, 8, 8, 512)
 
     x = layers.MaxPooling2D(name="pool")(feature_map)  # (n, 4, 4, 512)
@@ -117,6 +126,7 @@ def build(
         classifier=keras.Model(images, probabilities, name="classifier"),
         aligned=aligned,
         masked=masked,
+        between=tuple(between),
     )
 
 
@@ -168,6 +178,25 @@ def freeze(network: Network, blocks: int) -> None:
             layer.trainable = int(layer.name[len("block")]) > blocks
 
 
+def split(network: Network, blocks: int) -> tuple[keras.Model, keras.Model]:
+    """Split the classifier behind VGG19's first blocks; both parts share its layers.
+
+    Args:
+        network: from `build`.
+        blocks: how many blocks the first part holds, 1 to 4.
+
+    Returns:
+        What the network is shown -> a feature map (n, h, w, c) and, where the network
+        is masked, what `NearLungs` says, (n, 8, 8, 1). And from these to (n, 2)
+        probabilities.
+    """
+    classifier, between = network.classifier, network.between[blocks - 1]
+    return (
+        keras.Model(classifier.input, between, name="lower"),
+        keras.Model(between, classifier.output, name="upper"),
+    )
+
+
 def condition(network: Network, images: np.ndarray) -> None:
     """Bring the activations of every layer to unit spread over some images.
 
@@ -185,6 +214,8 @@ def condition(network: Network, images: np.ndarray) -> None:
     signal = images
     scale = 1.0  # by how much a layer's input was multiplied on its way here
     for layer in network.classifier.layers[1:]:
+        if isinstance(layer, NearLungs):
+            continue
         if isinstance(layer, (layers.Conv2D, layers.Dense)) and layer.name != "logits":
             kernel, bias = layer.get_weights()
             bias = bias * scale
@@ -204,7 +235,7 @@ def condition(network: Network, images: np.ndarray) -> None:
         if isinstance(layer, layers.Concatenate):  # one grey picture, three times
             signal = [signal] * 3
         elif isinstance(layer, WithinLungs):
-            signal = [signal, images]
+            signal = [signal, network.classifier.get_layer("near_lungs")(images)]
         signal = layer(signal)
 
 

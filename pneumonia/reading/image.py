@@ -87,7 +87,7 @@ def allow_risky_decoders() -> None:
 def is_picture(head: bytes) -> bool:
     """Tell by a file's first 132 bytes whether it is of a format that is read here."""
     known = (Image.OPEN[name][1] for name in FORMATS)
-    return is_dicom(head) or any(accepts(head) is True for accepts in known)
+    return is_dicom(head) or any(a is not None and a(head) is True for a in known)
 
 
 def is_dicom(data: bytes) -> bool:

@@ -24,12 +24,14 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..safe_path import safe_path
+from ..words import READER_WARNINGS
 from .image import SHARP_SIDE, read_picture
-from .picture import READER_WARNINGS, ImageError, InstallationError, Picture
+from .picture import ImageError, InstallationError, Picture
 
 WALL_SECONDS = 60
 """Time after which a worker is killed, whatever it does."""
@@ -149,7 +151,7 @@ class _WorkerDiedError(RuntimeError):
 class _Worker:
     """One process that runs `worker.serve`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         package = Path(__file__).parent.parent
         single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         single["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # glibc: give pictures back
@@ -160,6 +162,9 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env=_without_own_path(os.environ) | single,
         )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise OSError("no pipe")  # never: both were asked for
+        self._asked, self._answers = self._process.stdin, self._process.stdout
         self._answered = 0
         self.worn = False
 
@@ -180,9 +185,9 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            self._process.stdin.write(struct.pack("<Q?", len(data), sharp))
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
+            self._asked.write(struct.pack("<Q?", len(data), sharp))
+            self._asked.write(data)
+            self._asked.flush()
             lengths = struct.unpack("<II", self._receive(8))
             if lengths[0] > 2**16 or lengths[1] > SHARP_SIDE**2:
                 raise EOFError
@@ -201,12 +206,12 @@ class _Worker:
             timer.cancel()
 
     def _receive(self, count: int) -> bytes:
-        data = self._process.stdout.read(count)
+        data = self._answers.read(count)
         if len(data) < count:
             raise EOFError
         return data
 
-    def _understand(self, header: dict, body: bytes) -> Picture:
+    def _understand(self, header: dict[str, Any], body: bytes) -> Picture:
         """Return or raise what a worker answered, trusting nothing in it."""
         self._answered += 1
         self.worn = header["peak"] > _RETIRE_PEAK or self._answered >= _RETIRE_AFTER
@@ -228,12 +233,12 @@ class _Worker:
     def end(self) -> None:
         """End the process and forget it."""
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self._asked.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)  # it ends by itself when nobody can ask any more
         self._process.kill()  # does nothing to a process that has ended
         self._process.wait()
-        self._process.stdout.close()
+        self._answers.close()
 
 
 def _without_own_path(environment: Mapping[str, str]) -> dict[str, str]:

@@ -56,7 +56,7 @@ class Header(NamedTuple):
 
 def header(data: bytes) -> Header | None:
     """Return the header of a file that begins with `START`; None if it has none."""
-    at, frames, exif, density = 2, {}, b"", (0, 0)
+    at, frames, exif, density = 2, {}, b"", None
     while found := _SEGMENT.search(data, at):
         at = found.end()
         marker, length = data[at - 1], int.from_bytes(data[at : at + 2], "big")
@@ -67,8 +67,9 @@ def header(data: bytes) -> Header | None:
             frames[marker] = segment
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0"):
             exif = segment
-        elif marker == 0xE0 and segment.startswith(b"JFIF\0"):
-            density = tuple(int.from_bytes(segment[i : i + 2], "big") for i in (8, 10))
+        elif marker == 0xE0 and segment.startswith(b"JFIF\0") and not density:
+            across, down = (int.from_bytes(segment[i : i + 2], "big") for i in (8, 10))
+            density = across, down
         at += length
     else:
         return None
@@ -79,7 +80,14 @@ def header(data: bytes) -> Header | None:
     height, width = (int.from_bytes(frame[i : i + 2], "big") for i in (1, 3))
     ends = data.rfind(_END, at) >= 0
     return Header(
-        kind, frame[0], (width, height), frame[6::3], exif, density, at - 2, ends
+        kind,
+        frame[0],
+        (width, height),
+        frame[6::3],
+        exif,
+        density or (0, 0),
+        at - 2,
+        ends,
     )
 
 
@@ -132,8 +140,8 @@ def is_cut(data: bytes, decode: Callable[[bytes], np.ndarray]) -> bool:
     """
     body = data[: data.rfind(_END)]
     try:
-        filled = (decode(body + rest + _END) for rest in (b"\0", _FILLING))
-        return not np.array_equal(*filled)
+        one, other = (decode(body + rest + _END) for rest in (b"\0", _FILLING))
+        return not np.array_equal(one, other)
     except _DECODE_ERRORS:
         return False  # the decoder does not take more than there should be
 

@@ -18,40 +18,11 @@ MAX_PIXELS = 50_000_000
 MIN_SIDE = 64
 """Shortest side that is accepted, in pixels: half of what the network looks at."""
 
-READER_WARNINGS = {
-    "first_frame": "This file holds several pictures; only the first was looked at.",
-    "unknown_modality": "This DICOM file does not say how the picture was taken.",
-    "lateral_view": "This DICOM file says that the chest is seen from the side. The "
-    "network knows chests from the front alone.",
-    "outliers_clipped": "Some pixels, such as a marker or burned-in text, are far "
-    "brighter or darker than the rest. They were clipped, so that the rest keeps its "
-    "contrast.",
-    "window_ignored": "The window or the table of this DICOM file does not fit its "
-    "pixels and was ignored. Compare the picture with the one in your viewer.",
-    "values_assumed": "This DICOM file leaves out or contradicts what its pixel values "
-    "mean, so the usual meaning was assumed. Compare the picture with the one in your "
-    "viewer.",
-    "parts_skipped": "A part of this file that no pixel depends on is damaged or "
-    "missing. It was passed over.",
-    "tone_ignored": "What this file says of the brightness of its pixels makes no "
-    "sense and was ignored. Compare the picture with the one in your viewer.",
-    "not_square": "The pixels of this file are not square. The picture was "
-    "stretched, so that the chest has its true shape.",
-    "turned_upright": "This DICOM file says that its picture is stored mirrored or "
-    "turned. It was turned, so that the patient is upright and faces you.",
-    "sides_contradicted": "This DICOM file contradicts itself, or is unclear, about "
-    "where the patient's right is. So no side of the patient is named.",
-    "unprocessed": "This DICOM file holds the detector's values before the maker's "
-    "processing. They were turned into a picture in the simplest way, which is not "
-    "what the network learned from.",
-}
-"""What the reader passes over, by its code, in a layman's words."""
-
 DOUBTS = {
     *("outliers_clipped", "window_ignored", "values_assumed"),
     *("tone_ignored", "unprocessed"),
 }
-"""Those of READER_WARNINGS with which the picture may have been read wrongly."""
+"""Codes of warnings with which the picture may have been read wrongly."""
 
 
 class ImageError(ValueError):

@@ -13,6 +13,7 @@ from .tone import Tone
 START = b"\x89PNG\r\n\x1a\n"
 _DEPTH, _COLOUR = 24, 25  # where the header has them
 _PALETTE = 3
+_COLOURS = (2, 3, 6)  # kinds whose pixels are colours
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
 _FRAMES = {b"acTL", b"fcTL", b"fdAT"}
@@ -49,8 +50,11 @@ def parts(data: bytes) -> Parts:
         ImageError: what says its size is damaged, or pixels are.
     """
     view = memoryview(data)
-    kept, early, tones = [], {}, {}
-    at, ended, broken, notes = 8, False, False, set()
+    kept: list[bytes | memoryview] = []
+    early: dict[bytes, memoryview] = {}
+    tones: dict[bytes, bytes] = {}
+    notes: set[str] = set()
+    at, ended, broken = 8, False, False
     while at + 8 <= len(data) and not ended:
         length = int.from_bytes(view[at : at + 4], "big")
         name = bytes(view[at + 4 : at + 8])
@@ -79,7 +83,7 @@ def parts(data: bytes) -> Parts:
         kept = _mended(header, kept)
     if broken or not ended:
         notes.add("parts_skipped")
-    meant = _tone(tones, notes)
+    meant = _tone(tones, data[_COLOUR] in _COLOURS, notes)
     deep = data[_DEPTH : _DEPTH + 1] == b"\x10"
     # what says how it is turned is looked for before pixels
     found = [view[:8], *kept[:1], *early.values(), *kept[1:], _chunk(b"IEND", b"")]
@@ -143,37 +147,37 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     )
 
 
-def _tone(chunks: dict[bytes, bytes], notes: set[str]) -> Tone | None:
+def _tone(chunks: dict[bytes, bytes], colours: bool, notes: set[str]) -> Tone | None:
     for name, meant in _MEANT.items():
         if name in chunks:
             try:
-                return meant(chunks[name])
+                return meant(chunks[name], colours)
             except (ValueError, zlib.error):
                 notes.add("tone_ignored")
     return None
 
 
-def _by_transfer(body: bytes) -> Tone | None:
+def _by_transfer(body: bytes, _: bool) -> Tone | None:
     if len(body) != 4 or body[2:] != b"\0\1":
         raise ValueError("no RGB, or not of the full range")
     return tone.of_transfer(body[1])
 
 
-def _by_profile(body: bytes) -> Tone | None:
+def _by_profile(body: bytes, colours: bool) -> Tone | None:
     name, _, packed = body.partition(b"\0")
     unpacking = zlib.decompressobj()
     profile = unpacking.decompress(packed[1:], _MOST_PROFILE)
     if not unpacking.eof:
         raise ValueError("too long, or cut short")
-    return tone.of_profile(profile)
+    return tone.of_profile(profile, colours)
 
 
-def _by_name(body: bytes) -> None:
+def _by_name(body: bytes, _: bool) -> None:
     if len(body) != 1:
         raise ValueError("no sRGB")
 
 
-def _by_gamma(body: bytes) -> Tone | None:
+def _by_gamma(body: bytes, _: bool) -> Tone | None:
     if len(body) != 4:
         raise ValueError("no number")
     return tone.of_gamma(int.from_bytes(body, "big") / 100_000)

@@ -11,7 +11,7 @@ import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import AvifImagePlugin, ExifTags, Image, PngImagePlugin
+from PIL import AvifImagePlugin, ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -21,8 +21,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ..words import READER_WARNINGS
 from . import deep, jpeg, png, square, tiff, tone, unread
-from .picture import READER_WARNINGS, ImageError, check_size, damaged, too_many_pixels
+from .picture import ImageError, check_size, damaged, too_many_pixels
 from .tone import Tone
 
 _FILE_TYPES = {
@@ -37,7 +38,7 @@ _FILE_TYPES = {
 }
 PngImagePlugin.MAX_TEXT_CHUNK = 2**24  # an editor's history may take a million bytes
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # others would each take stack and time
-FORMATS = tuple(plugin.format for plugin, _ in _FILE_TYPES.values())
+FORMATS = tuple(str(plugin.format) for plugin, _ in _FILE_TYPES.values())
 """Pillow's names of the formats that are opened; everything else is refused."""
 
 SUFFIXES = (
@@ -119,7 +120,7 @@ def read(
             picture, lie = _by_pillow(_open(data, notes), notes)
     except (ImageError, MemoryError):
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise unread.named(data) or ImageError(
             "not_image",
             f"This file is not a picture that can be read here. Expected {READABLE}.",
@@ -183,12 +184,13 @@ def _read_tiff(data: bytes, risky: bool, notes: set[str]) -> tuple[Image.Image, 
     if page.several:
         notes.add("first_frame")
     if page.pillows:
-        with contextlib.suppress(Image.UnidentifiedImageError):
+        with contextlib.suppress(UnidentifiedImageError):
             picture, _ = _by_pillow(_open(data, notes, page.number), notes)
             on_its_side = lie.turn in _ON_ITS_SIDE  # Pillow has turned it already
             return picture, _Lie(1, 1 / lie.height if on_its_side else lie.height)
     numbers = tiff.read(page, risky)
-    return _shown(numbers, _tone_of(page.profile, notes), notes), lie
+    meant = _tone_of(page.profile, numbers.pixels.ndim == 3, notes)
+    return _shown(numbers, meant, notes), lie
 
 
 def _open(data: bytes, notes: set[str], page: int | None = None) -> Image.Image:
@@ -213,7 +215,8 @@ def _by_pillow(
     """Decode, apply a tone, lay on black; also return how it lies."""
     profile = picture.info.get("icc_profile")
     if picture.format == "JPEG2000":
-        data = picture.fp.getvalue()
+        # `_open` gave it the file
+        data = picture.fp.getvalue()  # type: ignore[attr-defined]
         profile = _profile_of_jp2(data)
         if len(picture.getbands()) > 1 and _precision_of_jp2(data) > 8:
             raise ImageError(
@@ -223,7 +226,7 @@ def _by_pillow(
             )
     picture.load()
     lie = _lie_of(picture, notes)
-    meant = meant or _tone_of(profile, notes)
+    meant = meant or _tone_of(profile, picture.mode[0] not in "1LIF", notes)
     if picture.mode[0] in "IF":
         numbers = deep.Numbers(np.asarray(picture), 65535)
         return _shown(numbers, meant, notes), lie
@@ -250,9 +253,9 @@ def _shown(numbers: deep.Numbers, meant: Tone | None, notes: set[str]) -> Image.
     return Image.fromarray(pixels)
 
 
-def _tone_of(profile: bytes | None, notes: set[str]) -> Tone | None:
+def _tone_of(profile: bytes | None, colours: bool, notes: set[str]) -> Tone | None:
     try:
-        return tone.of_profile(profile) if profile else None
+        return tone.of_profile(profile, colours) if profile else None
     except ValueError:
         notes.add("tone_ignored")
         return None
@@ -300,7 +303,8 @@ def spread_of_colour(picture: Image.Image) -> float:
     size = (_CHROMA_SIDE, _CHROMA_SIDE)
     small = picture.resize(size, Image.Resampling.BOX, reducing_gap=2)
     small = small.convert("YCbCr")
-    if all(low == high for low, high in small.getextrema()[1:]):
+    ranges = (small.getchannel(name).getextrema() for name in ("Cb", "Cr"))
+    if all(low == high for low, high in ranges):
         return 0.0  # grey, stored as colours
     y, *colours = np.moveaxis(np.asarray(small, np.float64) / 255, -1, 0)
     y = y - y.mean()

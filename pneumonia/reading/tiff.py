@@ -9,11 +9,11 @@ a worker alone.
 import io
 import logging
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import deep as scale
+from .deep import Numbers, on_black
 from .picture import MAX_PIXELS, ImageError, check_size, damaged, needs_worker
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ def page_of(data: bytes) -> Page:
     import tifffile  # other formats need not wait for it
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it quotes files
-    plain = dict.fromkeys(("is_lsm", "is_ndpi", "is_scanimage"), False)
-    pages = []
+    plain: dict[str, Any] = dict.fromkeys(("is_lsm", "is_ndpi", "is_scanimage"), False)
+    pages: list[tifffile.TiffPage] = []
     try:
         file = tifffile.TiffFile(io.BytesIO(data), _multifile=False, **plain)
         for number in range(_PAGES):
             page = file.pages[number]
+            if not isinstance(page, tifffile.TiffPage):
+                raise IndexError  # never: frames are of a series that was asked for
             if page.offset in {one.offset for one in pages}:
                 break  # round in a circle
             pages.append(page)
@@ -118,7 +120,7 @@ def _density(page: "tifffile.TiffPage", tag: int) -> float:
         return 0.0
 
 
-def read(found: Page, risky: bool) -> scale.Numbers:
+def read(found: Page, risky: bool) -> Numbers:
     """Decode a page by tifffile.
 
     Args:
@@ -154,9 +156,9 @@ def read(found: Page, risky: bool) -> scale.Numbers:
     else:
         pixels = stored[..., 0] if colours == 1 else stored[..., :3]
         if page.samplesperpixel > colours and page.extrasamples[:1] == _ALPHA:
-            pixels = scale.on_black(pixels, stored[..., colours], top)
+            pixels = on_black(pixels, stored[..., colours], top)
     said = _PHOTOMETRIC in page.tags  # else tifffile takes white for 0
-    return scale.Numbers(pixels, top, said and page.photometric == _WHITE_IS_ZERO)
+    return Numbers(pixels, top, said and page.photometric == _WHITE_IS_ZERO)
 
 
 def _check(page: "tifffile.TiffPage") -> None:

@@ -73,19 +73,29 @@ def _perceptual_quantizer(stored: np.ndarray) -> np.ndarray:
     return part ** (1 / 0.1593017578125) * (10_000 / _WHITE)
 
 
-def of_profile(profile: bytes) -> Tone | None:
+def of_profile(profile: bytes, colours: bool = False) -> Tone | None:
     """Return the tone of an ICC profile: its curve of grey, or of green.
 
     Grey of the power 1.8 counts as a screen's: that is Apple's Generic Gray Profile,
     which old Macs put on any grey picture. Of 60 X-rays of the public data set, the 30
     normal ones have it and the 30 with pneumonia have none, so that it would tell the
-    classes apart. Profiles of tables alone, and of inks, are not followed.
+    classes apart. Profiles of tables alone, and of inks, are not followed. Nor is one
+    of grey where the file has colours: no viewer follows that. One of colours counts
+    for grey, as in Chromium.
+
+    Args:
+        profile: what stands in the file.
+        colours: the file's pixels are colours, even if all of them are grey.
 
     Raises:
-        ValueError: it can't be understood.
+        ValueError: it can't be understood, or does not fit.
     """
     try:
-        return _of_curve(*_curve_of(profile))
+        curve, of_grey = _curve_of(profile)
+        meant = _of_curve(curve, of_grey)
+        if meant and of_grey and colours:
+            raise ValueError("grey, for colours")
+        return meant
     except (struct.error, IndexError, OverflowError) as error:
         raise ValueError("a profile that was cut") from error
 

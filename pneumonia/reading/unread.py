@@ -2,10 +2,11 @@
 
 from PIL import features
 
+from ..contract import ZIPS
 from .picture import ImageError, damaged
 
 _ARCHIVES = {  # how they begin
-    **dict.fromkeys((b"PK\x03\x04", b"PK\x05\x06"), "a zip archive"),
+    **dict.fromkeys(ZIPS, "a zip archive"),
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7z archive",
     b"\x1f\x8b": "a gzip archive",

@@ -8,6 +8,7 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .image import allow_risky_decoders, read_picture
 from .picture import ImageError, InstallationError, Picture
@@ -34,6 +35,7 @@ def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
         data = asked.read(length)
         usage.start()
         body = b""
+        header: dict[str, Any]
         try:
             picture = read(data, sharp)
         except ImageError as error:

@@ -5,11 +5,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ..reading.image import is_dicom, read_picture
 from ..reading.isolated import IsolatedReader
@@ -72,7 +73,7 @@ def answer_files(
     classifier: Classifier,
     files: Iterable[tuple[Path, Path]],
     overlays: str | Path | None = None,
-    **options,
+    **options: Any,
 ) -> Iterator[Row]:
     """Answer files on all cores; a bad file becomes a row and stops nothing.
 
@@ -86,7 +87,7 @@ def answer_files(
         One row for each file, in order.
     """
     workers = os.cpu_count() or 1
-    begun = deque()
+    begun: deque[Future[list[Row]]] = deque()
     pool = ThreadPoolExecutor(workers)
     with closing(IsolatedReader(workers)) as reader:
         options["read"] = partial(_decode, reader)
@@ -123,7 +124,7 @@ def answer_run(
     classifier: Classifier,
     files: Sequence[tuple[Path, Path]],
     overlays: str | Path | None = None,
-    **options,
+    **options: Any,
 ) -> list[Row]:
     """Answer a few files in one run of the network, as `answer_files` does."""
     rows, images = {}, {}

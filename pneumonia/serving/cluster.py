@@ -11,9 +11,10 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
+from typing import Any, cast
 
 from .batch import answer_run, in_runs
 from .classifier import load_classifier
@@ -27,11 +28,11 @@ FILES_A_SHARD = 256
 class _Answerer:
     """One actor: a loaded classifier that turns lists of files into shards."""
 
-    def __init__(self, bundle: Path | None, shards: Path, options: dict):
+    def __init__(self, bundle: Path | None, shards: Path, options: dict[str, Any]):
         self._classifier = load_classifier(bundle, threads=1)
         self._shards, self._options = shards, options
 
-    def __call__(self, part: dict) -> dict:
+    def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
         """Write the shard of one list; another try writes the very same file."""
         files = [(Path(path), Path(name)) for path, name in json.loads(part["files"])]
         rows = chain.from_iterable(
@@ -58,7 +59,7 @@ def answer_archive(
     address: str | None = None,
     bundle: str | Path | None = None,
     files_a_shard: int = FILES_A_SHARD,
-    **options,
+    **options: Any,
 ) -> tuple[int, int]:
     """Answer files on a Ray cluster, each exactly once.
 
@@ -105,10 +106,11 @@ def answer_archive(
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, asked_to_end)  # Ray puts its own there
     try:
-        cores = int(ray.cluster_resources().get("CPU", 1))
+        resources: Callable[[], dict[str, float]] = ray.cluster_resources
+        cores = int(resources().get("CPU", 1))
         most = min(cores, len(parts))
         written = ray.data.from_items(parts, override_num_blocks=len(parts)).map(
-            _Answerer,
+            cast(Callable[..., dict[str, Any]], _Answerer),  # which it makes itself
             fn_constructor_args=(bundle, shards, options),
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),

@@ -15,23 +15,23 @@ refuses nothing here.
 import base64
 import functools
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
 from ..outputs import Outputs
 from ..reading.picture import DOUBTS, ImageError, Picture
+from ..words import REFUSALS, SENTENCES, WARNINGS  # noqa: F401
 from . import gate_features
 from .gate_cells import Cells
 from .gate_features import root
-from .gate_words import (  # noqa: F401
-    NO_CHEST,
-    NOT_VALID,
-    REFUSALS,
-    REFUSED_FOR,
-    SENTENCES,
-    WARNINGS,
-)
 from .pattern import is_patterned
+
+NOT_VALID = "NOT VALID"
+"""Stands over the picture of an answer that was asked for after a refusal."""
+
+NO_CHEST = {"no_lungs", "not_chest_xray", "two_pictures"}
+"""Refusals with which what was found as lungs is not to be shown as lungs."""
 
 CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
@@ -216,7 +216,7 @@ class Gate:
         scores = dict(zip(mended, self.chest.score(shapes), strict=True))
         _, left, upside_down, right = self._by_turns(inputs)
         scores |= {"rotated": max(left, right), "upside_down": upside_down}
-        best = max(scores, key=scores.get)
+        best = max(scores, key=scores.__getitem__)
         if scores[best] < self.chest.least:
             best = "not_chest_xray"
         whole = best in ("not_chest_xray", "surrounded")
@@ -272,7 +272,7 @@ def refuse(code: str) -> ImageError:
     return ImageError(code, REFUSALS[code], (*_MENDS.get(code, ()), "anyway"))
 
 
-def from_facts(facts: dict | None) -> Gate | None:
+def from_facts(facts: dict[str, Any] | None) -> Gate | None:
     """Read what `to_facts` wrote.
 
     Raises:
@@ -282,7 +282,8 @@ def from_facts(facts: dict | None) -> Gate | None:
         return None
     child = facts.get("child", {})
     above, below, left, right = map(float, facts["lungs"]["most"])
-    lungs = Lungs(*_floats(facts["lungs"], "least even"), (above, below, left, right))
+    least, even = _floats(facts["lungs"], "least even")
+    lungs = Lungs(least, even, (above, below, left, right))
     return Gate(
         chest=Rule(**_linear(facts["chest"])),
         whole=Rule(**_linear(facts["whole"])),
@@ -296,7 +297,7 @@ def from_facts(facts: dict | None) -> Gate | None:
     )
 
 
-def to_facts(gate: Gate) -> dict:
+def to_facts(gate: Gate) -> dict[str, Any]:
     """Return what `bundle.json` keeps: arrays as float16 in base64, numbers as such."""
     facts = {"chest": _facts_of(gate.chest), "whole": _facts_of(gate.whole)}
     if gate.child:
@@ -306,7 +307,7 @@ def to_facts(gate: Gate) -> dict:
     return facts | {"near": _place(gate.near), "lungs": asdict(gate.lungs)}
 
 
-def cells_to_facts(cells: dict[str, Cells]) -> dict:
+def cells_to_facts(cells: dict[str, Cells]) -> dict[str, Any]:
     """Return what `bundle.json` keeps of `Gate.cells`."""
     return {
         name: {part.name: _pack(getattr(of, part.name)) for part in fields(of)}
@@ -315,9 +316,9 @@ def cells_to_facts(cells: dict[str, Cells]) -> dict:
     }
 
 
-def _cells(facts: dict) -> Cells:
+def _cells(facts: dict[str, Any]) -> Cells:
     height, width, places = facts["shape"]
-    shapes = {
+    shapes: dict[str, tuple[int, ...]] = {
         "mean": (-1,),
         "axes": (-1, places - 1),
         "usual": (height, width),
@@ -332,27 +333,28 @@ def _cells(facts: dict) -> Cells:
     )
 
 
-def _linear(facts: dict) -> dict:
+def _linear(facts: dict[str, Any]) -> dict[str, Any]:
     bias, least = _floats(facts, "bias least")
     return {"weights": _unpack(facts["weights"]), "bias": bias, "least": least}
 
 
-def _facts_of(rule: Rule) -> dict:
+def _facts_of(rule: Rule) -> dict[str, Any]:
     return {"weights": _pack(rule.weights), "bias": rule.bias, "least": rule.least}
 
 
-def _neighbourhood(facts: dict) -> Neighbourhood:
+def _neighbourhood(facts: dict[str, Any]) -> Neighbourhood:
     packed = _unpack(facts["mean"]), _unpack(facts["axes"]).reshape(facts["shape"])
-    return Neighbourhood(*packed, *_floats(facts, "rest most"))
+    rest, most = _floats(facts, "rest most")
+    return Neighbourhood(*packed, rest, most)
 
 
-def _place(near: Neighbourhood) -> dict:
+def _place(near: Neighbourhood) -> dict[str, Any]:
     packed = {"mean": _pack(near.mean), "axes": _pack(near.axes)}
     shape = list(near.axes.shape)
     return packed | {"shape": shape, "rest": near.rest, "most": near.most}
 
 
-def _floats(facts: dict, names: str) -> list[float]:
+def _floats(facts: dict[str, Any], names: str) -> list[float]:
     return [float(facts[name]) for name in names.split()]
 
 

@@ -7,14 +7,14 @@ own locks are used, of files that stay open.
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+if sys.platform == "win32":
     import msvcrt
+else:
+    import fcntl
 
 _HELD = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK, errno.EAGAIN}
 _FAR = 2**31 - 2  # the byte that Windows locks, which nobody reads or writes
@@ -40,11 +40,11 @@ def hold(file: int) -> bool:
         HeldError: another process holds it.
     """
     try:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
+        if sys.platform == "win32":
             os.lseek(file, _FAR, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
             raise HeldError("another process writes there") from None

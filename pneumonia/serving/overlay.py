@@ -31,7 +31,7 @@ LINE = 126, 214, 255
 """Colour of the line around the lungs, which no colour map holds; answer.css, too."""
 
 _THIN = 400  # of these lines would fill a picture
-_ROWS = 96  # of a band
+_ROWS = 96  # of a strip
 _FEW = 24  # rows of a product
 _FINEST = 4096  # places along a side at which a map's weights are known
 _LEAST = 1e-12  # that anything is divided by
@@ -69,15 +69,15 @@ def enlarge(
         whole pixels.
     """
     fine = np.zeros(shape, np.float32)
-    for rows, columns, band in _enlarged(heatmap, shape, box):
-        fine[rows, columns] = band
+    for rows, columns, strip in _enlarged(heatmap, shape, box):
+        fine[rows, columns] = strip
     return fine
 
 
 def _enlarged(
     heatmap: np.ndarray, shape: tuple[int, int], box: Sequence[float] | np.ndarray
 ) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Yield what `enlarge` returns from top to bottom, in bands.
+    """Yield what `enlarge` returns from top to bottom, in strips.
 
     Yields:
         Rows; the box's columns, or none outside of it; what lies there, until the next.
@@ -85,19 +85,19 @@ def _enlarged(
     inside, columns = _ends(shape[0], *box[:2]), _ends(shape[1], *box[2:])
     down = _bicubic(inside.stop - inside.start, len(heatmap))
     right = _bicubic(columns.stop - columns.start, heatmap.shape[1])
-    wide, band = heatmap @ right.T, np.empty((_ROWS, len(right)), np.float32)
-    for rows in _bands(0, inside.start):
-        yield rows, slice(0), band[: rows.stop - rows.start, :0]
-    for rows in _bands(inside.start, inside.stop):
-        part = band[: rows.stop - rows.start]
+    wide, strip = heatmap @ right.T, np.empty((_ROWS, len(right)), np.float32)
+    for rows in _strips(0, inside.start):
+        yield rows, slice(0), strip[: rows.stop - rows.start, :0]
+    for rows in _strips(inside.start, inside.stop):
+        part = strip[: rows.stop - rows.start]
         _multiply(down[rows.start - inside.start :], wide, part)
         yield rows, columns, np.clip(part, 0, 1, out=part)
-    for rows in _bands(inside.stop, shape[0]):
-        yield rows, slice(0), band[: rows.stop - rows.start, :0]
+    for rows in _strips(inside.stop, shape[0]):
+        yield rows, slice(0), strip[: rows.stop - rows.start, :0]
 
 
-def _bands(first: int, last: int) -> list[slice]:
-    """Cut rows into bands that fit a core's cache."""
+def _strips(first: int, last: int) -> list[slice]:
+    """Cut rows into strips that fit a core's cache."""
     return [slice(top, min(top + _ROWS, last)) for top in range(first, last, _ROWS)]
 
 
@@ -185,12 +185,14 @@ def draw_overlay(
     """
     mixed = _mixed(strength, colours)  # a pixel's colour hangs on two bytes alone
     drawn = np.empty(pixels.shape, np.uint32)
-    bands: Iterable[tuple[slice, slice, np.ndarray]]
+    strips: Iterable[tuple[slice, slice, np.ndarray]]
     if box is None:
-        bands = ((rows, slice(None), heatmap[rows]) for rows in _bands(0, len(pixels)))
+        strips = (
+            (rows, slice(None), heatmap[rows]) for rows in _strips(0, len(pixels))
+        )
     else:
-        bands = _enlarged(heatmap, pixels.shape, box)
-    for rows, columns, heat in bands:
+        strips = _enlarged(heatmap, pixels.shape, box)
+    for rows, columns, heat in strips:
         place = pixels[rows].astype(np.uint16)
         heat = (heat * np.float32(255) + np.float32(0.5)).astype(np.uint16)
         place[:, columns] |= heat << 8

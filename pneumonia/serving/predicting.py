@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,7 +45,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _fill(
-    table: rows.Table | rows.Printed, classifier: Classifier, files: Files, args
+    table: rows.Table | rows.Printed,
+    classifier: Classifier,
+    files: Files,
+    args: argparse.Namespace,
 ) -> None:
     """Add the rows of files that have none, and say how many there are at the end."""
     if not table.locked:
@@ -85,7 +88,7 @@ def _how_many(files: Files, table: rows.Table | rows.Printed) -> str:
     return f"{done} of {len(files)} files have a row."
 
 
-def _kept(folder: Path | None):
+def _kept(folder: Path | None) -> AbstractContextManager[None]:
     """Keep others out of a folder that rows or overlays are written to."""
     return lock.hold_folder(
         folder,
@@ -94,7 +97,7 @@ def _kept(folder: Path | None):
     )
 
 
-def _watched(found: Iterable, files: Files) -> Iterator:
+def _watched(found: Iterable[rows.Row], files: Files) -> Iterator[rows.Row]:
     """Show how far the rows of files are, by how much work each file is."""
     sizes = [batch.work(path) for path, _ in files]
     with tqdm(

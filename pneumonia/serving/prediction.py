@@ -1,12 +1,13 @@
-"""The predict function that both apps call, and its answer, also in words."""
+"""The predict function that both apps call, and its answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from .. import words
 from ..contract import LABELS, METHODS, TESTED
 from ..outputs import Outputs
 from ..reading.image import to_input
@@ -44,7 +45,9 @@ class Prediction:
             `sides_known`; else "right" is what is on the left of the picture.
         evidence_outside: share of it outside of the lungs. With the zones' the sum is
             1, or 0 where nothing speaks for the label.
-        zone: the same as a sentence; the patient's sides are named if they are known.
+        place: the same in short, one of `zones.PLACES`; `say_place` says it.
+        partly_outside: whether a third or more of the evidence, but not most of it, is
+            outside of the lungs.
         sides_known: whether the file says that the patient's right is on the left of
             `pixels`. DICOM alone can say so.
         inverted: whether black and white were exchanged first, as was asked for.
@@ -71,7 +74,8 @@ class Prediction:
     box: np.ndarray
     evidence_zones: dict[str, float]
     evidence_outside: float
-    zone: str
+    place: str
+    partly_outside: bool = False
     sides_known: bool = False
     inverted: bool = False
     turned: int = 0
@@ -88,7 +92,14 @@ class Prediction:
     @cached_property
     def refused_for(self) -> tuple[str, ...]:
         """Those of `warnings` for which there would be no answer unasked."""
-        return tuple(code for code in self.warnings if code in gates.REFUSALS)
+        return tuple(code for code in self.warnings if code in words.REFUSALS)
+
+    @property
+    def verdict(self) -> str:
+        """The code of the answer: `normal`, `pneumonia`, `uncertain` or `not_valid`."""
+        if not self.valid:
+            return "not_valid"
+        return self.label.lower() if self.certain else "uncertain"
 
     @property
     def p_pneumonia(self) -> float:
@@ -113,7 +124,8 @@ class Prediction:
         save_jpeg(self._draw(words=True), file)
 
     def _draw(self, words: bool = False) -> np.ndarray:
-        around = {"lungs": self.lungs if self.lungs_found else None, "box": self.box}
+        around: dict[str, Any] = {"box": self.box}
+        around["lungs"] = self.lungs if self.lungs_found else None
         drawn = draw_overlay(self.pixels, self.coarse, words=words, **around)
         if not self.valid:
             stamp(drawn, gates.NOT_VALID)
@@ -150,8 +162,8 @@ def predict(
             `offers` with which arguments it would be answered all the same.
         ValueError: no method has that name.
     """
-    asked = {"anyway": anyway, "invert": invert, "upright": upright, "read": read}
-    (found,) = predict_batch(classifier, [image], method=method, **asked)
+    asked: dict[str, Any] = {"anyway": anyway, "invert": invert, "upright": upright}
+    (found,) = predict_batch(classifier, [image], method=method, read=read, **asked)
     try:
         if isinstance(found, ImageError):
             raise found
@@ -206,7 +218,7 @@ def predict_batch(
         of_one = Outputs(*(output[its] for output in outputs))
         try:
             judged = gates.judge(classifier.gate, one.picture, inputs[its], of_one)
-            if judged and judged[0] in gates.REFUSALS and not anyway:
+            if judged and judged[0] in words.REFUSALS and not anyway:
                 raise gates.refuse(judged[0])
             answer = _answer(classifier, one.picture, of_one, method, judged)
             answers[at] = replace(answer, inverted=invert, turned=90 * one.turns)
@@ -240,7 +252,7 @@ def as_asked(
 
 def _without_traceback(error: ImageError) -> ImageError:
     """Free an error, and what it came from, of frames that hold the images."""
-    link = error
+    link: BaseException | None = error
     while link:
         link.__traceback__ = None
         link = link.__cause__ or link.__context__
@@ -263,12 +275,11 @@ def _answer(
     if chosen is None:
         coarse = np.zeros(evidence.shape, np.float32)
         inside, outside = zones.shares(coarse, lungs, box)
-        said = zones.UNTESTED.format(label=LABELS[label])
+        place, partly = "untested", False
     else:
         coarse = by_method(outputs.maps, outputs.evidence)[chosen][0, label]
         inside, outside = zones.shares(coarse, lungs, box)
-        inside_lungs = inside if lungs_found else None
-        said = zones.describe(LABELS[label], inside_lungs, outside, picture.sides_known)
+        place, partly = zones.place(inside if lungs_found else None, outside)
         if not coarse.any():
             warnings = (*warnings, "empty_heat_map")
     return Prediction(
@@ -283,7 +294,8 @@ def _answer(
         box=box,
         evidence_zones=inside,
         evidence_outside=outside,
-        zone=said,
+        place=place,
+        partly_outside=partly,
         method=chosen,
         sides_known=picture.sides_known,
         distance=_distance(classifier, outputs),
@@ -325,7 +337,18 @@ def describe_map(label: str, coarse: np.ndarray, prediction: Prediction) -> str:
     """
     inside, outside = zones.shares(coarse, prediction.lungs, prediction.box)
     found = inside if prediction.lungs_found else None
-    return zones.describe(label, found, outside, prediction.sides_known)
+    code, partly = zones.place(found, outside)
+    return words.place(code, label, partly, prediction.sides_known)
+
+
+def say_place(prediction: Prediction) -> str:
+    """Say in one sentence where the evidence of an answer lies."""
+    return words.place(
+        prediction.place,
+        prediction.label,
+        prediction.partly_outside,
+        prediction.sides_known,
+    )
 
 
 def explain(warning: str, short: bool = False) -> str:
@@ -336,34 +359,18 @@ def explain(warning: str, short: bool = False) -> str:
         short: say a refusal in a few words, for a row or a heading. Others are
             sentences all the same.
     """
-    if short and warning in gates.REFUSED_FOR:
-        return gates.REFUSED_FOR[warning]
-    return gates.SENTENCES[warning]
+    if short and warning in words.REFUSED_FOR:
+        return words.REFUSED_FOR[warning]
+    return words.SENTENCES[warning]
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
     """Say a prediction in plain sentences, with the band that it rests on."""
-    if not prediction.valid:
-        why = explain(prediction.refused_for[0], short=True)
-        number = percent(prediction.p_pneumonia)
-        return (
-            f"Not valid: {why}. The network computes {number} for pneumonia from any "
-            "picture. For this one the number means nothing."
-        )
-    said = f"The probability of pneumonia is {percent(prediction.p_pneumonia)}."
-    low, high = classifier.uncertain_band
-    label = prediction.label
-    if prediction.certain:
-        side = f"above {high:.0%}" if label == "Pneumonia" else f"below {low:.0%}"
-        return f"{label}. {said} The network answers {label} {side}."
-    return (
-        f"Uncertain, needs a radiologist. {said} From {low:.0%} to {high:.0%} too many "
-        f"answers are wrong to rely on one. This one leans to {label}."
+    refused = prediction.refused_for
+    return words.verdict(
+        prediction.verdict,
+        prediction.label,
+        prediction.p_pneumonia,
+        classifier.uncertain_band,
+        explain(refused[0], short=True) if refused else "",
     )
-
-
-def percent(p: float) -> str:
-    """Write a probability in per cent, but never as 0 or 100 %."""
-    if p < 0.01:
-        return "under 1%"
-    return "over 99%" if p > 0.99 else f"{p:.0%}"

@@ -30,9 +30,12 @@ class Row:
         certain: `true` or `false`; empty without an answer.
         reason: `ImageError.reason`, or `unreadable`; with an answer the codes of its
             warnings, a space between them.
-        zone: where the evidence lies, as a sentence; empty without an answer.
+        place: where the evidence lies, one of `zones.PLACES`; empty without an answer.
+        partly_outside: `true` or `false`, as in `Prediction`; likewise.
+        sides_known: `true` where right and left are the patient's, `false` where they
+            are those of a picture that is not mirrored; likewise.
         valid: `true`; `false` where the answer means nothing, because the gate refuses
-            the file and was overruled; empty without an answer.
+            the file and was overruled; likewise.
     """
 
     path: str
@@ -41,7 +44,9 @@ class Row:
     p_pneumonia: str = ""
     certain: str = ""
     reason: str = ""
-    zone: str = ""
+    place: str = ""
+    partly_outside: str = ""
+    sides_known: str = ""
     valid: str = ""
 
 
@@ -65,7 +70,9 @@ def answered_row(path: str, prediction: Prediction) -> Row:
         p_pneumonia=f"{prediction.p_pneumonia:.4f}",
         certain=str(prediction.certain).lower(),
         reason=" ".join(prediction.warnings),
-        zone=prediction.zone,
+        place=prediction.place,
+        partly_outside=str(prediction.partly_outside).lower(),
+        sides_known=str(prediction.sides_known).lower(),
         valid=str(prediction.valid).lower(),
     )
 

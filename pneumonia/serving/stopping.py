@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class Stopped(KeyboardInterrupt):
@@ -16,7 +17,7 @@ def stoppable() -> Iterator[None]:
 
     The second one ends it at once. A signal that is ignored, as after nohup, stays so.
     """
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def stop(number: int, frame: object) -> None:
         for caught in before:

@@ -1,4 +1,4 @@
-"""Where in the lungs the evidence lies, in shares and in words.
+"""Where in the lungs the evidence lies, in shares and by a code.
 
 The lung finder's mask is split into two lungs, and each lung into thirds of its height.
 HiResCAM's evidence for the answer's label is summed in each of these six zones. Its
@@ -7,7 +7,7 @@ as spread evenly over its area, so a cell on a lung's edge lies in part outside.
 evidence spread evenly over the whole crop, about half is outside.
 
 Sides are named as a chest is shown: the patient's right lung is on the left of the
-picture. Nobody can see from the pixels alone whether it was mirrored. So the sentence
+picture. Nobody can see from the pixels alone whether it was mirrored. So `words.place`
 names the patient's sides only where the file says which is which, and else those of the
 picture.
 """
@@ -40,18 +40,20 @@ outside of the lungs if more than this share does.
 PARTLY = 1 / 3
 """From this share on, evidence lies *partly* outside of the lungs."""
 
-NO_LUNGS = "No lungs were found, so no place in them is named."
-"""Said in place of the sentence on a map, where there are none to name a place in."""
-
-UNTESTED = (
-    "No heat map is drawn: neither method's maps of {label} passed their test, which "
-    "blurs their hottest places."
+PLACES = (
+    *("untested", "no_lungs", "nowhere", "outside"),
+    *ZONES,
+    *(f"{third} zones" for third in THIRDS),
+    *(f"{side} lung" for side in SIDES),
+    "both lungs",
 )
-"""Said in place of the sentence on a map, where there is none to show."""
+"""Codes of where evidence lies: no map is shown for it; no lungs were found; nowhere;
+mostly outside of the lungs; mostly in one zone, in one third of both lungs, or in one
+lung; spread over both.
+"""
 
 _SHALLOW = 0.5  # of the fullest column: two lungs have a gap between them
 _TAIL = 0.01  # of a lung, above and below its thirds: specks are no lung's top
-_SEEN = dict(zip(SIDES, ("left", "right"), strict=True))
 
 
 def lungs_apart(lungs: np.ndarray) -> np.ndarray:
@@ -122,7 +124,7 @@ def shares(
     )
     laid = down @ np.maximum(evidence, 0) @ right.T
     sums = np.bincount(zones(lungs).ravel(), laid.ravel(), len(ZONES) + 1)
-    sums /= max(sums.sum(), np.finfo(np.float32).tiny)
+    sums = sums / max(sums.sum(), np.finfo(np.float32).tiny)
     *inside, outside = map(float, sums)
     return dict(zip(ZONES, inside, strict=True)), outside
 
@@ -135,55 +137,36 @@ def _covering(cells: int, pixels: int, first: float, last: float) -> np.ndarray:
     return np.maximum(shared, 0) / np.diff(edges)
 
 
-def describe(
-    label: str, inside: dict[str, float] | None, outside: float, sides_known: bool
-) -> str:
-    """Say in one sentence where the evidence lies: the first of these that holds.
-
-    Nowhere; mostly outside of the lungs; mostly in one zone; mostly in one third of
-    both lungs; mostly in one lung; spread over both. The last four say if a third of
-    it or more is outside.
+def place(inside: dict[str, float] | None, outside: float) -> tuple[str, bool]:
+    """Tell where the evidence lies: the first of `PLACES` from "nowhere" on that holds.
 
     Args:
-        label: that the evidence speaks for.
         inside: from `shares`; None where no lungs were found.
         outside: likewise.
-        sides_known: whether sides are the patient's.
+
+    Returns:
+        One of PLACES; and whether a third of the evidence or more lies outside of the
+        lungs, if it is not most of it.
     """
     if inside is None:
-        return NO_LUNGS
+        return "no_lungs", False
     within = sum(inside.values())
     if not within + outside:
-        return f"No place speaks for {label}."
-    begin = f"The evidence for {label}"
+        return "nowhere", False
     if outside > MOSTLY:
-        return f"{begin} lies mostly outside of what was found as lungs."
-    if outside >= PARTLY:
-        begin += " lies partly outside of what was found as lungs. Within, it"
+        return "outside", False
 
     def held(part: str) -> float:
         return sum(share for zone, share in inside.items() if part in zone.split())
 
-    zone = max(inside, key=inside.get)
+    partly = outside >= PARTLY
+    zone = max(inside, key=inside.__getitem__)
     if inside[zone] > IN_ZONE * within:
-        side, third = zone.split()
-        if sides_known:
-            return f"{begin} lies mostly in the {zone} zone {_seen(side)}."
-        return f"{begin} lies mostly in the {third} zone of the lung {_shown(side)}."
+        return zone, partly
     third = max(THIRDS, key=held)
     if held(third) > MOSTLY * within:
-        return f"{begin} lies mostly in the {third} zones of both lungs."
+        return f"{third} zones", partly
     side = max(SIDES, key=held)
     if held(side) > MOSTLY * within:
-        if sides_known:
-            return f"{begin} lies mostly in the {side} lung {_seen(side)}."
-        return f"{begin} lies mostly in the lung {_shown(side)}."
-    return f"{begin} is spread over both lungs."
-
-
-def _seen(side: str) -> str:
-    return f"(the patient's {side}, {_SEEN[side]} in the picture)"
-
-
-def _shown(side: str) -> str:
-    return f"that is {_SEEN[side]} in the picture"
+        return f"{side} lung", partly
+    return "both lungs", partly

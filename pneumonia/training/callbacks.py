@@ -40,9 +40,23 @@ class KeepAverage(keras.callbacks.Callback):
 class KeepBest(keras.callbacks.Callback):
     """Keep the weights of the best epoch; a full disk or a kill leaves those before."""
 
-    def __init__(self, path: Path, recipe: Recipe, history: list[dict]):
-        """Take where to, what is best, and the epochs that a resumed run has done."""
+    def __init__(
+        self,
+        path: Path,
+        recipe: Recipe,
+        history: list[dict],
+        whole: keras.Model,
+    ):
+        """Take where to, what is best, and the epochs that a resumed run has done.
+
+        Args:
+            path: of the weights.
+            recipe: says what is watched.
+            history: of the epochs before.
+            whole: what is kept; the model that is trained may be a part of it.
+        """
         super().__init__()
+        self.whole = whole
         self.path, self.recipe = path, recipe
         self.best = best_so_far(history, recipe)
 
@@ -55,7 +69,7 @@ class KeepBest(keras.callbacks.Callback):
                 return
             self.best = value
         with kept.whole(self.path, state_size(self.model)) as path:
-            self.model.save_weights(path)
+            self.whole.save_weights(path)
 
 
 class KeepHistory(keras.callbacks.Callback):
@@ -147,6 +161,8 @@ def restore(model, out: Path, steps: int) -> list[dict]:
     """Load the last state and return the history up to it, oldest epoch first."""
     model.load_weights(out / "last.weights.h5")
     epochs_done = int(model.optimizer.iterations) // steps
+    if not epochs_done:  # it was stopped while the frozen blocks looked at its images
+        return []
     history = read_history(out, epochs_done)
     write_history(out, history)
     return history

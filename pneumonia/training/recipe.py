@@ -29,6 +29,9 @@ class Recipe:
             both classes are shown alike as far as that goes (see `data.looks`).
         extra_share: share of each epoch that comes from the extra data set, if any.
         images_per_epoch: images shown in one epoch; None: all of them once.
+        kept_epochs: the views of the first so many epochs go through the frozen blocks
+            once, and all epochs show them again (see `features`); None: each epoch
+            changes its images anew. Then an epoch takes a fraction of the time.
         epochs: most epochs that are trained.
         batch_size: images in one step.
         optimizer: "sgd" or "adamw".
@@ -64,6 +67,7 @@ class Recipe:
     dropout: float = DROPOUT
     masked: bool = False
     looks: int | None = None
+    kept_epochs: int | None = None
     extra_share: float = 0.15
     optimizer: str = "sgd"
     schedule: str = "plateau"
@@ -79,6 +83,14 @@ class Recipe:
     def __post_init__(self) -> None:
         augment.compose(self.augmentation)
         object.__setattr__(self, "hidden_units", tuple(self.hidden_units))  # from JSON
+        if self.kept_epochs is not None and not (
+            self.kept_epochs > 0 and 1 <= self.frozen_blocks <= 4
+        ):
+            raise RecipeError(
+                "kept_epochs keeps what frozen blocks give: it takes a number from 1 "
+                f"on, and frozen_blocks 1 to 4; they are {self.kept_epochs} and "
+                f"{self.frozen_blocks}"
+            )
         for name, expected in (
             ("optimizer", ("sgd", "adamw")),
             ("schedule", ("plateau", "cosine")),

@@ -175,13 +175,13 @@ def lend_spectrum(
     radius = np.hypot(
         np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width) * width
     )
-    octave = np.log2(np.maximum(radius, 1)) * 3  # a third of an octave is one band
-    band = np.rint(octave).astype(int)
-    count = np.bincount(band.ravel())
-    bands = np.flatnonzero(count)
+    octave = np.log2(np.maximum(radius, 1)) * 3  # a third of an octave is one ring
+    ring = np.rint(octave).astype(int)
+    count = np.bincount(ring.ravel())
+    rings = np.flatnonzero(count)
 
     def level(spectrum):
-        power = np.bincount(band.ravel(), (np.abs(spectrum) ** 2).ravel())
+        power = np.bincount(ring.ravel(), (np.abs(spectrum) ** 2).ravel())
         return np.log(power / np.maximum(count, 1) + 1e-6) / 2
 
     used = np.union1d(chosen, lent[chosen])
@@ -190,7 +190,7 @@ def lend_spectrum(
     images = images.copy()
     for i, part in zip(chosen, share, strict=True):
         gain = part * (levels[lent[i]] - levels[i])
-        factor = np.interp(octave, bands, gain[bands])
+        factor = np.interp(octave, rings, gain[rings])
         factor[0, 0] = 0
         lifted = np.fft.irfft2(spectra[i] * np.exp(factor), s=(height, width))
         images[i, ..., 0] = np.clip(lifted, 0, 1)

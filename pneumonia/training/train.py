@@ -18,7 +18,7 @@ from ..contract import BUNDLE, LABELS
 from ..data import folder, stress, subgroups
 from ..network import finder, vgg19
 from ..network.finder import Framed
-from . import backend, callbacks, runs, weights
+from . import backend, callbacks, features, runs, weights
 from .devices import placed
 from .plan import Plan
 from .recipe import Recipe
@@ -204,12 +204,24 @@ def compile_network(model: keras.Model, recipe: Recipe, steps: int) -> None:
 
 def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> None:
     out = Path(plan.out)
-    model = built.classifier
+    model, seen = built.classifier, images.seen
     batches = images.batches(recipe, plan)
+    lower = None
+    if recipe.kept_epochs:
+        if plan.resume:  # the frozen blocks; the last state has the others
+            model.load_weights(out / "best.weights.h5")
+        lower, model = vgg19.split(built, recipe.frozen_blocks)
     compile_network(model, recipe, len(batches) * recipe.epochs)
     history = callbacks.restore(model, out, len(batches)) if plan.resume else []
     if callbacks.is_finished(history, recipe):
         return
+    if lower is not None:
+        if not plan.resume:
+            built.classifier.save_weights(out / "best.weights.h5")
+            model.save_weights(out / "last.weights.h5")
+        with runs.whole_so_far(out):
+            batches = features.gather(lower, batches, recipe.kept_epochs, out)
+        seen = features.of_images(lower, seen)
     batches.start(len(history))
     following = callbacks.followers(recipe)
     if recipe.schedule == "plateau":
@@ -219,7 +231,7 @@ def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> N
     with runs.whole_so_far(out):
         model.fit(
             batches,
-            validation_data=(images.seen, images.targets),
+            validation_data=(seen, images.targets),
             validation_batch_size=64,
             initial_epoch=len(history),
             epochs=recipe.epochs,
@@ -228,10 +240,13 @@ def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> N
             callbacks=[
                 callbacks.SeedEpoch(plan.seed),
                 *following,
-                callbacks.KeepBest(out / "best.weights.h5", recipe, history),
+                callbacks.KeepBest(
+                    out / "best.weights.h5", recipe, history, built.classifier
+                ),
                 callbacks.KeepHistory(out, history),
                 *([callbacks.KeepAverage()] if recipe.average is not None else []),
                 callbacks.SaveState(out / "last.weights.h5"),
                 callbacks.Replay(following, history),
             ],
         )
+    shutil.rmtree(out / features.FOLDER, ignore_errors=True)

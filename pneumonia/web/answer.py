@@ -21,6 +21,7 @@ from pneumonia import (
     describe_map,
     explain,
     percent,
+    say_place,
 )
 
 from ..contract import METHODS
@@ -38,12 +39,12 @@ _NEAR = 0.07  # of the bar: numbers that are nearer to each other would touch
 def in_words(classifier: Classifier, prediction: Prediction) -> dict:
     """Return what is said of a prediction: heading, sentence, warnings, the bar.
 
-    Of one that the gate refused, nothing vouches: no zone of the bar, no note on what
+    Of one that the gate refused, nothing vouches: no band of the bar, no note on what
     such answers were worth.
     """
     certain, p, refused = prediction.certain, prediction.p_pneumonia, ()
-    zones = _zones(classifier, prediction)
-    (here,) = (zone for zone in zones if zone["here"])
+    bands = _bands(classifier, prediction)
+    (here,) = (band for band in bands if band["here"])
     sentence = words.CERTAIN_SENTENCE if certain else words.UNCERTAIN_SENTENCE
     if not prediction.valid:
         refused, sentence = prediction.refused_for, words.NOT_VALID_SENTENCE
@@ -58,8 +59,8 @@ def in_words(classifier: Classifier, prediction: Prediction) -> dict:
         "refused": [explain(code) for code in refused],
         "warnings": [explain(c) for c in prediction.warnings if c not in refused],
         "done": _done(prediction),
-        "zone": prediction.zone,
-        "zones": zones if prediction.valid else [],
+        "where": say_place(prediction),
+        "bands": bands if prediction.valid else [],
         "edges": _edges(classifier.uncertain_band) if prediction.valid else [],
         "here": here["text"] if prediction.valid else "",
         "note": _note(classifier, here["name"]) if prediction.valid else "",
@@ -239,8 +240,8 @@ def _edges(band: tuple[float, float]) -> list[dict]:
     return [{"at": at, "text": f"{100 * at:.0f}", "anchor": side} for at, side in kept]
 
 
-def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
-    """Return the three zones of the bar: what is said, from where to where."""
+def _bands(classifier: Classifier, prediction: Prediction) -> list[dict]:
+    """Return the three bands of the bar: what is said, from where to where."""
     low, high = classifier.uncertain_band
     at = prediction.p_pneumonia
     edges = {"below": (0.0, low), "in": (low, high), "above": (high, 1.0)}
@@ -251,23 +252,23 @@ def _zones(classifier: Classifier, prediction: Prediction) -> list[dict]:
             "start": start,
             "width": end - start,
             "here": name == here,
-            "name_only": words.ZONE_NAMES[name],
-            "text": words.ZONES[name].format(low=f"{low:.0%}", high=f"{high:.0%}"),
+            "name_only": words.BAND_NAMES[name],
+            "text": words.BANDS[name].format(low=f"{low:.0%}", high=f"{high:.0%}"),
         }
         for name, (start, end) in edges.items()
     ]
 
 
-def _note(classifier: Classifier, zone: str) -> str:
-    """Return what answers in a zone of the bar were worth on held-out patients."""
-    worth = measurements.zones(classifier)
+def _note(classifier: Classifier, band: str) -> str:
+    """Return what answers in a band of the bar were worth on held-out patients."""
+    worth = measurements.bands(classifier)
     if not worth:
-        return words.ZONE_NOT_MEASURED
-    zones, ece = worth
-    found = zones[zone]
+        return words.BAND_NOT_MEASURED
+    bands, ece = worth
+    found = bands[band]
     if not found["n"]:
-        return words.ZONE_EMPTY
-    return words.ZONE_MEASURED.format(
+        return words.BAND_EMPTY
+    return words.BAND_MEASURED.format(
         n=found["n"], of_100=_of_100(found["pneumonia"]), ece=ece
     )
 

@@ -24,6 +24,18 @@ HEADERS = {
 }
 """What every answer carries, whatever it is."""
 
+WORKING = max(2, min(4, os.cpu_count() or 2))
+"""How many pictures are worked on at once."""
+
+WAITING = 32
+"""How many more may wait; others are told to come again."""
+
+DRAIN_SECONDS = 30
+"""How long what is under way may take to end once a server is told to stop."""
+
+BODY_OVERHEAD = 64 * 1024
+"""What a request's body may hold besides its file, in bytes."""
+
 RETRY_SECONDS = 5
 """When to come again after the queue was full."""
 

@@ -28,15 +28,18 @@ def load(classifier: Classifier, name: str) -> dict | None:
 
 
 @functools.lru_cache(maxsize=2)  # each answer shows them
-def zones(classifier: Classifier) -> tuple[dict, float] | None:
-    """Return what answers in each zone of the bar were worth, under stress.
+def bands(classifier: Classifier) -> tuple[dict, float] | None:
+    """Return what answers in each band of the bar were worth, under stress.
 
     Returns:
-        The zones of `calibrate.measure_band` and the calibration error; None where
+        The bands of `calibrate.measure_band` and the calibration error; None where
         nothing was measured.
     """
     stress = (load(classifier, "report.json") or {}).get("stress")
-    return stress and (stress["band"]["zones"], stress["all"]["ece"]["value"])
+    if not stress:
+        return None
+    band = stress["band"]  # a report of before December 2026 calls them zones
+    return band.get("bands") or band["zones"], stress["all"]["ece"]["value"]
 
 
 @functools.lru_cache(maxsize=2)  # each report shows them

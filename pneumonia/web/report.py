@@ -16,7 +16,7 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from pneumonia import LABELS, Classifier, Prediction, describe_map
+from pneumonia import LABELS, Classifier, Prediction, describe_map, say_place
 
 from ..contract import METHODS, NOTICE
 from ..serving.encode import encode_jpeg
@@ -31,7 +31,7 @@ _FLUSH = [
 ]
 
 
-_SHOWN = ("valid", "heading", "sentence", "refused", "warnings", "zones", "edges")
+_SHOWN = ("valid", "heading", "sentence", "refused", "warnings", "bands", "edges")
 _SHOWN += ("p", "percent", "here")
 _COLOURS = {"below": "#1d5fa8", "in": "#ccd3dd", "above": "#a8430a"}
 _BAR = 170 * mm, 5 * mm  # width, height
@@ -50,10 +50,10 @@ def gather(classifier: Classifier, prediction: Prediction, label: str = "") -> d
         of texts), notes, and the pictures' JPEG files with their captions.
     """
     label = label or prediction.label
-    prediction = _shown_for(prediction, label)
+    prediction, where = _shown_for(prediction, label)
     shown = answer.in_words(classifier, prediction)
     today = datetime.datetime.now(datetime.UTC)
-    zones = "; ".join(zone["text"] for zone in shown["zones"])
+    zones = "; ".join(band["text"] for band in shown["bands"])
     vouching = [
         (words.PROBABILITY, shown["percent"]),
         (words.REPORT_ANSWERS, zones),
@@ -61,7 +61,7 @@ def gather(classifier: Classifier, prediction: Prediction, label: str = "") -> d
     ]
     numbers = [
         *(vouching if prediction.valid else []),
-        (words.REPORT_ZONE, prediction.zone),
+        (words.REPORT_PLACE, where),
         *([(words.REPORT_DONE, shown["done"])] if shown["done"] else []),
         (words.REPORT_CHECKSUM, classifier.sha256),
         (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
@@ -79,20 +79,20 @@ def gather(classifier: Classifier, prediction: Prediction, label: str = "") -> d
             (encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
                 encode_jpeg(prediction.overlay),
-                drawn if method else prediction.zone,
+                drawn if method else where,
             ),
         ],
     }
 
 
-def _shown_for(prediction: Prediction, label: str) -> Prediction:
-    """Return the same answer with the heat map of a label, and what is said of it."""
+def _shown_for(prediction: Prediction, label: str) -> tuple[Prediction, str]:
+    """Return the same answer with the heat map of a label, and where that lies."""
     if label == prediction.label or prediction.method is None:
-        return prediction
+        return prediction, say_place(prediction)
     maps = by_method(prediction.maps[None], prediction.evidence[None])
     coarse = maps[prediction.method][0, LABELS.index(label)]
     said = describe_map(label, coarse, prediction)
-    return dataclasses.replace(prediction, coarse=coarse, zone=said)
+    return dataclasses.replace(prediction, coarse=coarse), said
 
 
 def write_html(content: dict) -> bytes:
@@ -163,9 +163,9 @@ def _bar(content: dict) -> Drawing:
     width, height = _BAR
     line, half, p = 10, 0.4 * height, content["p"]  # `line`: of text, in points
     bar = Drawing(width, 1.8 * height + 2 * line)
-    for zone in content["zones"]:
-        place = zone["start"] * width, line, zone["width"] * width, height
-        bar.add(Rect(*place, fillColor=HexColor(_COLOURS[zone["name"]]), strokeWidth=0))
+    for band in content["bands"]:
+        place = band["start"] * width, line, band["width"] * width, height
+        bar.add(Rect(*place, fillColor=HexColor(_COLOURS[band["name"]]), strokeWidth=0))
     x, above = p * width, line + height
     tip = above + 0.8 * height
     bar.add(Polygon([x, above, x - half, tip, x + half, tip]))

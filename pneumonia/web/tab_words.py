@@ -9,7 +9,7 @@ MEANING = {
     "rates": "In tests, {found} of {ill} X-rays with pneumonia got the answer "
     "Pneumonia (95% interval {found_ends}). {clear} of {well} without got the answer "
     "Normal ({clear_ends}).",
-    "own": "Your X-ray got {p}, which is in this zone.",
+    "own": "Your X-ray got {p}, which is in this band.",
     "positive": "{told} are told Pneumonia. {found} of them have it.",
     "left": "{told} are left to a radiologist. {ill} of them have pneumonia.",
     "negative": "{told} are told Normal. {missed} of them have pneumonia.",
@@ -26,7 +26,7 @@ MEANING = {
     "roc": "Each threshold finds some and alarms some",
     "roc_x": "false alarms among those without",
     "roc_y": "found among those with pneumonia",
-    "roc_note": "The two dots are the ends of the zone left to a radiologist. Lines "
+    "roc_note": "The two dots are the ends of the band left to a radiologist. Lines "
     "through a dot are 95% intervals, as if each X-ray were of another patient.",
     "reliability": "Does 80% mean 80%?",
     "reliability_x": "stated probability",
@@ -130,7 +130,7 @@ YOURS = {
     "auroc": "AUROC",
     "sensitivity": "Sensitivity, at the operating point that ships",
     "specificity": "Specificity, at the operating point that ships",
-    "zone": "{normal} Normal, {pneumonia} Pneumonia",
+    "band": "{normal} Normal, {pneumonia} Pneumonia",
     "far": "Unlike the training images, so that the network refuses them unasked",
     "looks": {
         "height": "Lungs unusually high or flat in the picture",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from pneumonia import MAX_BYTES, ImageError
+from pneumonia.contract import ZIPS
 
 from . import words
 
@@ -16,7 +17,6 @@ SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 """Suffixes of spreadsheets: zips within, which are not opened, nor read."""
 
 _ENTRIES = 10_000  # of a zip, what is left out included
-_ZIPS = b"PK\x03\x04", b"PK\x05\x06"  # how a zip begins; the second: an empty one
 _PLAIN = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # others may ask for any memory
 _ENCRYPTED, _SAYS_UTF8 = 0x1, 0x800  # flags of a member
 _DOS_FOLDER = 0x10  # among the attributes of a file
@@ -35,7 +35,7 @@ def unpack(
         zip begin with that zip's where several zips came. No two are alike.
     """
     files, used = list(files), Counter()
-    several = sum(data.startswith(_ZIPS) for _, data in files) > 1
+    several = sum(data.startswith(ZIPS) for _, data in files) > 1
     for name, data in files:
         for member, content in _unpack_one(name, data):
             full = f"{name}/{member}" if several and member != name else member
@@ -44,7 +44,7 @@ def unpack(
 
 
 def _unpack_one(name: str, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    if not data.startswith(_ZIPS) or name.lower().endswith(SHEETS):
+    if not data.startswith(ZIPS) or name.lower().endswith(SHEETS):
         yield name, lambda: data
         return
     try:
@@ -131,7 +131,7 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         NotImplementedError,
     ):
         raise ImageError("damaged", words.BAD_ZIP) from None
-    if content.startswith(_ZIPS):
+    if content.startswith(ZIPS):
         raise ImageError("archive", words.NESTED_ZIP)
     return content
 

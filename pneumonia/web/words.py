@@ -1,11 +1,10 @@
 """What both apps say, in one place, so that it can be said in another language.
 
-A refusal or a warning stands in `pneumonia/`, beside the code that finds it, because
-the package says it without any app, too. Each has a code that stays:
-`ImageError.reason`, or one of `Prediction.warnings`. docs/using.md lists them. A
-translation replaces this file and `tab_words.py`, and says by code what `explain(code)`
-and `str(error)` say. The API is described for programmers, in English: `form/api.py`,
-`templates/api.html`.
+What the package says without any app, too, stands in `pneumonia/words.py`: verdicts,
+places, refusals and warnings, each by the code that `Prediction` or `ImageError.reason`
+holds. docs/using.md lists them. A translation replaces that file, this one and
+`tab_words.py`, and says by `reason` what `str(error)` says. The API is described for
+programmers, in English: `form/api.py`, `templates/api.html`.
 """
 
 from pneumonia import READABLE
@@ -75,16 +74,16 @@ NOT_VALID_SENTENCE = (
     "means nothing."
 )
 PROBABILITY = "Probability of pneumonia"
-ZONES = {
+BANDS = {
     "below": "Normal: below {low}",
     "in": "Needs a radiologist: {low} to {high}",
     "above": "Pneumonia: above {high}",
 }
-"""The zones of the bar."""
-ZONE_NAMES = {"below": "Normal", "in": "Needs a radiologist", "above": "Pneumonia"}
+"""The bands of the bar."""
+BAND_NAMES = {"below": "Normal", "in": "Needs a radiologist", "above": "Pneumonia"}
 """The same where the edges stand below the bar as numbers."""
 TRUST = "How far to trust it"
-ZONE_MEASURED = (
+BAND_MEASURED = (
     "In tests, {of_100} of 100 X-rays with this answer had pneumonia, if half of all "
     "do. The probability is for that case, too. It was off by {ece:.1%} on average. "
     "{n:,} X-rays got this answer: children of the training hospital whom the network "
@@ -93,8 +92,8 @@ ZONE_MEASURED = (
 )
 HARDLY_ANY = "fewer than 1"
 NEARLY_ALL = "more than 99"
-ZONE_EMPTY = "No X-ray of a held-out patient got an answer in this zone."
-ZONE_NOT_MEASURED = "How far to trust it was not measured on these weights."
+BAND_EMPTY = "No X-ray of a held-out patient got an answer in this band."
+BAND_NOT_MEASURED = "How far to trust it was not measured on these weights."
 WHY = "Why"
 WHY_REFUSED = "Why it was refused"
 MAP_HINT = (
@@ -241,7 +240,7 @@ COLUMNS = {
     "kind": "Answer",
     "probability": "Probability of pneumonia",
     "certain": "Uncertain",
-    "zone": "Evidence",
+    "place": "Evidence",
     "reason": "Reason",
 }
 IS_UNCERTAIN = {"true": "no", "false": "yes", "": ""}
@@ -297,7 +296,7 @@ YOURS_COMMAND = "python -m pneumonia yours FOLDER --out report.html"
 REPORT_TITLE = "Case report: chest X-ray, Normal or Pneumonia?"
 REPORT_HTML = "Report as page"
 REPORT_PDF = "Report as PDF"
-REPORT_ZONE = "Where in the lungs"
+REPORT_PLACE = "Where in the lungs"
 REPORT_MEASURED = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",

@@ -62,7 +62,7 @@ class Bits:
         """Return bool (n,): which values are a number, however its sign was written."""
         found = self._unsigned(raw) == number % 2**self.allocated
         if -(2 ** (self.stored - 1)) <= number < 2**self.stored:
-            found |= self.numbers(raw) == self.wrap(np.int64(number))
+            found |= self.numbers(raw) == self.wrap(np.array(number, np.int64))
         return found
 
     def _unsigned(self, raw: np.ndarray) -> np.ndarray:
@@ -138,7 +138,9 @@ def padding_of(header: Header, bits: Bits) -> Callable[[np.ndarray], np.ndarray]
     value, limit = header.padding
     if limit is None:
         return lambda values: bits.alike(values, value)
-    low, high = sorted(int(bits.wrap(np.int64(end))) for end in (value, limit))
+    low, high = sorted(
+        int(bits.wrap(np.array(end, np.int64))) for end in (value, limit)
+    )
 
     def between(values: np.ndarray) -> np.ndarray:
         numbers = bits.numbers(values)

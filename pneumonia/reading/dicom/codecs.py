@@ -7,6 +7,7 @@ the ends of its range; how far is handed on, so that white does not become black
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import imagecodecs  # loads a codec when it is first asked for
 import numpy as np
@@ -162,7 +163,7 @@ def _jpeg(stream: bytes, head: Codestream, kind: str) -> np.ndarray:
 
     The codec fills up what is missing. Whether something is, another filling tells.
     """
-    spaces = {}
+    spaces: dict[str, Any] = {}
     if head.colours > 1:
         rgb = imagecodecs.JPEG8.CS.RGB
         spaces["outcolorspace"] = rgb

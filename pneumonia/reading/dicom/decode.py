@@ -7,16 +7,18 @@ told by `grayscale`.
 import threading
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from pydicom.pixels import convert_color_space, get_decoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import convert_color_space
+from pydicom.uid import UID
 
-from . import attributes, codecs, colour, geometry, grayscale
+from . import attributes, codecs, colour, deflated, geometry, grayscale
 from . import header as headers
 from .codecs import Decoded
 from .header import Header
 
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _one_at_a_time = threading.Lock()  # `warnings.catch_warnings` is not made for threads
 
 
@@ -36,8 +38,7 @@ def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     Raises:
         ImageError: no plain radiograph, or one that can't be read; says why.
     """
-    if _DEFLATED in data[:4096]:  # it inflates as a whole, to any size
-        raise headers.unsupported("is compressed as a whole", "uncompressed or as PNG")
+    data = deflated.inflated(data)
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = headers.read(data)
@@ -73,23 +74,24 @@ def _plain(header: Header) -> Decoded | None:
     if len(header.pixels) != 1:
         return None
     keyword, kind, content = header.pixels[0]
-    raw, _ = get_decoder(header.syntax).as_array(
-        content,
-        index=0,
-        raw=True,
-        correct_unused_bits=False,  # before it is known which ones count
-        pixel_keyword=keyword,
-        pixel_vr=kind,
-        number_of_frames=header.frames,
-        photometric_interpretation=header.photometric,
-        samples_per_pixel=header.samples,
-        planar_configuration=header.planar,
-        rows=header.rows,
-        columns=header.columns,
-        bits_allocated=header.allocated,
-        bits_stored=header.stored,
-        pixel_representation=int(header.signed),
-    )
+    if content is None:
+        return None
+    said: dict[str, Any] = {
+        "correct_unused_bits": False,  # before it is known which ones count
+        "pixel_keyword": keyword,
+        "pixel_vr": kind,
+        "number_of_frames": header.frames,
+        "photometric_interpretation": header.photometric,
+        "samples_per_pixel": header.samples,
+        "planar_configuration": header.planar,
+        "rows": header.rows,
+        "columns": header.columns,
+        "bits_allocated": header.allocated,
+        "bits_stored": header.stored,
+        "pixel_representation": int(header.signed),
+    }
+    decoder = get_decoder(UID(header.syntax))
+    raw, _ = decoder.as_array(content, index=0, raw=True, **said)
     return Decoded(raw, 8 * raw.itemsize)
 
 

@@ -113,7 +113,9 @@ def lie_of(header: Header) -> tuple[Lie, bool]:
     )
     if at_odds:  # then nothing is moved on the word of one of them
         return Lie(), True
-    if not lie.lateral and not _flip_agrees(header, lie):
+    # a chest from the front has both sides; so one that is named is open to doubt
+    one_side = header.laterality in ("L", "R")
+    if not lie.lateral and (one_side or not _flip_agrees(header, lie)):
         return lie._replace(sides_known=False), True
     return lie, False
 

@@ -62,7 +62,8 @@ def shades(header: Header, decoded: Decoded) -> tuple[np.ndarray, list[str]]:
         found = voi(np.asarray(modality(bits.numbers(some)), np.float64))
         return np.where(padding(some), -np.inf, found)
 
-    shown = meaning(values)
+    mean: Callable[[np.ndarray], np.ndarray] = meaning
+    shown = mean(values)
     finite = np.isfinite(shown)
     shown, counts = shown[finite], counts[finite]
     if not len(shown):
@@ -76,11 +77,11 @@ def shades(header: Header, decoded: Decoded) -> tuple[np.ndarray, list[str]]:
         found = header.presentation_tables[0]
         if found and np.ptp(found[1]):
             entries = found[1].astype(np.float64)
-            meaning = _presented(meaning, low, high, entries)
+            mean = _presented(mean, low, high, entries)
             low, high = entries.min(), entries.max()
         else:
             warnings.append("window_ignored")
-    return deep.to_eight_bits(raw, low, high, meaning), warnings
+    return deep.to_eight_bits(raw, low, high, mean), warnings
 
 
 def _presented(of: _Map, low: float, high: float, entries: np.ndarray) -> _Map:

@@ -38,6 +38,8 @@ _ATTRIBUTES = [
     "SOPClassUID",
     "Modality",
     "ViewPosition",
+    "ImageLaterality",
+    "Laterality",
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "PlanarConfiguration",
@@ -143,6 +145,7 @@ class Header:
         inverse: whether the presentation is said to be inverted.
         presentation_tables: of what is shown in the end, likewise.
         view: from where the X-rays came, such as PA.
+        laterality: of which side the picture is said to be, such as L or R.
         orientation: where rows and columns run, in letters.
         angles: the same as six cosines.
         flipped: whether the detector's rows are said to be flipped.
@@ -180,6 +183,7 @@ class Header:
     inverse: bool
     presentation_tables: tuple[Table | None, ...]
     view: str
+    laterality: str
     orientation: tuple[str, ...]
     angles: tuple[float, ...]
     flipped: bool
@@ -284,6 +288,7 @@ def read(data: bytes) -> Header:
         inverse=text("PresentationLUTShape") == "INVERSE",
         presentation_tables=tables("PresentationLUTSequence"),
         view=view,
+        laterality=text("ImageLaterality") or text("Laterality"),
         orientation=tuple(attributes.texts(dataset, "PatientOrientation")),
         angles=tuple(numbers("ImageOrientationPatient")),
         flipped=text("FieldOfViewHorizontalFlip") == "YES",

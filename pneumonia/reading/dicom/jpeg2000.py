@@ -45,7 +45,7 @@ def coarse(
         with Image.open(io.BytesIO(stream), formats=("JPEG2000",)) as picture:
             if picture.mode not in ("L", "I;16"):
                 return None
-            picture.reduce = halvings
+            setattr(picture, "reduce", halvings)  # noqa: B010 - a method besides
             scaled = np.asarray(picture)
     except (
         *attributes.PARSE_ERRORS,

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 
 from . import uploads  # isort: skip: Gradio asks where to write as it is imported
 
@@ -63,14 +64,32 @@ HEAD = (
     f'<script type="module" src="./look/{name}.js"></script>'
     for name in ("page", "viewer", "one", "later")
 )
-_WORKING = max(2, min(4, os.cpu_count() or 2))
-_WAITING = 32
 _SESSIONS = 500  # visitors that Gradio remembers, at some 70 KiB each
-_DRAIN_SECONDS = 30
-_BODY_OVERHEAD = 64 * 1024  # what an upload's body holds besides the file
 
 
-def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Blocks:
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """The demo, ready to be launched.
+
+    Attributes:
+        blocks: its page, by Gradio.
+        cache: where uploads lie.
+        attendance: who is being answered.
+        routes: what the page asks of its server besides Gradio's own.
+    """
+
+    blocks: gr.Blocks
+    cache: uploads.Cache
+    attendance: Attendance
+    routes: list[Route]
+
+    def close(self) -> None:
+        """Stop to serve, and delete all uploads."""
+        self.blocks.close(verbose=False)
+        self.cache.close()
+
+
+def build_demo(classifier: Classifier, read: Callable | None = None) -> Demo:
     """Build the page and its API endpoint `/predict`.
 
     Args:
@@ -80,7 +99,7 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
     Raises:
         NoRoomError: there is no place for a private folder.
     """
-    read = read or IsolatedReader(_WORKING).read
+    read = read or IsolatedReader(door.WORKING).read
     cache = uploads.Cache()
     os.environ["GRADIO_TEMP_DIR"] = cache.way
 
@@ -88,23 +107,23 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> gr.Block
         title=words.TITLE,
         analytics_enabled=False,
         delete_cache=(uploads.KEEP_SECONDS // 4, uploads.KEEP_SECONDS),
-    ) as demo:
+    ) as blocks:
         gr.Markdown(f"# {words.TITLE}")
         gr.Markdown(NOTICE, elem_classes="notice")
         with gr.Tabs(overflow_behavior="wrap"):  # a phone shows all of them
             for name, tab in _TABS.items():
                 with gr.Tab(name):
                     tab.build(classifier, read)
-    demo.private_cache, demo.attendance = cache, Attendance()
-    demo.asked = [
-        *endpoints.routes(classifier, read, _WORKING, _WAITING),
+    blocks.queue(max_size=door.WAITING, default_concurrency_limit=door.WORKING)
+    routes = [
+        *endpoints.routes(classifier, read, door.WORKING, door.WAITING),
         *ask_many.routes(classifier, read),
     ]
-    return demo.queue(max_size=_WAITING, default_concurrency_limit=_WORKING)
+    return Demo(blocks, cache, Attendance(), routes)
 
 
 def launch(
-    demo: gr.Blocks,
+    demo: Demo,
     *,
     auth: door.Credentials | None = None,
     rate: int = 0,
@@ -129,7 +148,7 @@ def launch(
     around = Middleware(
         Door,
         limit=door.RateLimit(rate),
-        max_body=batch_table.MAX_TOTAL + _BODY_OVERHEAD,
+        max_body=batch_table.MAX_TOTAL + door.BODY_OVERHEAD,
         embed=list(embed),
         attendance=demo.attendance,
         head=HEAD,
@@ -138,7 +157,7 @@ def launch(
     log_without_files()
     chatter = io.StringIO()
     with redirect_stdout(chatter):
-        _, local, public = demo.launch(
+        _, local, public = demo.blocks.launch(
             auth=auth and auth.match,
             auth_message=auth and NOTICE,
             max_file_size=batch_table.MAX_TOTAL,
@@ -148,10 +167,10 @@ def launch(
             app_kwargs={
                 "middleware": [
                     around,
-                    Middleware(uploads.Guard, cache=demo.private_cache),
+                    Middleware(uploads.Guard, cache=demo.cache),
                 ],
                 "routes": [
-                    *demo.asked,
+                    *demo.routes,
                     Mount("/look", StaticFiles(directory=_ROOM)),
                     Mount("/examples", StaticFiles(directory=_EXAMPLES)),
                     Route("/healthz", lambda _: JSONResponse({"status": "ok"})),
@@ -192,7 +211,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
     startup.check(parser, args, shared=args.share)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uploads go at any exit
     classifier = startup.load(args)
-    reader = IsolatedReader(_WORKING)
+    reader = IsolatedReader(door.WORKING)
     try:
         demo = build_demo(classifier, reader.read)
     except uploads.NoRoomError as error:
@@ -215,7 +234,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
             "Choose another with --port."
         ) from error
     if args.share and not public:
-        demo.close(verbose=False)
+        demo.close()
         raise SystemExit(
             "error: no public link could be opened. Connect to the network and try "
             "again, or start without --share."
@@ -228,8 +247,8 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
     print(NOTICE)
     sys.stdout.flush()
     try:
-        demo.block_thread()
+        demo.blocks.block_thread()
     finally:
-        demo.attendance.drain(_DRAIN_SECONDS)
-        demo.private_cache.close()
+        demo.attendance.drain(door.DRAIN_SECONDS)
+        demo.cache.close()
         reader.close()

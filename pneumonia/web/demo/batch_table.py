@@ -19,6 +19,7 @@ from pneumonia import (
     explain,
     percent,
     predict,
+    say_place,
 )
 
 from ...serving.encode import encode_jpeg
@@ -40,6 +41,7 @@ class Answered:
 
     Attributes:
         row: what the CSV says of the file.
+        where: where the evidence lies, as a sentence; empty without an answer.
         message: why there is no answer, or what warns of it, in sentences.
         thumbnail: JPEG file; empty without an answer.
         overlay: JPEG file; empty without an answer.
@@ -47,6 +49,7 @@ class Answered:
     """
 
     row: Row
+    where: str = ""
     message: str = ""
     thumbnail: bytes = b""
     overlay: bytes = b""
@@ -79,6 +82,7 @@ def answer_one(
     small = _reduced(prediction)
     return Answered(
         answered_row(name, prediction),
+        where=say_place(prediction),
         message=" ".join(
             _sentence(explain(code, short=True)) for code in prediction.warnings
         ),
@@ -113,6 +117,7 @@ def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str
         asdict(one.row)
         | {
             "kind": kind(one.row),
+            "where": one.where,
             "message": one.message,
             "percent": one.row.p_pneumonia and percent(float(one.row.p_pneumonia)),
             "card": one.card,

@@ -18,11 +18,11 @@ from pneumonia import (
     Classifier,
     ImageError,
     Prediction,
-    find_unlike,
     predict,
 )
 
 from ...contract import METHODS, TESTED
+from ...serving.unlike import find_unlike
 from .. import answer, report, shipped, words
 
 _LEFT = 499  # who asked has gone: nobody reads this answer

@@ -18,7 +18,7 @@ class Work:
 
     Attributes:
         name: of the tab.
-        choose: what its drop zone says.
+        choose: what its drop field says.
         hint: what is said below.
         most: how many files it takes.
         one: name, what returns the content, and whether to answer anyway -> result.

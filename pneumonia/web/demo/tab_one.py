@@ -20,6 +20,7 @@ from pneumonia import (
     Prediction,
     explain,
     predict,
+    say_place,
     verdict,
 )
 
@@ -155,5 +156,5 @@ def _png(folder: str, overlay: np.ndarray | None) -> ImageData | None:
 
 def _words(classifier: Classifier, prediction: Prediction) -> str:
     warnings = "".join(f"\n\n**{explain(code)}**" for code in prediction.warnings)
-    said = f"{verdict(classifier, prediction)} {prediction.zone}"
+    said = f"{verdict(classifier, prediction)} {say_place(prediction)}"
     return f"## {answer.heading(prediction)}\n\n{said}{warnings}"

@@ -4,11 +4,11 @@ A field of the answer stands twice here and nowhere else: with its value in `ans
 with its type in `_answer`.
 """
 
-from pneumonia import LABELS, MAX_BYTES, Classifier, Prediction, explain
+from pneumonia import LABELS, MAX_BYTES, Classifier, Prediction, explain, say_place
 
 from ...contract import METHODS, NOTICE, TESTED
 from ...serving.encode import encode_png
-from ...serving.zones import ZONES
+from ...serving.zones import PLACES, ZONES
 from .. import answer, words
 
 _TEXT = {"type": "string"}
@@ -42,7 +42,10 @@ def answered(
         "warnings": list(prediction.warnings),
         "explanations": {code: explain(code) for code in prediction.warnings},
         "method": prediction.method,
-        "zone": prediction.zone,
+        "verdict": prediction.verdict,
+        "place": prediction.place,
+        "partly_outside": prediction.partly_outside,
+        "where": say_place(prediction),
         "evidence_zones": prediction.evidence_zones,
         "evidence_outside": prediction.evidence_outside,
         "sides_known": prediction.sides_known,
@@ -165,7 +168,12 @@ def _answer() -> dict:
             "warnings": _TEXTS,
             "explanations": {"type": "object", "additionalProperties": _TEXT},
             "method": {"enum": [*METHODS, None]},
-            "zone": _TEXT,
+            "verdict": {
+                "enum": [*(label.lower() for label in LABELS), "uncertain", "not_valid"]
+            },
+            "place": {"enum": list(PLACES)},
+            "partly_outside": {"type": "boolean"},
+            "where": _TEXT,
             "evidence_zones": _object(dict.fromkeys(ZONES, _SHARE)),
             "evidence_outside": _SHARE,
             "sides_known": {"type": "boolean"},

@@ -4,7 +4,6 @@ import argparse
 import gzip
 import io
 import logging
-import os
 import re
 import signal
 import threading
@@ -34,22 +33,18 @@ from pneumonia import (
     IsolatedReader,
     Prediction,
     __version__,
-    find_unlike,
     load_classifier,
     predict,
 )
 
 from ...contract import METHODS, NOTICE, TESTED
 from ...serving.encode import encode_jpeg
+from ...serving.unlike import find_unlike
 from .. import answer, door, report, shipped, startup, words
 from . import api
 from .server import Server
 
-_FORM_OVERHEAD = 64 * 1024  # what a multipart body holds besides the file
-_WORKING = max(2, min(4, os.cpu_count() or 2))
-_WAITING = 32
 _PATIENCE = 60  # seconds that a request waits for its turn
-_DRAIN_SECONDS = 30
 _STATUS = {"empty": 400, "no_file": 400, "too_large": 413}  # of others: 422
 _EFFORT = 5  # of gzip
 _TEXT = re.compile(r"^text/|javascript|json|svg")  # what gzip makes smaller
@@ -87,11 +82,11 @@ def create_app(
         BundleError: the bundle that ships is damaged.
     """
     classifier = classifier or load_classifier()
-    read = read or IsolatedReader(_WORKING).read
+    read = read or IsolatedReader(door.WORKING).read
     app = Flask(__name__, template_folder=answer.TEMPLATES, static_folder=answer.STATIC)
     app.request_class = MemoryRequest
     app.url_map.merge_slashes = False  # it redirects, uploads too, to the host's root
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + _FORM_OVERHEAD
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + door.BODY_OVERHEAD
     app.jinja_env.globals.update(
         notice=NOTICE,
         words=words,
@@ -104,7 +99,7 @@ def create_app(
     _guard(app, auth, door.RateLimit(rate))
     _dress(app, embed)
     _refuse(app)
-    turnstile = door.Turnstile(_WORKING, _WAITING, _PATIENCE)
+    turnstile = door.Turnstile(door.WORKING, door.WAITING, _PATIENCE)
 
     def ask(**options) -> Prediction:
         options |= {name: _asked(name) for name in words.OFFERS}
@@ -393,7 +388,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
     args = parser.parse_args(arguments)
     startup.check(parser, args)
     classifier = startup.load(args)
-    reader = IsolatedReader(_WORKING)
+    reader = IsolatedReader(door.WORKING)
     app = create_app(
         classifier,
         read=reader.read,
@@ -411,5 +406,5 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
     signal.signal(signal.SIGINT, stop)
     print(f"form at http://{args.host}:{args.port}\n{NOTICE}", flush=True)
     server.serve_forever()
-    server.drain(_DRAIN_SECONDS)
+    server.drain(door.DRAIN_SECONDS)
     reader.close()

@@ -22,9 +22,6 @@ THREADS = 64
 """The form lets a few requests work at once and some thirty wait; the other threads are
 there to read uploads, and to say at once that all places are taken."""
 
-STOP_SECONDS = 30
-"""How long requests under way may take to end once the server is told to stop."""
-
 
 class Heartbeat(WorkerTmp):
     """A worker's sign of life, in memory: the form writes no file, not even this."""
@@ -48,7 +45,7 @@ class Application(BaseApplication):
             "worker_class": "gthread",
             "workers": 1,
             "threads": THREADS,
-            "graceful_timeout": STOP_SECONDS,
+            "graceful_timeout": door.DRAIN_SECONDS,
             "timeout": 120,
             "keepalive": 5,
             "loglevel": "warning",

@@ -35,7 +35,7 @@ class NumberMeaning extends HTMLElement {
     const edges = { min: 0, max: 1000, step: 1 };
     const drag = (own, other, end) => () => {
       this.shipped = false;
-      this[other].value = end(this[other].value, this[own].value);  // no zone ends before it begins
+      this[other].value = end(this[other].value, this[own].value);  // no band ends before it begins
       this.count();
     };
     let prevalence, low, high;
@@ -69,7 +69,7 @@ class NumberMeaning extends HTMLElement {
     ship();
   }
 
-  /** Where the two zones meet the third; as shipped, to the last digit. */
+  /** Where the two bands meet the third; as shipped, to the last digit. */
   get edges() {
     return this.shipped ? this.report.band : [this.low.value / 1000, this.high.value / 1000];
   }
@@ -92,15 +92,15 @@ class NumberMeaning extends HTMLElement {
       found: percent(ill.above), found_ends: ends(ill.above, this.sick.length), ill: this.sick.length,
       clear: percent(fine.below), clear_ends: ends(fine.below, this.well.length), well: this.well.length,
     });
-    const zones = [
+    const bands = [
       ["below", fill(words.negative, { told: clear + missed, missed })],
       ["in", fill(words.left, { told: counts.doubted + counts.asked, ill: counts.doubted })],
       ["above", fill(words.positive, { told: found + alarm, found })],
     ];
     const own = this.own === undefined ? "" : this.own < low ? "below" : this.own > high ? "above" : "in";
-    zones.sort(([a], [b]) => (b === own) - (a === own));  // the visitor's own comes first
-    this.said.replaceChildren(...zones.map(([zone, text]) => make("p", { class: zone === own && "own" },
-      ...(zone === own ? [make("b", {}, fill(words.own, { p: percent(this.own) })), " "] : []), text)));
+    bands.sort(([a], [b]) => (b === own) - (a === own));  // the visitor's own comes first
+    this.said.replaceChildren(...bands.map(([band, text]) => make("p", { class: band === own && "own" },
+      ...(band === own ? [make("b", {}, fill(words.own, { p: percent(this.own) })), " "] : []), text)));
     this.people(counts);
     this.draw(sick / PEOPLE, low, high);
   }

@@ -1,10 +1,10 @@
-// A picture that is pasted or dropped anywhere on the page goes to its drop zone, and no
+// A picture that is pasted or dropped anywhere on the page goes to its field for files, and no
 // drop ever leaves the page. What is too large, too many or too early is refused in place,
 // before it is sent: templates/limit.html.
 import { plate } from "./given.js";
 
 const MIB = 2 ** 20;
-const ZONE = "input[type=file]";
+const FIELD = "input[type=file]";
 const panelOf = (element) => element.closest("[role=tabpanel], form");
 
 /** The panel that files go to: the one that is shown, else the first one that takes any. */
@@ -13,7 +13,7 @@ function taker() {
   const shown = panels.find((each) => each.checkVisibility());
   if (shown?.querySelector("[data-most]")) return shown;
   document.querySelector("[role=tab]")?.click();
-  return panels.find((each) => each.querySelector(ZONE));
+  return panels.find((each) => each.querySelector(FIELD));
 }
 
 /** Take what was dropped or pasted, and say why where there is nothing to take. */
@@ -60,20 +60,20 @@ async function* within(folder) {
 }
 
 function give(panel, files) {
-  const zone = panel.querySelector(ZONE);
-  if (!zone) return refuse(panel, files);
-  const room = zone.closest("yours-room, compare-two");  // with more to ask than a field
+  const field = panel.querySelector(FIELD);
+  if (!field) return refuse(panel, files);
+  const room = field.closest("yours-room, compare-two");  // with more to ask than a field
   if (room) return refuse(panel, files) || room.take(files);
   const chosen = new DataTransfer();
   for (const file of files) chosen.items.add(file);
-  zone.files = chosen.files;  // what is wrong with them, the change tells
-  zone.dispatchEvent(new Event("change", { bubbles: true }));
+  field.files = chosen.files;  // what is wrong with them, the change tells
+  field.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 /** Take nothing, and say why; what stood there before was of something else. */
 function turnAway(panel, why) {
-  const zone = panel.querySelector(ZONE);
-  if (zone && !zone.multiple) give(panel, []);
+  const field = panel.querySelector(FIELD);
+  if (field && !field.multiple) give(panel, []);
   tell(panel.querySelector("[data-most]"), why);
 }
 
@@ -89,17 +89,17 @@ function refuse(panel, files) {
   const { most, say, one, busy } = refusal.dataset;
   const size = [...files].reduce((sum, file) => sum + file.size, 0);
   const values = { size: Math.ceil(size / MIB), limit: most / MIB };
-  const zone = panel.querySelector(ZONE);
-  const works = !zone || panel.querySelector(".running button")?.checkVisibility();
+  const field = panel.querySelector(FIELD);
+  const works = !field || panel.querySelector(".running button")?.checkVisibility();
   const why = !files.length ? ""
     : works ? busy
-    : files.length > 1 && !zone.multiple ? one
+    : files.length > 1 && !field.multiple ? one
     : size > most ? say.replace(/{(\w+)}/g, (_, name) => values[name]) : "";
   tell(refusal, why, ...(why && files.length === 1 ? [plate(files[0])] : []));
   return Boolean(why);
 }
 
-// Caught on their way down, before the zone itself hears of them.
+// Caught on their way down, before the field itself hears of them.
 document.addEventListener("change", ({ target }) => {
   if (target.type === "file" && refuse(panelOf(target), target.files)) target.value = "";
 }, true);

@@ -3,7 +3,8 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pneumonia import LABELS
 
@@ -138,7 +139,10 @@ def is_value(text: str) -> bool:
 
 
 def labels(
-    head: Sequence[str], rows: Sequence[Sequence[str]], file: int
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    file: int,
+    files: Sequence[str],
 ) -> tuple[list[Label], list[str]]:
     """Return what each row says, and which column and words were taken for what.
 
@@ -146,6 +150,7 @@ def labels(
         head: of each column; empty where it has none.
         rows: of files that came, each as long as the head.
         file: the column that names the file.
+        files: which file each row is of; a file that says a word twice counts once.
 
     Raises:
         NoTruthError: no column names the class, or two contradict each other.
@@ -163,7 +168,9 @@ def labels(
         read[" and ".join(map(repr, (head[n] for n in flags)))] = _of_flags(
             head, asked, flags
         )
-        said += [_say_flag(head, n, asked[n], flags) for n in flags]
+        for n in flags:
+            (cells,) = _once(files, asked[n])
+            said.append(_say_flag(head, n, cells, flags))
     words = {
         n: [_or_word(cell) for cell in cells]
         for n, cells in asked.items()
@@ -177,7 +184,7 @@ def labels(
         if name in read:  # two columns of one head
             name = f"{name} ({LABELLED['column'].format(number=n + 1)})"
         read[name] = found
-        said.append(_say_words(name, asked[n], found))
+        said.append(_say_words(name, *_once(files, asked[n], found)))
     if not read:
         raise NoTruthError(_describe(head, columns))
     (first, theirs), *others = read.items()
@@ -187,6 +194,15 @@ def labels(
             said_ = LABELLED["clash"].format(one=first, two=name, count=count)
             raise NoTruthError(said_)
     return [together(row) for row in zip(*read.values(), strict=True)], said
+
+
+def _once(
+    files: Sequence[str], cells: Sequence[str], *more: Sequence[Label]
+) -> Iterator[tuple[Any, ...]]:
+    """Leave out what a file has said before; give what is left of each sequence."""
+    said = zip(files, cells, strict=True)
+    first = {each: n for n, each in reversed([*enumerate(said)])}
+    return (tuple(of[n] for n in sorted(first.values())) for of in (cells, *more))
 
 
 def together(said: Sequence[Label]) -> Label:
@@ -287,7 +303,7 @@ def _may_be_disease(head: str, cells: Sequence[str]) -> bool:
 
 
 def _say_flag(
-    head: Sequence[str], n: int, cells: list[str], flags: dict[int, int]
+    head: Sequence[str], n: int, cells: Sequence[str], flags: dict[int, int]
 ) -> str:
     yes, no = (
         _quoted(Counter(c.strip() for c in cells if _flag(c) in known))
@@ -299,7 +315,7 @@ def _say_flag(
     return LABELLED["column_says"].format(column=repr(head[n]), how=", ".join(said))
 
 
-def _say_words(name: str, cells: list[str], found: Sequence[Label]) -> str:
+def _say_words(name: str, cells: Sequence[str], found: Sequence[Label]) -> str:
     said = []
     for label, class_ in enumerate(LABELS):
         words = Counter(

@@ -15,7 +15,7 @@ from pneumonia.figures.reliability import reliability
 
 from .. import words
 from ..tables import plain
-from . import truth as labelled
+from .truth import MOST_TABLES, Truths, find
 
 _REASONS = 12  # that are told one by one
 _SHOWN = 60  # wrong answers with a picture; the table has all
@@ -59,14 +59,14 @@ class Case:
     table: bytes | None = None
 
 
-def truths(cases: Sequence[Case]) -> labelled.Truths:
+def truths(cases: Sequence[Case]) -> Truths:
     """Return the truth of files, as tables among them and their folders say it."""
     tables = [(c.name, c.table) for c in cases if c.table is not None]
-    return labelled.find(
+    return find(
         [case.name for case in cases if case.table is None],
         [
             # of one that is too large, or one too many, no more than shows it
-            (name, inflate(table) if place < labelled.MOST_TABLES else b"")
+            (name, inflate(table) if place < MOST_TABLES else b"")
             for place, (name, table) in enumerate(tables)
         ],
     )
@@ -82,7 +82,7 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
 
     Returns:
         `files`; `unlabelled`, and `why` of them (reason, first, count); `said` and
-        `doubts` of the labels, as in `labelled.Truths`; `refused` and `warned`
+        `doubts` of the labels, as in `truth.Truths`; `refused` and `warned`
         (sentence and label -> count); `offered`, how many of all files are refused and
         would be answered all the same; `invalid`, how many answers mean nothing; `csv`,
         a table of all files; `wrong`, the labelled answers that are, the surest first,
@@ -133,7 +133,7 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
     at = classifier.threshold
     here = thresholds.youden(y, p)
     low, high = classifier.uncertain_band
-    zones = {"below": p < low, "in": (p >= low) & (p <= high), "above": p > high}
+    bands = {"below": p < low, "in": (p >= low) & (p <= high), "above": p > high}
     shares = {
         "sensitivity": intervals.share(sick >= at),
         "specificity": intervals.share(well < at),
@@ -149,9 +149,9 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
                 reversed(LABELS), shares.values(), (len(sick), len(well)), strict=True
             )
         },
-        "zones": {
+        "bands": {
             name: [int((there & (y == i)).sum()) for i in (0, 1)]
-            for name, there in zones.items()
+            for name, there in bands.items()
         },
         "roc": [
             [float(1 - spared), float(found)]

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from .columns import plain
 
 _ALONE = {"p pneumonia", "uncertain band", "bundle sha256", "evidence zones",
-          "confidences"}  # fmt: skip
+          "confidences", "partly outside"}  # fmt: skip
 _TOGETHER = (
-    *({"path", "label", other} for other in ("certain", "zone", "p")),
-    *({"label", "certain", other} for other in ("status", "zone", "threshold")),
+    *({"path", "label", other} for other in ("certain", "place", "zone", "p")),
+    *(
+        {"label", "certain", other}
+        for other in ("status", "place", "zone", "threshold")
+    ),
+    {"label", "place", "status"},
     *({"label", "zone", other} for other in ("status", "reason", "evidence outside")),
     {"label", "probabilities"},
     {"alone", "aided"},

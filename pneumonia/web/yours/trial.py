@@ -121,7 +121,7 @@ def _piece(
         table=answer.data_uri("text/csv", found["csv"].encode()),
         percent=percent,
         sha256=classifier.sha256,
-        zones={k: v.format(low=low, high=high) for k, v in words.ZONES.items()},
+        bands={k: v.format(low=low, high=high) for k, v in words.BANDS.items()},
         left_out=left_out and words.LEFT_OUT.format(count=left_out, limit=MOST),
         stopped=stopped and words.STOPPED.format(count=stopped),
     )

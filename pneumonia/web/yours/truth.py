@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from pneumonia import LABELS, MAX_BYTES
+from pneumonia.contract import ZIPS
 
 from ..tab_words import LABELLED
 from ..unpack import SHEETS
@@ -27,7 +28,7 @@ TABLES = (".csv", ".tsv", ".tab", ".psv")
 MOST_TABLES = 20
 """How many tables are read; each may take seconds."""
 
-_PACKED = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # how spreadsheets begin
+_PACKED = ZIPS[0], b"\xd0\xcf\x11\xe0"  # how spreadsheets begin
 _LETTERS = 60  # of a cell in a sentence
 _OF_NAMES = re.compile(
     r"(?i)name|file|image|img|path|patient|study|subject|scan|x.?ray|picture|dicom|"
@@ -170,7 +171,8 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
         return found
     of = [(file, row) for file, several in chosen.items() for row in several]
     try:
-        labels, used = columns.labels(head, [row for _, row in of], column)
+        files_of, rows_of = zip(*of, strict=True)
+        labels, used = columns.labels(head, rows_of, column, files_of)
     except columns.NoTruthError as error:
         raise TableError(LABELLED["refused"].format(table=name, why=error)) from None
     called = columns.called(head, column)

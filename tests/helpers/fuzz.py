@@ -1,6 +1,6 @@
 """Damaged files by the hundred thousand: nothing but ImageError, quickly.
 
-python tests/fuzz.py 200000 [--seed 0] [--report FILE.json]
+python tests/helpers/fuzz.py 200000 [--seed 0] [--report FILE.json]
 
 File number n is made from the seed and n alone, so a finding is repeated by
 `--only n`. Batches run in processes of their own; one that dies is halved until the
@@ -22,14 +22,21 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 from dicoms import SYNTAXES, make, shipped  # noqa: E402
-from test_image import encode  # noqa: E402
-from test_kinds import floats, palette, png, rgb, table, tiff  # noqa: E402
-from test_tone import chunk  # noqa: E402
-from test_unusual import in_png  # noqa: E402
-from test_unusual import tiff as in_tiff  # noqa: E402
+from pictures import (  # noqa: E402
+    chunk,
+    encode,
+    floats,
+    in_png,
+    palette,
+    png,
+    rgb,
+    table,
+    tiff,
+)
+from pictures import tifffile_of as in_tiff  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
 from pneumonia.data import phantom  # noqa: E402

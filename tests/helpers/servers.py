@@ -1,0 +1,50 @@
+"""The apps as processes of their own, as users start them."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pneumonia"
+FORM = ("-m", "pneumonia", "serve", "form")
+
+
+def answers(port: int) -> bool:
+    """Return whether somebody listens on a port."""
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def served(*command: str, python=sys.executable, inside: tuple = (), **options):
+    """Start an app and stop it; gives its address and process.
+
+    Args:
+        *command: what Python is started with.
+        python: another one, of an environment of its own.
+        inside: what the whole is run by.
+        **options: of `Popen`.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*inside, python, *command, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        **{"cwd": ROOT} | options,
+    )
+    try:
+        assert f":{port}" in process.stdout.readline()
+        while not answers(port):  # gunicorn says so before it listens
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/", process
+    finally:
+        process.terminate()
+        process.wait(120)
