@@ -84,7 +84,7 @@ def find_unlike(
         ValueError: the bundle does not say what training X-rays show.
     """
     gate = classifier.gate
-    if gate is None or not classifier.can_compare:
+    if gate is None or not gate.cells:
         raise ValueError(
             "This bundle does not say what training X-rays show in each cell. "
             "`python -m pneumonia gate DIR --bundle BUNDLE` adds it."
