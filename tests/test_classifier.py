@@ -196,7 +196,7 @@ def test_command_line_answers_files_and_folders(phantom_bytes, tmp_path, capsys)
     command = ["predict", str(tmp_path / "in"), str(missing), "--csv", str(table)]
     main([*command, "--overlays", str(overlays)])
     head, bad, good, gone = table.read_text().splitlines()
-    assert head.endswith(",certain,reason,place,partly_outside,sides_known")
+    assert head.endswith(",certain,reason,place,partly_outside,sides_known,valid")
     rest = "," * (head.count(",") - 5)
     assert bad == f"{folder / 'bad.jpeg'},error,,,,not_image{rest}"
     assert gone == f"{missing},error,,,,unreadable{rest}"

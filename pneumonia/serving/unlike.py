@@ -83,7 +83,8 @@ def find_unlike(
         ImageError: the bytes are no picture that can be read.
         ValueError: the bundle does not say what training X-rays show.
     """
-    if not classifier.can_compare:
+    gate = classifier.gate
+    if gate is None or not gate.cells:
         raise ValueError(
             "This bundle does not say what training X-rays show in each cell. "
             "`python -m pneumonia gate DIR --bundle BUNDLE` adds it."
@@ -94,7 +95,7 @@ def find_unlike(
         pixels=picture.pixels,
         distances={
             name: cells.distance(features[name])[0].astype(np.float32)
-            for name, cells in classifier.gate.cells.items()
+            for name, cells in gate.cells.items()
         },
         lungs=outputs.lungs[0],
         lungs_found=has_lungs(classifier, outputs),
