@@ -61,6 +61,22 @@ REFUSALS = {
 }
 """What refuses a picture that can be read, first things first, for a layman."""
 
+REFUSED_FOR = {
+    "colour_photograph": "it is a colour picture and no X-ray",
+    "negative": "black and white seem to be exchanged",
+    "upside_down": "it seems to stand on its head",
+    "rotated": "it seems to lie on its side",
+    "surrounded": "much lies around the X-ray",
+    "two_pictures": "these seem to be two X-rays",
+    "not_chest_xray": "it does not look like a chest X-ray",
+    "no_lungs": "no lungs were found",
+    "doubtful": "the file could be read only with assumptions",
+    "pattern": "a regular pattern lies over it",
+    "outside_population": "it looks like an adult, or like nothing that the network "
+    "learned from",
+}
+"""Why a picture is refused, in a few words behind a colon: for a heading or a row."""
+
 WARNINGS = {
     "strongly_cropped": "Much of the chest seems to be cut off. The answer rests on "
     "what is left.",
@@ -85,8 +101,10 @@ SENTENCES = READER_WARNINGS | REFUSALS | WARNINGS
 VERDICT = {
     "normal": "Normal. {said} The network answers Normal below {low:.0%}.",
     "pneumonia": "Pneumonia. {said} The network answers Pneumonia above {high:.0%}.",
-    "uncertain": "Uncertain, needs a reader. {said} From {low:.0%} to {high:.0%} too "
-    "many answers are wrong to rely on one. This one leans to {label}.",
+    "uncertain": "Uncertain, needs a radiologist. {said} From {low:.0%} to {high:.0%} "
+    "too many answers are wrong to rely on one. This one leans to {label}.",
+    "not_valid": "Not valid: {why}. The network computes {p} for pneumonia from any "
+    "picture. For this one the number means nothing.",
 }
 """What is said of `Prediction.verdict`."""
 
@@ -96,6 +114,7 @@ UNTESTED = (
     "No heat map is drawn: neither method's maps of {label} passed their test, which "
     "blurs their hottest places."
 )
+NO_LUNGS = "No lungs were found, so no place in them is named."
 NOWHERE = "No place speaks for {label}."
 OUTSIDE = "The evidence for {label} lies mostly outside of what was found as lungs."
 PARTLY_OUTSIDE = (
@@ -137,6 +156,7 @@ def place(code: str, label: str, partly_outside: bool, sides_known: bool) -> str
             named.
     """
     alone = {"untested": UNTESTED, "nowhere": NOWHERE, "outside": OUTSIDE}
+    alone |= {"no_lungs": NO_LUNGS}
     if code in alone:
         return alone[code].format(label=label)
     first, _, second = code.partition(" ")
@@ -153,7 +173,9 @@ def place(code: str, label: str, partly_outside: bool, sides_known: bool) -> str
     return sentence.format(label=label, where=WHERE[kind].format(**names))
 
 
-def verdict(code: str, label: str, p: float, band: tuple[float, float]) -> str:
+def verdict(
+    code: str, label: str, p: float, band: tuple[float, float], why: str = ""
+) -> str:
     """Say an answer in plain sentences.
 
     Args:
@@ -161,10 +183,12 @@ def verdict(code: str, label: str, p: float, band: tuple[float, float]) -> str:
         label: one of LABELS, to which it leans.
         p: probability of pneumonia, in [0, 1].
         band: lowest and highest probability that is called uncertain.
+        why: it is not valid, in a few words.
     """
     low, high = band
     said = PROBABILITY.format(p=percent(p))
-    return VERDICT[code].format(said=said, low=low, high=high, label=label)
+    known = {"said": said, "low": low, "high": high, "label": label, "why": why}
+    return VERDICT[code].format(p=percent(p), **known)
 
 
 def percent(p: float) -> str:

@@ -141,6 +141,23 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def page(request, browser):
+    """A page that fails the test on a request to anywhere but this machine."""
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(30_000)
+    foreign = []
+    page.on("request", lambda r: is_local(r.url) or foreign.append(r.url))
+    yield page
+    page.close()
+    assert foreign == []
+
+
+def is_local(url: str) -> bool:
+    return bool(re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", url))
+
+
 @pytest.fixture(scope="session")
 def classifier():
     return load_classifier()

@@ -1,11 +1,13 @@
 """Pages that everybody can use: axe-core finds nothing serious in them."""
 
+import shutil
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from test_pages import large, shown
 
-from pneumonia import phantoms
+from pneumonia import examples, phantoms
 from pneumonia.web import words
 
 
@@ -67,6 +69,23 @@ def test_gradio_is_accessible(page, gradio_url, tmp_path):
     assert serious(page) == []
     page.get_by_role("tab", name=words.TAB_YOURS).click()
     page.get_by_text(words.DROP_YOURS[:30]).wait_for()
+    assert serious(page) == []
+    for number, one in enumerate(examples()):
+        folder = tmp_path / "set" / one.truth
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpeg").write_bytes(one.path.read_bytes())
+    pack = shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "set")
+    page.locator("yours-room input").set_input_files(pack)
+    expect(page.locator("yours-room .wrong img").first).to_be_visible()
+    assert serious(page) == []
+    page.get_by_role("tab", name=words.TAB_COMPARE).click()
+    page.locator("compare-two input").first.set_input_files(phantoms()[:2])
+    for side in page.locator("compare-two .side").all():
+        side.locator("canvas[data-label]:not([data-label=''])").wait_for()
+    assert serious(page) == []
+    page.locator("compare-two .stage").first.focus()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
     assert serious(page) == []
 
 

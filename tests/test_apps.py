@@ -205,7 +205,7 @@ def test_flask_without_a_file_names_the_field(web, phantom_bytes, path):
 def test_flask_refuses_a_body_that_is_too_large(web, path):
     answer = upload(web, bytes(MAX_BYTES + 2**20), path)
     assert answer.status_code == 413
-    assert "32 MiB" in answer.text
+    assert "32 MB" in answer.text
 
 
 def test_flask_pages_carry_the_notice_and_no_foreign_address(web, phantom_bytes):

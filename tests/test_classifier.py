@@ -114,7 +114,7 @@ def test_verdict_names_label_probability_and_band(classifier, phantom_bytes):
         assert sentence.startswith(f"{label}. The probability of pneumonia is ")
         assert side in sentence
     unsure = verdict(classifier, replace(certain, certain=False))
-    assert unsure.startswith("Uncertain, needs a reader.")
+    assert unsure.startswith("Uncertain, needs a radiologist.")
     assert f"From {low:.0%} to {high:.0%}" in unsure
 
 

@@ -12,7 +12,9 @@ PACKAGE = ROOT / "pneumonia"
 BELOW = {"contract", "kept", "outputs", "reading", "figures", "serving", "data"}
 BELOW |= {"network"}
 SHOWN = {"the face", "contract", "figures"}
-SHOWN |= {f"serving.{name}" for name in ("overlay", "encode", "rows", "zones")}
+SHOWN |= {
+    f"serving.{name}" for name in ("overlay", "encode", "rows", "unlike", "zones")
+}
 MAY_IMPORT = {
     "contract": set(),
     "kept": set(),

@@ -32,7 +32,8 @@ def test_xrays_are_read_by_keyboard_and_scored(browser, gradio_url):
         expect(room.locator(".truth")).to_have_count(0)
         page.keyboard.press("1")
         expect(room.locator(".truth")).to_be_visible()
-        expect(room.get_by_text(f"after {number} X-rays")).to_be_visible()
+        count = "one X-ray" if number == 1 else f"{number} X-rays"
+        expect(room.get_by_text(f"after {count}")).to_be_visible()
         page.keyboard.press("Enter")
     with page.expect_download() as download:
         room.get_by_role("button", name=words.READING["save"]).click()

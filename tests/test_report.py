@@ -8,9 +8,10 @@ import re
 import markupsafe
 import pytest
 
-from pneumonia import predict, say_place
+from pneumonia import LABELS, describe_map, percent, predict, say_place
 from pneumonia.contract import METHODS, NOTICE
-from pneumonia.web import measurements, report, words
+from pneumonia.serving.overlay import by_method
+from pneumonia.web import answer, measurements, report, words
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +60,55 @@ def test_both_reports_are_offered_as_files(classifier, prediction):
 
 def test_captions_say_what_was_measured_of_these_weights(classifier, tmp_path):
     audit = measurements.load(classifier, "audit.json")
-    covered = audit["hirescam"]["hottest_covered"]["Pneumonia"]
-    covered["own"]["value"] = 7.3 * covered["elsewhere"]["value"]
+    fails = {"more_than": {"a control": {"ci95": [-0.1, 0.1]}}}
+    audit["hirescam"]["hottest_covered"] = dict.fromkeys(LABELS, fails)
     moved = dataclasses.replace(classifier, folder=tmp_path)
     (tmp_path / "audit.json").write_text(json.dumps(audit))
     ours, changed = measurements.captions(classifier), measurements.captions(moved)
     assert ours["Grad-CAM"] == changed["Grad-CAM"]
-    assert "Pneumonia 7.3 times" in changed["HiResCAM"]
-    assert "Pneumonia 7.3 times" not in ours["HiResCAM"]
+    failed = words.MAP_PASSED[False, False].format(method="HiResCAM")
+    assert failed in changed["HiResCAM"]
+    assert failed not in ours["HiResCAM"]
 
     other = dataclasses.replace(moved, sha256="0" * 64)
     captions = measurements.captions(other)
     assert tuple(captions) == METHODS
     for method, caption in captions.items():
         assert words.MAP_NOT_TESTED.format(method=method) in caption
+
+
+def test_report_shows_the_label_that_is_looked_at(classifier, prediction):
+    (other,) = {*LABELS} - {prediction.label}
+    own = report.gather(classifier, prediction)
+    looked_at = report.gather(classifier, prediction, other)
+    maps = by_method(prediction.maps[None], prediction.evidence[None])
+    coarse = maps[prediction.method][0, LABELS.index(other)]
+    said = describe_map(other, coarse, prediction)
+    assert dict(looked_at["rows"])[words.REPORT_PLACE] == said != say_place(prediction)
+    drawn = words.VIEWER["map"].format(method=prediction.method, label=other)
+    assert looked_at["pictures"][1][1] == drawn
+    assert looked_at["pictures"][1][0] != own["pictures"][1][0]
+    assert looked_at["heading"] == own["heading"]  # the answer is the same
+
+
+def test_numbers_stand_on_the_bar(classifier, prediction):
+    page = report.write_html(report.gather(classifier, prediction)).decode()
+    low, high = (f"{100 * edge:.0f}" for edge in classifier.uncertain_band)
+    assert re.findall(r'<text class="edge"[^>]*>([^<]*)<', page) == [
+        "0",
+        low,
+        high,
+        "100",
+    ]
+    number = percent(prediction.p_pneumonia)
+    assert re.findall(r'<text class="number"[^>]*>([^<]*)<', page) == [number]
+
+
+@pytest.mark.parametrize(
+    ("band", "numbers"),
+    [((0.03, 0.5), ["3", "50", "100"]), ((0.4, 0.98), ["0", "40", "98"])],
+)
+def test_numbers_that_would_touch_are_left_out(classifier, prediction, band, numbers):
+    narrow = dataclasses.replace(classifier, uncertain_band=band)
+    shown = answer.in_words(narrow, prediction)
+    assert [edge["text"] for edge in shown["edges"]] == numbers

@@ -358,8 +358,8 @@ def test_what_has_no_room_is_refused_before_it_comes(monkeypatch, cache):
     guard(cache, app, length=20 * 2**20)
     with pytest.raises(uploads.NoRoomError) as error:
         guard(cache, app, length=20 * 2**20 + 1)
-    assert "room for 20 MiB" in error.value.said
-    assert "this has 21 MiB" in error.value.said
+    assert "room for 20 MB" in error.value.said
+    assert "this has 21 MB" in error.value.said
     monkeypatch.setattr(uploads, "MOST", 0)
     guard(cache, app, path="/gradio_api/queue/join", length=500)  # keeps nothing
     guard(cache, app, path="/ask", length=20 * 2**20)

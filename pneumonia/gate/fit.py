@@ -22,7 +22,7 @@ from ..serving import gate, gate_features
 from ..serving.classifier import load_classifier
 from ..serving.gate import Gate, Lungs, Neighbourhood
 from . import pictures as gate_pictures
-from . import rules
+from . import rules, unlike_fit
 from .measure import Run, Seen, count, measure, see
 from .rules import LET_IN, Sample
 
@@ -121,7 +121,11 @@ def refit(bundle: Path, source: Dataset, adults: Mapping[str, Dataset]) -> dict:
     def run(images: np.ndarray) -> Outputs:
         return Outputs(*in_batches(classifier.run, images))
 
-    facts = classifier.facts | {"gate": fit(run, *split(source), adults)}
+    training, validation = split(source)
+    fitted = fit(run, training, validation, adults)
+    cells = unlike_fit.fit(lambda images: classifier.look(images)[1], training)
+    fitted["cells"] = gate.cells_to_facts(cells)
+    facts = classifier.facts | {"gate": fitted}
     with kept.whole(Path(bundle) / "bundle.json") as path:
         path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts["gate"]["measured"]

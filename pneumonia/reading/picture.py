@@ -8,7 +8,7 @@ MAX_BYTES = 32 * 2**20
 """Largest file that is read, in bytes."""
 
 TOO_LARGE = (
-    "This file has {size} MiB; at most {limit} MiB are read. Save the picture smaller."
+    "This file has {size} MB; at most {limit} MB are read. Save the picture smaller."
 )
 """Why a larger one is refused; a page may say so before it is sent."""
 

@@ -24,6 +24,7 @@ from ..contract import (
 )
 from ..outputs import Outputs
 from . import gate as gates
+from .gate_cells import FEATURES, in_cells
 
 # Read when it is imported: without it, ONNX Runtime reports to its maker.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -68,6 +69,36 @@ class Classifier:
         """
         return Outputs(*self._session.run(list(Outputs._fields), {"image": inputs}))
 
+    @property
+    def can_compare(self) -> bool:
+        """Whether it is known what training images show in each cell."""
+        return bool(self.gate and self.gate.cells)
+
+    def look(self, inputs: np.ndarray) -> tuple[Outputs, dict[str, np.ndarray]]:
+        """Run the graph once, and return features of cells as well.
+
+        Args:
+            inputs: as in `run`.
+
+        Returns:
+            What `run` returns, and float32 (n, 8, 8, f) for each of `FEATURES`. The
+            mean over the cells of `embedding` is the embedding.
+        """
+        names = [*Outputs._fields, *FEATURES.values()]
+        found = self._open_for_looking.run(names, {"image": inputs})
+        outputs, values = found[: len(Outputs._fields)], found[len(Outputs._fields) :]
+        features = {
+            name: in_cells(value, of)
+            for (name, value), of in zip(FEATURES.items(), values, strict=True)
+        }
+        return Outputs(*outputs), features
+
+    @cached_property
+    def _open_for_looking(self) -> onnxruntime.InferenceSession:
+        """The same graph with more outputs. Answers keep theirs, which is quicker."""
+        weights = (self.folder / self.facts["weights"]["file"]).read_bytes()
+        return _open_session(weights + b"".join(map(_as_output, FEATURES.values())), 0)
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits (n, 2) into calibrated float64 (n, 2), rows sum to 1."""
         return softmax(logits, self.temperature)
@@ -77,11 +108,10 @@ class Classifier:
         return self.probabilities(logits)[:, _PNEUMONIA]
 
     @cached_property
-    def tested(self) -> dict[str, str | None]:
-        """The method whose maps show the evidence, for each label; None: neither does.
+    def passed(self) -> dict[str, tuple[str, ...]] | None:
+        """The methods whose maps show the evidence, for each label, in METHODS' order.
 
-        Measured by `audit` on exactly these weights. Where it was not, the first of
-        METHODS.
+        Measured by `audit` on exactly these weights; None where it was not.
         """
         try:
             found = json.loads((self.folder / "audit.json").read_text(encoding="utf-8"))
@@ -91,14 +121,26 @@ class Classifier:
                 "Grad-CAM": found["hottest_covered"],
                 "HiResCAM": found["hirescam"]["hottest_covered"],
             }
-            passed = {
-                label: [m for m in METHODS if shows_evidence(covered[m].get(label))]
+            return {
+                label: tuple(
+                    m for m in METHODS if shows_evidence(covered[m].get(label))
+                )
                 for label in LABELS
             }
         except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @cached_property
+    def tested(self) -> dict[str, str | None]:
+        """The first of METHODS that `passed`, for each label; None: neither did.
+
+        Where none was tested, the first of METHODS.
+        """
+        if self.passed is None:
             return dict.fromkeys(LABELS, METHODS[0])
         return {
-            label: methods[0] if methods else None for label, methods in passed.items()
+            label: methods[0] if methods else None
+            for label, methods in self.passed.items()
         }
 
     def decide(self, p_pneumonia: float) -> tuple[int, bool]:
@@ -205,3 +247,17 @@ def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceS
     return onnxruntime.InferenceSession(
         weights, options, providers=["CPUExecutionProvider"]
     )
+
+
+def _as_output(name: str) -> bytes:
+    """Return what makes a value inside of a graph an output of it, appended to a model.
+
+    Protocol buffers merge messages that stand one after the other: to the model's graph
+    (field 7) an output (field 12) of that name (field 1) is added. Nothing is computed
+    for it until somebody asks for it by name.
+    https://protobuf.dev/programming-guides/encoding/#last-one-wins
+    """
+    message = name.encode()
+    for field_number in (1, 12, 7):
+        message = bytes([field_number << 3 | 2, len(message)]) + message
+    return message

@@ -14,7 +14,7 @@ refuses nothing here.
 
 import base64
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,15 @@ from ..outputs import Outputs
 from ..reading.picture import DOUBTS, ImageError, Picture
 from ..words import REFUSALS, SENTENCES, WARNINGS  # noqa: F401
 from . import gate_features
+from .gate_cells import Cells
 from .gate_features import root
 from .pattern import is_patterned
+
+NOT_VALID = "NOT VALID"
+"""Stands over the picture of an answer that was asked for after a refusal."""
+
+NO_CHEST = {"no_lungs", "not_chest_xray", "two_pictures"}
+"""Refusals with which what was found as lungs is not to be shown as lungs."""
 
 CHROMA_LIMIT = 0.02
 """`Picture.chroma` from which a picture is a colour photograph."""
@@ -145,6 +152,8 @@ class Gate:
             adult was there to learn it from.
         near: where the training images lie.
         lungs: what is asked of the lungs.
+        cells: what training images show in each cell, by the names of
+            `gate_cells.FEATURES`; empty in a bundle of before. Nothing is judged by it.
     """
 
     chest: Rule
@@ -152,6 +161,7 @@ class Gate:
     child: Child | None
     near: Neighbourhood
     lungs: Lungs
+    cells: dict[str, Cells] = field(default_factory=dict)
 
     def judge(self, inputs: np.ndarray, outputs: Outputs) -> tuple[str, ...]:
         """Return codes of what is wrong with one picture, refusals first.
@@ -283,6 +293,7 @@ def from_facts(facts: dict[str, Any] | None) -> Gate | None:
         else None,
         near=_neighbourhood(facts["near"]),
         lungs=lungs,
+        cells={name: _cells(of) for name, of in facts.get("cells", {}).items()},
     )
 
 
@@ -291,7 +302,35 @@ def to_facts(gate: Gate) -> dict[str, Any]:
     facts = {"chest": _facts_of(gate.chest), "whole": _facts_of(gate.whole)}
     if gate.child:
         facts["child"] = _facts_of(gate.child) | {"near": _place(gate.child.near)}
+    if gate.cells:
+        facts["cells"] = cells_to_facts(gate.cells)
     return facts | {"near": _place(gate.near), "lungs": asdict(gate.lungs)}
+
+
+def cells_to_facts(cells: dict[str, Cells]) -> dict[str, Any]:
+    """Return what `bundle.json` keeps of `Gate.cells`."""
+    return {
+        name: {part.name: _pack(getattr(of, part.name)) for part in fields(of)}
+        | {"shape": list(of.middle.shape)}
+        for name, of in cells.items()
+    }
+
+
+def _cells(facts: dict[str, Any]) -> Cells:
+    height, width, places = facts["shape"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "mean": (-1,),
+        "axes": (-1, places - 1),
+        "usual": (height, width),
+    }
+    return Cells(
+        **{
+            part.name: _unpack(facts[part.name]).reshape(
+                shapes.get(part.name, (height, width, places))
+            )
+            for part in fields(Cells)
+        }
+    )
 
 
 def _linear(facts: dict[str, Any]) -> dict[str, Any]:

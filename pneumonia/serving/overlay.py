@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ..contract import METHODS
 from .zones import LUNG
@@ -207,6 +207,27 @@ def draw_overlay(
     flat = np.empty(3 * drawn.size + 1, np.uint8)
     np.ndarray(drawn.shape, np.uint32, flat, strides=(3 * width, 3))[:] = drawn
     return flat[:-1].reshape(height, width, 3)
+
+
+def stamp(drawn: np.ndarray, text: str) -> None:
+    """Write a text in white on black over the top of a picture, in place.
+
+    Args:
+        drawn: what `draw_overlay` returns.
+        text: few words, in letters of ASCII.
+    """
+    height, width = drawn.shape[:2]
+    font = ImageFont.load_default(min(height / 12, 1.6 * width / len(text)))
+    _, _, right, bottom = (round(end) for end in font.getbbox(text))
+    gap = max(2, bottom // 4)
+    band = Image.new("L", (width, min(bottom + 2 * gap, height)))
+    place = max(0, (width - right) // 2), gap
+    ImageDraw.Draw(band).text(place, text, fill=255, font=font)
+    letters = np.asarray(band) >= 128
+    white = 0xFFFFFFFF if drawn.dtype == np.uint32 else 255
+    top = drawn[: len(letters)]
+    top[:] = 0
+    top[letters] = white
 
 
 def outline(lungs: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from . import zones
 from .classifier import Classifier
 from .encode import save_jpeg
 from .gate_features import root
-from .overlay import by_method, draw_overlay, enlarge
+from .overlay import by_method, draw_overlay, enlarge, stamp
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,11 @@ class Prediction:
             for the label, and none was asked for.
         distance: how far its features lie from those of training images; from 1 on, the
             gate refuses. NaN for a bundle without a gate.
-        warnings: codes of what is wrong with the image and does not refuse it;
-            `explain` gives the sentence of each.
+        lungs_found: whether lungs were found that can be shown as such. If not, the
+            overlay has no line around them.
+        warnings: codes of what is wrong with the image; `explain` gives the sentence
+            of each. One that refuses is among them only where an answer was asked for
+            all the same.
     """
 
     label: str
@@ -78,11 +81,24 @@ class Prediction:
     turned: int = 0
     method: str | None = METHODS[0]
     distance: float = np.nan
+    lungs_found: bool = True
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def valid(self) -> bool:
+        """Whether the gate let the image in; if not, the answer means nothing."""
+        return not self.refused_for
+
+    @cached_property
+    def refused_for(self) -> tuple[str, ...]:
+        """Those of `warnings` for which there would be no answer unasked."""
+        return tuple(code for code in self.warnings if code in words.REFUSALS)
 
     @property
     def verdict(self) -> str:
-        """The code of the answer: `normal`, `pneumonia`, or `uncertain`."""
+        """The code of the answer: `normal`, `pneumonia`, `uncertain` or `not_valid`."""
+        if not self.valid:
+            return "not_valid"
         return self.label.lower() if self.certain else "uncertain"
 
     @property
@@ -108,8 +124,12 @@ class Prediction:
         save_jpeg(self._draw(words=True), file)
 
     def _draw(self, words: bool = False) -> np.ndarray:
-        around: dict[str, Any] = {"lungs": self.lungs, "box": self.box}
-        return draw_overlay(self.pixels, self.coarse, words=words, **around)
+        around: dict[str, Any] = {"box": self.box}
+        around["lungs"] = self.lungs if self.lungs_found else None
+        drawn = draw_overlay(self.pixels, self.coarse, words=words, **around)
+        if not self.valid:
+            stamp(drawn, gates.NOT_VALID)
+        return drawn
 
 
 def predict(
@@ -182,10 +202,10 @@ def predict_batch(
     if method not in (TESTED, *METHODS):
         raise ValueError(f"Heat maps are {' or '.join(METHODS)}, not {method}.")
     answers: dict[int, Prediction | ImageError] = {}
-    ready: dict[int, _Ready] = {}
+    ready: dict[int, Ready] = {}
     for at, image in enumerate(images):
         try:
-            ready[at] = _ready(classifier, read(image), invert, upright)
+            ready[at] = as_asked(classifier, read(image), invert, upright)
         except ImageError as error:
             answers[at] = _without_traceback(error)
     if ready:
@@ -207,16 +227,16 @@ def predict_batch(
     return [answers[at] for at in range(len(images))]
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
     """A picture as the network is to see it, and how often it was turned for that."""
 
     picture: Picture
     turns: int
 
 
-def _ready(
+def as_asked(
     classifier: Classifier, picture: Picture, invert: bool, upright: bool
-) -> _Ready:
+) -> Ready:
     """Invert and turn a picture, where that was asked for."""
     pixels, turns = picture.pixels, 0
     if invert:
@@ -227,7 +247,7 @@ def _ready(
     known = (
         picture.sides_known and not turns
     )  # by the looks, against what the file says
-    return _Ready(replace(picture, pixels=pixels, sides_known=known), turns)
+    return Ready(replace(picture, pixels=pixels, sides_known=known), turns)
 
 
 def _without_traceback(error: ImageError) -> ImageError:
@@ -251,6 +271,7 @@ def _answer(
     label, certain = classifier.decide(probabilities[LABELS.index("Pneumonia")])
     evidence, lungs, box = outputs.evidence[0], outputs.lungs[0], outputs.box[0]
     chosen = classifier.tested[LABELS[label]] if method == TESTED else method
+    lungs_found = has_lungs(classifier, outputs, warnings)
     if chosen is None:
         coarse = np.zeros(evidence.shape, np.float32)
         inside, outside = zones.shares(coarse, lungs, box)
@@ -258,7 +279,7 @@ def _answer(
     else:
         coarse = by_method(outputs.maps, outputs.evidence)[chosen][0, label]
         inside, outside = zones.shares(coarse, lungs, box)
-        place, partly = zones.place(inside, outside)
+        place, partly = zones.place(inside if lungs_found else None, outside)
         if not coarse.any():
             warnings = (*warnings, "empty_heat_map")
     return Prediction(
@@ -278,8 +299,25 @@ def _answer(
         method=chosen,
         sides_known=picture.sides_known,
         distance=_distance(classifier, outputs),
+        lungs_found=lungs_found,
         warnings=warnings,
     )
+
+
+def has_lungs(
+    classifier: Classifier, outputs: Outputs, codes: tuple[str, ...] = ()
+) -> bool:
+    """Tell whether what the finder marked can be shown as lungs.
+
+    Args:
+        classifier: what answered.
+        outputs: for one picture.
+        codes: what the gate says of it.
+    """
+    if gates.NO_CHEST & {*codes}:
+        return False
+    gate = classifier.gate
+    return gate is None or "no_lungs" not in gate.lungs.judge(outputs.lungs[0])
 
 
 def _distance(classifier: Classifier, outputs: Outputs) -> float:
@@ -297,8 +335,9 @@ def describe_map(label: str, coarse: np.ndarray, prediction: Prediction) -> str:
         coarse: float32 (8, 8) in [0, 1].
         prediction: the answer, for its lungs and its box.
     """
-    shares = zones.shares(coarse, prediction.lungs, prediction.box)
-    code, partly = zones.place(*shares)
+    inside, outside = zones.shares(coarse, prediction.lungs, prediction.box)
+    found = inside if prediction.lungs_found else None
+    code, partly = zones.place(found, outside)
     return words.place(code, label, partly, prediction.sides_known)
 
 
@@ -312,16 +351,26 @@ def say_place(prediction: Prediction) -> str:
     )
 
 
-def explain(warning: str) -> str:
-    """Say in a layman's sentence what the code of a warning means."""
+def explain(warning: str, short: bool = False) -> str:
+    """Say in a layman's words what the code of a warning means.
+
+    Args:
+        warning: the code, or that of a refusal.
+        short: say a refusal in a few words, for a row or a heading. Others are
+            sentences all the same.
+    """
+    if short and warning in words.REFUSED_FOR:
+        return words.REFUSED_FOR[warning]
     return words.SENTENCES[warning]
 
 
 def verdict(classifier: Classifier, prediction: Prediction) -> str:
     """Say a prediction in plain sentences, with the band that it rests on."""
+    refused = prediction.refused_for
     return words.verdict(
         prediction.verdict,
         prediction.label,
         prediction.p_pneumonia,
         classifier.uncertain_band,
+        explain(refused[0], short=True) if refused else "",
     )

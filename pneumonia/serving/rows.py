@@ -34,6 +34,8 @@ class Row:
         partly_outside: `true` or `false`, as in `Prediction`; likewise.
         sides_known: `true` where right and left are the patient's, `false` where they
             are those of a picture that is not mirrored; likewise.
+        valid: `true`; `false` where the answer means nothing, because the gate refuses
+            the file and was overruled; likewise.
     """
 
     path: str
@@ -45,6 +47,7 @@ class Row:
     place: str = ""
     partly_outside: str = ""
     sides_known: str = ""
+    valid: str = ""
 
 
 _COLUMNS = [field.name for field in fields(Row)]
@@ -70,6 +73,7 @@ def answered_row(path: str, prediction: Prediction) -> Row:
         place=prediction.place,
         partly_outside=str(prediction.partly_outside).lower(),
         sides_known=str(prediction.sides_known).lower(),
+        valid=str(prediction.valid).lower(),
     )
 
 

@@ -41,14 +41,15 @@ PARTLY = 1 / 3
 """From this share on, evidence lies *partly* outside of the lungs."""
 
 PLACES = (
-    *("untested", "nowhere", "outside"),
+    *("untested", "no_lungs", "nowhere", "outside"),
     *ZONES,
     *(f"{third} zones" for third in THIRDS),
     *(f"{side} lung" for side in SIDES),
     "both lungs",
 )
-"""Codes of where evidence lies: no map is shown for it; nowhere; mostly outside of the
-lungs; mostly in one zone, in one third of both lungs, or in one lung; spread over both.
+"""Codes of where evidence lies: no map is shown for it; no lungs were found; nowhere;
+mostly outside of the lungs; mostly in one zone, in one third of both lungs, or in one
+lung; spread over both.
 """
 
 _SHALLOW = 0.5  # of the fullest column: two lungs have a gap between them
@@ -136,17 +137,19 @@ def _covering(cells: int, pixels: int, first: float, last: float) -> np.ndarray:
     return np.maximum(shared, 0) / np.diff(edges)
 
 
-def place(inside: dict[str, float], outside: float) -> tuple[str, bool]:
+def place(inside: dict[str, float] | None, outside: float) -> tuple[str, bool]:
     """Tell where the evidence lies: the first of `PLACES` from "nowhere" on that holds.
 
     Args:
-        inside: from `shares`.
+        inside: from `shares`; None where no lungs were found.
         outside: likewise.
 
     Returns:
         One of PLACES; and whether a third of the evidence or more lies outside of the
         lungs, if it is not most of it.
     """
+    if inside is None:
+        return "no_lungs", False
     within = sum(inside.values())
     if not within + outside:
         return "nowhere", False

@@ -58,19 +58,15 @@ def both_errors(classifier: Classifier) -> list[tuple[str, str]]:
 @functools.lru_cache(maxsize=2)  # each answer shows them
 def captions(classifier: Classifier) -> dict[str, str]:
     """Return what is to be known of each method's heat maps."""
-    audit = load(classifier, "audit.json") or {}
-    tested = {"Grad-CAM": audit, "HiResCAM": audit.get("hirescam") or {}}
+    passed = classifier.passed
     sentences = {}
     for method in METHODS:
-        covered = tested[method].get("hottest_covered") or {}
-        if all(covered.get(label) for label in LABELS):
-            times = {
-                label: covered[label]["own"]["value"]
-                / covered[label]["elsewhere"]["value"]
-                for label in LABELS
-            }
-            said = words.MAP_TESTED.format(method=method, **times)
-        else:
+        if passed is None:
             said = words.MAP_NOT_TESTED.format(method=method)
+        else:
+            yes = [label for label in LABELS if method in passed[label]]
+            no = [label for label in LABELS if label not in yes]
+            text = words.MAP_PASSED[bool(yes), not no]
+            said = text.format(method=method, yes="".join(yes), no="".join(no))
         sentences[method] = f"{words.MAP_HINT} {said}"
     return sentences

@@ -3,22 +3,24 @@
 Neither the file's name nor anything that it says of a person is taken over.
 """
 
+import dataclasses
 import datetime
 import html
 import io
 
 from reportlab import rl_config
-from reportlab.graphics.shapes import Drawing, Line, Polygon, Rect
+from reportlab.graphics.shapes import Drawing, Line, Polygon, Rect, String
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.lib.units import mm
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from pneumonia import Classifier, Prediction, say_place
+from pneumonia import LABELS, Classifier, Prediction, describe_map, say_place
 
 from ..contract import METHODS, NOTICE
 from ..serving.encode import encode_jpeg
+from ..serving.overlay import by_method
 from . import answer, measurements, words
 
 rl_config.useA85 = 0  # pictures as bytes and not as text: three times as fast
@@ -29,51 +31,68 @@ _FLUSH = [
 ]
 
 
-_SHOWN = ("heading", "sentence", "warnings", "bands", "p", "percent", "here")
+_SHOWN = ("valid", "heading", "sentence", "refused", "warnings", "bands", "edges")
+_SHOWN += ("p", "percent", "here")
 _COLOURS = {"below": "#1d5fa8", "in": "#ccd3dd", "above": "#a8430a"}
 _BAR = 170 * mm, 5 * mm  # width, height
 
 
-def gather(classifier: Classifier, prediction: Prediction) -> dict:
+def gather(classifier: Classifier, prediction: Prediction, label: str = "") -> dict:
     """Return what both kinds of report show.
 
     Args:
         classifier: what answered.
         prediction: the answer.
+        label: one of LABELS, whose heat map is shown; empty for the answer's own.
 
     Returns:
-        heading, sentence, warnings, the bar, rows (pairs of texts), notes, and the
-        pictures' JPEG files with their captions.
+        heading, sentence, refused (why it is not valid), warnings, the bar, rows (pairs
+        of texts), notes, and the pictures' JPEG files with their captions.
     """
+    label = label or prediction.label
+    prediction, where = _shown_for(prediction, label)
     shown = answer.in_words(classifier, prediction)
     today = datetime.datetime.now(datetime.UTC)
-    numbers = [
+    zones = "; ".join(band["text"] for band in shown["bands"])
+    vouching = [
         (words.PROBABILITY, shown["percent"]),
-        (words.REPORT_ANSWERS, "; ".join(band["text"] for band in shown["bands"])),
-        (words.REPORT_PLACE, say_place(prediction)),
-        *([(words.REPORT_DONE, shown["done"])] if shown["done"] else []),
+        (words.REPORT_ANSWERS, zones),
         *measurements.both_errors(classifier),
+    ]
+    numbers = [
+        *(vouching if prediction.valid else []),
+        (words.REPORT_PLACE, where),
+        *([(words.REPORT_DONE, shown["done"])] if shown["done"] else []),
         (words.REPORT_CHECKSUM, classifier.sha256),
         (words.REPORT_DATE, f"{today:%Y-%m-%d %H:%M} UTC"),
     ]
     method = prediction.method
-    drawn = words.VIEWER["map"].format(method=method, label=prediction.label)
+    drawn = words.VIEWER["map"].format(method=method, label=label)
+    caption = measurements.captions(classifier)[method or METHODS[0]]
+    vouched = [shown["note"], caption]
+    unsure = [words.REPORT_NOT_VALID, words.MAP_NOT_VALID]
     return {
         **{name: shown[name] for name in _SHOWN},
         "rows": numbers,
-        "notes": [
-            shown["note"],
-            measurements.captions(classifier)[prediction.method or METHODS[0]],
-            words.REPORT_CAVEATS,
-        ],
+        "notes": [*(vouched if prediction.valid else unsure), words.REPORT_CAVEATS],
         "pictures": [
             (encode_jpeg(prediction.pixels), words.VIEWER["picture"]),
             (
                 encode_jpeg(prediction.overlay),
-                drawn if method else say_place(prediction),
+                drawn if method else where,
             ),
         ],
     }
+
+
+def _shown_for(prediction: Prediction, label: str) -> tuple[Prediction, str]:
+    """Return the same answer with the heat map of a label, and where that lies."""
+    if label == prediction.label or prediction.method is None:
+        return prediction, say_place(prediction)
+    maps = by_method(prediction.maps[None], prediction.evidence[None])
+    coarse = maps[prediction.method][0, LABELS.index(label)]
+    said = describe_map(label, coarse, prediction)
+    return dataclasses.replace(prediction, coarse=coarse), said
 
 
 def write_html(content: dict) -> bytes:
@@ -107,8 +126,8 @@ def write_pdf(content: dict) -> bytes:
         text(NOTICE, "Italic"),
         text(content["heading"], "Heading2"),
         text(content["sentence"]),
-        _bar(content["bands"], content["p"]),
-        *(text(warning) for warning in content["warnings"]),
+        *([_bar(content)] if content["valid"] else []),
+        *(text(said) for said in (*content["refused"], *content["warnings"])),
         Spacer(0, 3 * mm),
         Table(
             pictures,
@@ -139,17 +158,32 @@ def write_pdf(content: dict) -> bytes:
     return file.getvalue()
 
 
-def _bar(bands: list[dict], p: float) -> Drawing:
-    """Draw the bar of three bands, with a marker at a probability."""
+def _bar(content: dict) -> Drawing:
+    """Draw the bar of three zones, its edges' numbers, and the answer's at a marker."""
     width, height = _BAR
-    bar = Drawing(width, 2 * height)
-    for band in bands:
-        place = band["start"] * width, 0, band["width"] * width, height
+    line, half, p = 10, 0.4 * height, content["p"]  # `line`: of text, in points
+    bar = Drawing(width, 1.8 * height + 2 * line)
+    for band in content["bands"]:
+        place = band["start"] * width, line, band["width"] * width, height
         bar.add(Rect(*place, fillColor=HexColor(_COLOURS[band["name"]]), strokeWidth=0))
-    x, half = p * width, 0.4 * height
-    bar.add(Polygon([x, height, x - half, 1.8 * height, x + half, 1.8 * height]))
-    bar.add(Line(x, 0, x, height, strokeWidth=1.5))
+    x, above = p * width, line + height
+    tip = above + 0.8 * height
+    bar.add(Polygon([x, above, x - half, tip, x + half, tip]))
+    bar.add(Line(x, line, x, above, strokeWidth=1.5))
+    numbers = [(p, tip + 2, content["percent"], _side(p))]
+    numbers += [(e["at"], 1, e["text"], e["anchor"]) for e in content["edges"]]
+    for at, up, said, side in numbers:
+        bar.add(String(at * width, up, said, fontSize=8, textAnchor=side))
     return bar
+
+
+def _side(p: float) -> str:
+    """Return how a number stands at its place on the bar, so that it stays on it."""
+    return "start" if p < 0.08 else "end" if p > 0.92 else "middle"
+
+
+KINDS = {"html": (write_html, "text/html"), "pdf": (write_pdf, "application/pdf")}
+"""How a report is written, and its media type, by the kind that a page asks for."""
 
 
 def links(classifier: Classifier, prediction: Prediction) -> list[dict]:

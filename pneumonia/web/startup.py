@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pneumonia import BundleError, Classifier, load_classifier, phantoms, predict
 
-from . import answer, door, memory, report, words
+from . import answer, door, memory, report, shipped, words
 
 
 def check(
@@ -51,6 +51,8 @@ def warm_up(classifier: Classifier, read: Callable) -> threading.Thread:
         prediction = predict(classifier, drawing, anyway=True, read=read)
         answer.render(classifier, prediction)
         report.links(classifier, prediction)
+        for name in shipped.offered():
+            shipped.answered(classifier, name)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

@@ -5,29 +5,29 @@ MEANING = {
     "prevalence": "How many of them have pneumonia",
     "low": "Answers Normal below",
     "high": "Answers Pneumonia above",
-    "reset": "As shipped",
-    "rates": "Of {ill} held-out X-rays with pneumonia, {found} get the answer "
-    "Pneumonia (95 % interval {found_ends}). Of {well} without, {clear} get the "
-    "answer Normal ({clear_ends}).",
+    "reset": "Reset",
+    "rates": "In tests, {found} of {ill} X-rays with pneumonia got the answer "
+    "Pneumonia (95% interval {found_ends}). {clear} of {well} without got the answer "
+    "Normal ({clear_ends}).",
     "own": "Your X-ray got {p}, which is in this band.",
     "positive": "{told} are told Pneumonia. {found} of them have it.",
-    "left": "{told} are left to a reader. {ill} of them have pneumonia.",
+    "left": "{told} are left to a radiologist. {ill} of them have pneumonia.",
     "negative": "{told} are told Normal. {missed} of them have pneumonia.",
     "found": "{count} have pneumonia and are told Pneumonia",
-    "doubted": "{count} have pneumonia and are left to a reader",
+    "doubted": "{count} have pneumonia and are left to a radiologist",
     "missed": "{count} have pneumonia and are told Normal",
     "alarm": "{count} have none and are told Pneumonia",
-    "asked": "{count} have none and are left to a reader",
+    "asked": "{count} have none and are left to a radiologist",
     "clear": "{count} have none and are told Normal",
     "grid": "1000 people as marks, in six groups",
-    "note": "Among the held-out X-rays {share} show pneumonia, far more than among all "
+    "note": "Of the test X-rays {share} show pneumonia, far more than among all "
     "children with a cough. The fewer people are sick, the more of the answers "
     "Pneumonia are false alarms.",
     "roc": "Each threshold finds some and alarms some",
     "roc_x": "false alarms among those without",
     "roc_y": "found among those with pneumonia",
-    "roc_note": "The two dots are the ends of the band that is left to a reader. Lines "
-    "through a dot are 95 % intervals, as if each X-ray were of another patient.",
+    "roc_note": "The two dots are the ends of the band left to a radiologist. Lines "
+    "through a dot are 95% intervals, as if each X-ray were of another patient.",
     "reliability": "Does 80% mean 80%?",
     "reliability_x": "stated probability",
     "reliability_y": "share that had pneumonia",
@@ -39,8 +39,10 @@ MEANING = {
     "benefit_y": "net benefit, of what is possible",
     "benefit_note": "A decision curve (Vickers and Elkin 2006), at the number of sick "
     "people above. Thick: treat whom the network calls sick. Thin: treat everybody. "
-    "Dashed: treat nobody. Whoever treats from 10 % on accepts nine treatments in vain "
-    "for one that helps.",
+    "Dashed: treat nobody. Whoever treats from 10% on accepts nine treatments in vain "
+    "for one that helps. The thick curve is dotted where fewer than five of the "
+    "X-rays without pneumonia would be treated, and ends before the last one: there a "
+    "single X-ray makes it fall or jump.",
 }
 """What `static/meaning.js` says."""
 
@@ -64,9 +66,10 @@ READING = {
     "restart": "Begin again",
     "failed": "The network could not be asked. Is the server still there?",
     "again": "Try again",
+    "score_one": "Your score after one X-ray",
     "score": "Your score after {count} X-rays",
     "table": "Your score",
-    "columns": ["Pneumonias found", "Normals left alone", "Area under the ROC curve"],
+    "columns": ["Pneumonia found", "Normal found", "Area under the ROC curve"],
     "you_alone": "You, alone",
     "you_aided": "You, aided",
     "network": "The network",
@@ -74,10 +77,11 @@ READING = {
     "roc_x": "false alarms among the normals",
     "roc_y": "found among the pneumonias",
     "roc_note": "Dashed: you, alone. Thin: you, aided. Thick: the network.",
-    "changed": "Its answer mended {mended} of yours, and spoilt {spoilt}.",
+    "changed": "After seeing its answer, you corrected {mended} of yours, and made "
+    "{spoilt} wrong that had been right.",
     "counted": "From step 4 on, your answer counts as Pneumonia; unsure counts as "
     "Normal. The network's uncertain answers count by the side to which they lean. In "
-    "parentheses: 95 % intervals.",
+    "parentheses: 95% intervals.",
     "save": "Save as CSV",
 }
 """What `static/reading.js` says."""
@@ -94,13 +98,40 @@ YOURS = {
     "{reason}.",
     "refused": "No answer, so not counted",
     "warned": "Answered, but with a warning",
+    "invalid": "{count} of these answers are not valid: the network refused these "
+    "pictures and was overruled. What is measured here includes them.",
+    "offer": "Answer the {count} that were refused, too",
+    "offer_command": "{count} were refused. --anyway has them answered, too.",
+    "go_on": "Go on with the {count} that are left",
+    "forget": "Forget these files",
+    "stays": "The files are still in your browser alone; the server kept none.",
+    "odd": "These are no answers that can be measured. Load the page once more.",
+    "columns": [
+        "file",
+        "truth",
+        "answer",
+        "p_pneumonia",
+        "certain",
+        "right",
+        "valid",
+        "reason",
+    ],
+    "table": "All answers as CSV",
+    "wrong": "Wrong answers: {count}",
+    "wrong_none": "No labelled X-ray got a wrong answer.",
+    "wrong_note": "The surest come first. Uncertain answers count by the side to which "
+    "they lean.",
+    "wrong_more": "The first {shown} are shown; the table has all.",
+    "was": "{truth}, answered {answer} ({percent})",
+    "was_uncertain": "{truth}, uncertain ({percent})",
+    "few_offered": "{count} were refused and can be answered all the same.",
     "few": "Too few to measure: at least {least} answered X-rays of each label are "
     "needed.",
     "auroc": "AUROC",
     "sensitivity": "Sensitivity, at the operating point that ships",
     "specificity": "Specificity, at the operating point that ships",
     "band": "{normal} Normal, {pneumonia} Pneumonia",
-    "far": "Farther from the training images than the gate lets in",
+    "far": "Unlike the training images, so that the network refuses them unasked",
     "looks": {
         "height": "Lungs unusually high or flat in the picture",
         "width": "Lungs unusually wide or narrow in the picture",
@@ -115,9 +146,14 @@ YOURS = {
     "such a threshold has sensitivity {sensitivity} and specificity {specificity}.",
     "needed": "For intervals of five points to either side, {normal} more X-rays "
     "without pneumonia and {pneumonia} more with it are needed.",
-    "roc": "ROC curve: found (up) by false alarms (across)",
-    "roc_note": "Each place on the curve is a threshold. The diagonal would be chance.",
-    "reliability": "Share with pneumonia (up) by stated probability (across)",
+    "roc": "ROC curve",
+    "roc_x": "false alarms among those without",
+    "roc_y": "found among those with pneumonia",
+    "roc_note": "Each place on the curve is a threshold. The dashed diagonal would be "
+    "chance.",
+    "reliability": "Does 80% mean 80%?",
+    "reliability_x": "stated probability",
+    "reliability_y": "share that had pneumonia",
     "reliability_note": "Both labels weigh alike, as if every second X-ray showed "
     "pneumonia. On the dashed line, the stated probability is right.",
     "caveat": "In parentheses: 95 % intervals, as if each X-ray were of another "

@@ -24,9 +24,11 @@ from pneumonia import Classifier, IsolatedReader, examples
 from ...contract import NOTICE
 from .. import answer, door, startup, words
 from . import (
+    ask_many,
     batch_table,
     endpoints,
     tab_batch,
+    tab_compare,
     tab_meaning,
     tab_one,
     tab_reading,
@@ -48,9 +50,11 @@ _TABS = {
     words.TAB_MEANING: tab_meaning,
     words.TAB_READING: tab_reading,
     words.TAB_YOURS: tab_yours,
+    words.TAB_COMPARE: tab_compare,
 }
 LOOK = "".join(  # after Gradio's own, which it changes
-    f'<link rel="stylesheet" href="look/{name}.css">' for name in ("answer", "demo")
+    f'<link rel="stylesheet" media="{media}" href="look/{name}.css">'
+    for name, media in (("answer", "all"), ("demo", "all"), ("print", "print"))
 )
 HEAD = (
     f'<meta name="description" content="{NOTICE}">'
@@ -58,7 +62,7 @@ HEAD = (
     f'<meta property="og:description" content="{NOTICE}">'
 ) + "".join(  # before Gradio's: a drop may come sooner than they do
     f'<script type="module" src="./look/{name}.js"></script>'
-    for name in ("page", "viewer", "batch", "meaning", "one", "reading")
+    for name in ("page", "viewer", "one", "later")
 )
 _SESSIONS = 500  # visitors that Gradio remembers, at some 70 KiB each
 
@@ -111,7 +115,10 @@ def build_demo(classifier: Classifier, read: Callable | None = None) -> Demo:
                 with gr.Tab(name):
                     tab.build(classifier, read)
     blocks.queue(max_size=door.WAITING, default_concurrency_limit=door.WORKING)
-    routes = endpoints.routes(classifier, read, door.WORKING, door.WAITING)
+    routes = [
+        *endpoints.routes(classifier, read, door.WORKING, door.WAITING),
+        *ask_many.routes(classifier, read),
+    ]
     return Demo(blocks, cache, Attendance(), routes)
 
 

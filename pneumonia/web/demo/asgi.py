@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import gzip
 import hashlib
 import json
 import logging
@@ -35,6 +36,8 @@ if (!location.pathname.endsWith("/")) location.pathname += "/";
 """Without the slash, relative addresses would lead out of the proxy's path."""
 _PREVIEW = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>')  # Gradio's
 
+_SMALL = 1024  # bytes of a page that is sent as it is
+_EFFORT = 5  # of gzip: a page of 70 KiB takes two milliseconds
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _QUIET_SECONDS = 1.0  # a client's next step comes sooner
 _log = logging.getLogger("pneumonia.web")
@@ -253,8 +256,9 @@ class _Answer:
             if not message.get("more_body", False):
                 page = self._placed_page()
                 policy = _page_policy(page) if self._is_page else "default-src 'none'"
+                packed, page = self._packed(page)
                 size = str(len(page)).encode()
-                headers = [
+                headers = packed + [
                     (name, size if name == b"content-length" else value)
                     for name, value in self._held["headers"]
                 ]
@@ -286,6 +290,15 @@ class _Answer:
         if path != "/":
             return page
         return _PREVIEW.sub(b"", page).replace(b"<head>", self._head, 1)
+
+    def _packed(self, page: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return a page as small as its reader takes it, with the headers for that."""
+        asked = dict(self._scope["headers"]).get(b"accept-encoding", b"")
+        given = dict(self._held["headers"] if self._held else [])
+        if b"gzip" not in asked or b"content-encoding" in given or len(page) < _SMALL:
+            return [], page
+        headers = [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
+        return headers, gzip.compress(page, _EFFORT)
 
     async def refuse(self, error: _RefusedError) -> None:
         """Answer a request that is not let through."""

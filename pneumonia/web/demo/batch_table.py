@@ -24,7 +24,7 @@ from pneumonia import (
 
 from ...serving.encode import encode_jpeg
 from ...serving.rows import Row, answered_row, refused_row, write_rows
-from .. import answer, words
+from .. import answer, tables, words
 
 MAX_FILES = 200
 """How many files are answered at once; what comes after them is left out and said."""
@@ -32,9 +32,7 @@ MAX_FILES = 200
 MAX_TOTAL = 64 * 2**20
 """Largest sum of what is uploaded at once, in bytes."""
 
-_THUMBNAIL = 56, 56
 _SIDE = 512  # longest side of a picture that a row opens
-_FORMULA = tuple("=+-@\t\r")  # with these a spreadsheet's formula begins
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +76,25 @@ def answer_one(
         prediction = predict(classifier, content(), anyway=anyway, read=read)
     except ImageError as error:
         card = answer.render_refusal(error, offer=False)
-        return Answered(refused_row(name, error), message=str(error), card=card)
+        message = explain(error.reason, short=True) if error.offers else str(error)
+        row = refused_row(name, error)
+        return Answered(row, message=_sentence(message), card=card)
     small = _reduced(prediction)
-    thumbnail = Image.fromarray(small.pixels)
-    thumbnail.thumbnail(_THUMBNAIL)
     return Answered(
         answered_row(name, prediction),
         where=say_place(prediction),
-        message=" ".join(explain(code) for code in prediction.warnings),
-        thumbnail=encode_jpeg(np.asarray(thumbnail)),
+        message=" ".join(
+            _sentence(explain(code, short=True)) for code in prediction.warnings
+        ),
+        thumbnail=tables.thumbnail(small.pixels),
         overlay=encode_jpeg(small.overlay),
         card=answer.render(classifier, small),
     )
+
+
+def _sentence(said: str) -> str:
+    """Return some words as a sentence; a sentence stays as it is."""
+    return f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith(".") else ".")
 
 
 def _reduced(prediction: Prediction) -> Prediction:
@@ -133,7 +138,10 @@ def render(answered: list[Answered], left_out: int = 0, stopped: int = 0) -> str
     )
 
 
-KINDS = (LABELS[0], words.UNCERTAIN_SHORT, LABELS[1], words.NO_ANSWER)
+KINDS = (
+    *(LABELS[0], words.UNCERTAIN_SHORT, LABELS[1]),
+    *(words.NOT_VALID_SHORT, words.NO_ANSWER),
+)
 """What rows' answers are called, in the order of the summary."""
 
 
@@ -141,20 +149,16 @@ def kind(row: Row) -> str:
     """Return what a row's answer is called."""
     if row.status != "ok":
         return words.NO_ANSWER
+    if row.valid == "false":
+        return words.NOT_VALID_SHORT
     return row.label if row.certain == "true" else words.UNCERTAIN_SHORT
 
 
 def _csv(answered: list[Answered]) -> bytes:
-    """Write the rows; a name that a spreadsheet would compute gets an apostrophe."""
+    """Write the rows."""
     file = io.StringIO()
-    rows = (one.row for one in answered)
-    write_rows(
-        (
-            replace(row, path=f"'{row.path}") if row.path[:1] in _FORMULA else row
-            for row in rows
-        ),
-        file,
-    )
+    rows = (replace(one.row, path=tables.plain(one.row.path)) for one in answered)
+    write_rows(rows, file)
     return file.getvalue().encode()
 
 

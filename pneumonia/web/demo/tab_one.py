@@ -18,7 +18,6 @@ from pneumonia import (
     Classifier,
     ImageError,
     Prediction,
-    examples,
     explain,
     predict,
     say_place,
@@ -27,7 +26,7 @@ from pneumonia import (
 
 from ...contract import METHODS, TESTED
 from ...serving.encode import encode_png
-from .. import answer, words
+from .. import answer, shipped, words
 
 
 def build(classifier: Classifier, read: Callable) -> None:
@@ -45,13 +44,13 @@ def build(classifier: Classifier, read: Callable) -> None:
         answer.one_line(
             "one.html",
             words=words,
-            hint=words.DROP.format(mib=MAX_BYTES // 2**20),
+            hint=words.FORMATS.format(mib=MAX_BYTES // 2**20),
             suffixes=SUFFIXES,
             most=MAX_BYTES,
             say=TOO_LARGE,
             one=words.ONE_HERE,
             folder=words.FOLDER_HERE,
-            examples=[one.path.name for one in examples() if one.shown],
+            examples=shipped.offered(),
         ),
         sanitize_html=False,
         latex_delimiters=[],
@@ -156,7 +155,6 @@ def _png(folder: str, overlay: np.ndarray | None) -> ImageData | None:
 
 
 def _words(classifier: Classifier, prediction: Prediction) -> str:
-    heading = prediction.label if prediction.certain else words.UNCERTAIN
     warnings = "".join(f"\n\n**{explain(code)}**" for code in prediction.warnings)
     said = f"{verdict(classifier, prediction)} {say_place(prediction)}"
-    return f"## {heading}\n\n{said}{warnings}"
+    return f"## {answer.heading(prediction)}\n\n{said}{warnings}"

@@ -1,32 +1,42 @@
 """The demo's tab for a visitor's own labelled X-rays: does it work here?"""
 
-import functools
+import json
 from collections.abc import Callable
 
-from pneumonia import Classifier
+import gradio as gr
 
-from .. import words
+from pneumonia import MAX_BYTES, TOO_LARGE, Classifier
+
+from .. import answer, words
 from ..yours import trial
-from . import batch_table, progress
 
 
-def build(classifier: Classifier, read: Callable) -> None:
-    """Fill the tab.
+def build(classifier: Classifier, read: Callable) -> None:  # noqa: ARG001
+    """Fill the tab; `static/yours.js` asks `ask_many` for answers and figures.
 
     Args:
         classifier: from `load_classifier`.
-        read: what decodes uploads.
+        read: not needed here.
     """
-    hint = words.DROP_YOURS.format(files=trial.MOST, mib=batch_table.MAX_TOTAL // 2**20)
-    progress.build(
-        progress.Work(
-            name=words.TAB_YOURS,
-            choose=words.CHOOSE_YOURS,
-            hint=hint,
-            most=trial.MOST,
-            one=functools.partial(trial.ask, classifier, read),
-            finish=functools.partial(trial.render, classifier),
-            anyway=words.ANYWAY_MANY,
-            folder=words.FOLDER_YOURS,
-        )
+    mib = trial.MAX_TOTAL // 2**20
+    said = words.YOURS | {
+        "too_large": TOO_LARGE,
+        "progress": words.PROGRESS,
+        "queued": words.QUEUED,
+        "unsent": words.UNSENT,
+    }
+    gr.Markdown(
+        answer.one_line(
+            "yours_room.html",
+            words=words,
+            said=json.dumps(said),
+            hint=words.DROP_YOURS.format(files=trial.MOST, mib=mib),
+            files=trial.MOST,
+            largest=MAX_BYTES,
+            most=trial.MAX_TOTAL,
+            say=words.TOO_MUCH,
+            busy=words.BUSY_BATCH,
+        ),
+        sanitize_html=False,
+        latex_delimiters=[],
     )

@@ -34,6 +34,7 @@ def answered(
         "label": prediction.label,
         "probabilities": prediction.probabilities,
         "certain": prediction.certain,
+        "valid": prediction.valid,
         "threshold": classifier.threshold,
         "uncertain_band": list(classifier.uncertain_band),
         "inverted": prediction.inverted,
@@ -159,6 +160,7 @@ def _answer() -> dict:
             "label": {"enum": list(LABELS)},
             "probabilities": probabilities,
             "certain": {"type": "boolean"},
+            "valid": {"type": "boolean"},
             "threshold": _SHARE,
             "uncertain_band": _array(_SHARE, 2),
             "inverted": {"type": "boolean"},
@@ -166,7 +168,9 @@ def _answer() -> dict:
             "warnings": _TEXTS,
             "explanations": {"type": "object", "additionalProperties": _TEXT},
             "method": {"enum": [*METHODS, None]},
-            "verdict": {"enum": [*(label.lower() for label in LABELS), "uncertain"]},
+            "verdict": {
+                "enum": [*(label.lower() for label in LABELS), "uncertain", "not_valid"]
+            },
             "place": {"enum": list(PLACES)},
             "partly_outside": {"type": "boolean"},
             "where": _TEXT,

@@ -1,6 +1,7 @@
 """Classic upload form and JSON API for the chest X-ray classifier."""
 
 import argparse
+import gzip
 import io
 import logging
 import re
@@ -14,6 +15,7 @@ from werkzeug.exceptions import (
     BadRequest,
     Forbidden,
     HTTPException,
+    NotFound,
     RequestEntityTooLarge,
     ServiceUnavailable,
     TooManyRequests,
@@ -21,6 +23,7 @@ from werkzeug.exceptions import (
 )
 
 from pneumonia import (
+    LABELS,
     MAX_BYTES,
     SENTENCES,
     SUFFIXES,
@@ -36,12 +39,15 @@ from pneumonia import (
 
 from ...contract import METHODS, NOTICE, TESTED
 from ...serving.encode import encode_jpeg
-from .. import answer, door, report, startup, words
+from ...serving.unlike import find_unlike
+from .. import answer, door, report, shipped, startup, words
 from . import api
 from .server import Server
 
 _PATIENCE = 60  # seconds that a request waits for its turn
 _STATUS = {"empty": 400, "no_file": 400, "too_large": 413}  # of others: 422
+_EFFORT = 5  # of gzip
+_TEXT = re.compile(r"^text/|javascript|json|svg")  # what gzip makes smaller
 _log = logging.getLogger("pneumonia.web")
 
 
@@ -87,6 +93,7 @@ def create_app(
         max_bytes=MAX_BYTES,
         suffixes=SUFFIXES,
         too_large=TOO_LARGE,
+        compares=classifier.can_compare,
     )
     app.jinja_env.filters["code"] = _code
     _guard(app, auth, door.RateLimit(rate))
@@ -96,7 +103,7 @@ def create_app(
 
     def ask(**options) -> Prediction:
         options |= {name: _asked(name) for name in words.OFFERS}
-        data = _uploaded()
+        data = _asked_about()
         with turnstile.turn():
             return predict(classifier, data, read=read, **options)
 
@@ -105,20 +112,67 @@ def create_app(
         # Relative: behind a proxy the app may stand below any path of the host.
         return {"root": "../" * (request.path.count("/") - 1) or "./"}
 
+    _add_pages(app, classifier, ask)
+    _add_pictures(app, classifier, read, turnstile)
+    _add_api(app, classifier, ask, root_path)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(status="ok", bundle_sha256=classifier.sha256)
+
+    return app
+
+
+def _add_pages(app: Flask, classifier: Classifier, ask: Callable) -> None:
+    """Add the form, its answers and their reports.
+
+    Args:
+        app: to add them to.
+        classifier: what answers.
+        ask: answers the request's X-ray; takes options of `predict`.
+    """
+
     @app.get("/")
     def form() -> str:
-        return render_template("form.html")
+        return render_template("form.html", examples=shipped.offered())
 
     @app.post("/")
     def result() -> str:
-        prediction = ask()
-        return render_template(
-            "result.html",
-            overlay=answer.data_uri("image/jpeg", encode_jpeg(prediction.overlay)),
-            **answer.context(
-                classifier, prediction, report.links(classifier, prediction)
-            ),
-        )
+        prediction, example = ask(), _example()
+        truth = shipped.truths().get(example, "")
+        if _asked("keep"):  # a script asks, which keeps the file for what comes next
+            shown = answer.context(classifier, prediction, truth=truth)
+            return render_template("result.html", keep=True, **shown)
+        links = report.links(classifier, prediction)
+        overlay = answer.data_uri("image/jpeg", encode_jpeg(prediction.overlay))
+        shown = answer.context(classifier, prediction, links, truth)
+        name = example or _uploaded_name()
+        return render_template("result.html", overlay=overlay, file=name, **shown)
+
+    @app.post("/report")
+    def saved() -> Response:
+        kind = _chosen("kind", tuple(report.KINDS))
+        label = _chosen("label", ("", *LABELS))
+        prediction = ask(method=_chosen("method", (TESTED, *METHODS)))
+        write, media = report.KINDS[kind]
+        content = report.gather(classifier, prediction, label)
+        return Response(write(content), mimetype=media)
+
+
+def _add_pictures(
+    app: Flask, classifier: Classifier, read: Callable, turnstile: door.Turnstile
+) -> None:
+    """Add pictures of an upload, and the X-rays that ship."""
+
+    @app.post("/unlike")
+    def unlike() -> str:
+        if not classifier.can_compare:
+            raise NotFound
+        wishes = {name: _asked(name) for name in ("invert", "upright")}
+        data = _asked_about()
+        with turnstile.turn():
+            found = find_unlike(classifier, data, read=read, **wishes)
+        return answer.render_unlike(found)
 
     @app.post("/picture")
     def picture() -> Response:
@@ -126,6 +180,18 @@ def create_app(
         with turnstile.turn():
             jpeg = answer.sharp_picture(read, data, wishes)
         return Response(jpeg, mimetype="image/jpeg")
+
+    @app.get("/examples/<name>")
+    def example(name: str) -> Response:
+        return Response(shipped.content(_shipped(name)), mimetype="image/jpeg")
+
+    @app.get("/thumbnails/<name>")
+    def thumbnail(name: str) -> Response:
+        return Response(shipped.thumbnail(_shipped(name)), mimetype="image/jpeg")
+
+
+def _add_api(app: Flask, classifier: Classifier, ask: Callable, root_path: str) -> None:
+    """Add the JSON API and what describes it; `ask` as in `_add_pages`."""
 
     @app.post("/api/predict")
     def api_predict() -> Response:
@@ -151,12 +217,6 @@ def create_app(
         return render_template(
             "api.html", document=document, address=address, sentences=SENTENCES
         )
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return jsonify(status="ok", bundle_sha256=classifier.sha256)
-
-    return app
 
 
 def _guard(app: Flask, auth: door.Credentials | None, limit: door.RateLimit) -> None:
@@ -193,6 +253,16 @@ def _dress(app: Flask, embed: Sequence[str]) -> None:
         "img-src 'self' data: blob:; connect-src 'self'; "
         f"form-action 'self'; base-uri 'none'; {door.frame_ancestors(list(embed))}"
     )
+
+    @app.after_request
+    def pack(response: Response) -> Response:
+        packs = _TEXT.search(response.mimetype) and response.status_code != 304
+        if packs and request.accept_encodings["gzip"]:
+            response.direct_passthrough = False  # a file of `static`
+            response.data = gzip.compress(response.data, _EFFORT)
+            response.content_encoding = "gzip"
+            response.vary.add("Accept-Encoding")
+        return response
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -269,12 +339,41 @@ def _uploaded() -> bytes:
     return files[0].read()
 
 
+def _uploaded_name() -> str:
+    """Return what the file in the form field `image` is called, for who sent it."""
+    return request.files["image"].filename or ""
+
+
+def _example() -> str:
+    """Return the name of the X-ray that ships which a page's form asks about, or ""."""
+    name = "" if request.path.startswith("/api/") else request.values.get("example", "")
+    return _shipped(name) if name else ""
+
+
+def _shipped(name: str) -> str:
+    """Return the name of an X-ray that ships.
+
+    Raises:
+        NotFound: none is called so.
+    """
+    if name not in shipped.truths():
+        raise NotFound(words.NO_SUCH)
+    return name
+
+
+def _asked_about() -> bytes:
+    """Return the example that a page's form asks about, else the upload."""
+    name = _example()
+    return shipped.content(name) if name else _uploaded()
+
+
 def _explain(status: int, reason: str, message: str, offers: Sequence[str] = ()):
     """Answer an error: JSON below /api, else the form with the message."""
     if request.path.startswith("/api/"):
         error = {"reason": reason, "message": message, "request_id": g.request_id}
         return jsonify(error=error | {"offers": list(offers)}), status
-    return render_template("form.html", error=message, offers=offers), status
+    page = {"error": message, "offers": offers, "examples": shipped.offered()}
+    return render_template("form.html", **page), status
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -1,6 +1,7 @@
 // The form with a preview, and its answer below it, so that the file stays chosen for a
 // second try; without this file it works as well, on pages of its own. And the address in
 // the API's example as the browser knows it, whatever proxy there is.
+import { bind } from "./asking.js";
 import { follow, make, post } from "./dom.js";
 import { plate } from "./given.js";
 
@@ -14,6 +15,7 @@ function giveUp() {
   asked?.abort();
   asked = null;
   document.querySelectorAll("main > .error").forEach((error) => error.remove());
+  form.querySelector(".switches")?.remove();  // a refusal has buttons here
   answered.replaceChildren();
   work(false);
 }
@@ -32,40 +34,60 @@ function preview() {
   picture.src = URL.createObjectURL(input.files[0]);
 }
 
-input?.addEventListener("change", () => {
-  if (answered.childElementCount) {  // ticked for another picture
-    for (const box of form.querySelectorAll("[type=checkbox]")) box.checked = false;
-  }
-  giveUp();
-  preview();
-});
-
-form?.addEventListener("submit", async (event) => {
-  event.preventDefault();
+/** Ask about a file, and show the answer or the refusal below the form. */
+async function ask(choose, wishes = {}) {
   giveUp();
   work(true);
-  const [file] = input.files;
   const { signal } = (asked = new AbortController());
-  let card, again;
+  const sent = new FormData();
+  let file, card, again;
   try {
+    file = await choose();
+    if (signal.aborted) return;
+    sent.append("image", file);
     const bar = form.querySelector("progress");
-    const page = await (await post(form.action, new FormData(form), signal, follow(bar))).text();
+    const address = `?${new URLSearchParams({ ...wishes, keep: 1 })}`;
+    const page = await (await post(address, sent, signal, follow(bar))).text();
     const main = new DOMParser().parseFromString(page, "text/html").querySelector("main");
     card = document.adoptNode(main.querySelector(":scope > .error, :scope > section"));
-    for (const said of card.querySelectorAll("[data-kept]")) said.textContent = said.dataset.kept;
+    card.querySelector("[data-again]")?.remove();
+    for (const offers of card.querySelectorAll(".offers")) offers.hidden = false;
+    bind(card, {
+      again: (offer) => ask(choose, { ...wishes, [offer]: 1 }),
+      choose: () => sent, wishes, signal, unsent: answered.dataset.unsent,
+    });
     again = main.querySelector(":scope > p:has(.again)");
   } catch {
     card = make("p", { class: "error", role: "alert" }, answered.dataset.unsent);
   }
   if (signal.aborted) return;  // another file was chosen meanwhile
-  (card.querySelector(".words") ?? card).prepend(plate(file));
+  const named = file && plate(file);
+  if (named) (card.querySelector(".words") ?? card).prepend(named);
   work(false);
   answered.replaceChildren(...[card, again].filter(Boolean));
-  const sent = new FormData();
-  sent.append("image", file);
-  answered.querySelector("xray-viewer")?.sharpen((wishes) =>
-    fetch(`picture?${wishes}`, { method: "POST", body: sent, signal }).catch(() => null));
+  const picture = (wishes) => fetch(`picture?${wishes}`, { method: "POST", body: sent, signal });
+  named?.draw(picture);
+  answered.querySelector("xray-viewer")?.sharpen(picture, file);
   if (card.matches(".error")) card.scrollIntoView({ block: "nearest" });
+}
+
+input?.addEventListener("change", () => {
+  giveUp();
+  preview();
+});
+
+form?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const example = event.submitter?.value;
+  if (!example) {
+    const [file] = input.files;
+    ask(() => file);
+    return;
+  }
+  input.value = "";
+  preview();
+  const name = event.submitter.textContent.trim();
+  ask(async () => new File([await (await fetch(`examples/${example}`)).blob()], name), { example });
 });
 
 for (const example of document.querySelectorAll("[data-root]")) {

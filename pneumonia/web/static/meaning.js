@@ -6,6 +6,7 @@ import { draw, make } from "./dom.js";
 import { across, axes, curve, dot, up } from "./plots.js";
 
 const PEOPLE = 1000, COLUMNS = 50;
+const FEW = 5, TOO_FEW = 2;  // false alarms among the X-rays that a net benefit rests on
 
 /** One mark for each kind of person: told apart by shape, too. */
 const MARKS = {
@@ -59,9 +60,12 @@ class NumberMeaning extends HTMLElement {
       this.rates, this.said, this.legend, this.grid,
       make("p", { class: "hint" }, fill(words.note, { share: percent(this.sick.length / (this.sick.length + this.well.length)) })),
       this.plots);
-    const given = document.querySelector("one-xray answer-card[data-p]");
+    const given = document.querySelector("one-xray answer-card[data-p]:not([data-first])");
     if (given) this.own = Number(given.dataset.p);
-    document.addEventListener("answered", (event) => { this.own = event.detail; this.count(); });
+    document.addEventListener("answered", (event) => {
+      this.own = event.detail ?? undefined;  // an event without a detail says null
+      this.count();
+    });
     ship();
   }
 
@@ -151,16 +155,20 @@ class NumberMeaning extends HTMLElement {
     const { words } = this.report;
     const odds = (p) => p / (1 - p);
     const shift = odds(prevalence);  // the network states what holds if every second one is sick
-    const places = { curve: [], all: [], none: [[0, 0], [1, 0]] };
+    const places = { curve: [], few: [], all: [], none: [[0, 0], [1, 0]] };
     for (let step = 1; step < 100; step += 1) {
       const treat = step / 100, stated = odds(treat) / shift, x = stated / (1 + stated);
       const net = (sick, well) => (prevalence * sick - (1 - prevalence) * well * odds(treat)) / prevalence;
-      places.curve.push([treat, net(atLeast(this.sick, x), atLeast(this.well, x))]);
+      const alarms = this.well.filter((value) => value >= x).length;
+      const place = [treat, net(atLeast(this.sick, x), atLeast(this.well, x))];
+      if (alarms >= FEW) places.curve.push(place);  // its last place begins what is dotted
+      if (alarms >= TOO_FEW) places.few[alarms >= FEW ? 0 : places.few.length] = place;
       places.all.push([treat, net(1, 1)]);
     }
     const shown = (all) => all.filter(([, y]) => y >= -0.02).map(([x, y]) => [x, Math.max(y, 0)]);
     return axes(words.benefit, words.benefit_x, words.benefit_y,
-      curve("ideal", places.none), curve("all", shown(places.all)), curve("curve", shown(places.curve)));
+      curve("ideal", places.none), curve("all", shown(places.all)),
+      curve("few", shown(places.few)), curve("curve", shown(places.curve)));
   }
 }
 

@@ -1,8 +1,10 @@
 // <one-xray>: the demo's first tab. A file goes to `web/demo/endpoints.py` and comes back as a card
 // that carries the file's name. The last one asked about wins: what was asked before is
 // given up, so no answer can stand beside another file. The file stays in the page, for
-// what a refusal offers and for reports.
-import { follow, make, post } from "./dom.js";
+// what a refusal offers and for reports. An X-ray that ships is answered already: the
+// first of them is shown before anything is asked.
+import { bind, send } from "./asking.js";
+import { follow, make } from "./dom.js";
 import { plate } from "./given.js";
 
 class OneXray extends HTMLElement {
@@ -18,12 +20,12 @@ class OneXray extends HTMLElement {
       else this.begin(this.waiting);  // it was refused before it was sent
     };
     input.addEventListener("change", take);
-    if (input.files.length) take();  // chosen before this script came
-    for (const example of this.querySelectorAll(".example")) {
-      const address = example.querySelector("img").src, name = address.split("/").pop();
-      example.addEventListener("click",
-        () => this.ask(() => fetched(address, name), { example: name }));
+    const examples = [...this.querySelectorAll(".example")];
+    for (const example of examples) {
+      example.addEventListener("click", () => this.show(example));
     }
+    if (input.files.length) take();  // chosen before this script came
+    else if (examples.length) this.show(examples[0], true);
   }
 
   /** Give up what was asked, and show something else; the signal ends when that is given up. */
@@ -31,7 +33,30 @@ class OneXray extends HTMLElement {
     this.asked?.abort();
     this.asked = new AbortController();
     this.shown.replaceChildren(element);
+    for (const each of this.querySelectorAll(".example")) each.ariaPressed = false;
     return this.asked.signal;
+  }
+
+  /** Show an X-ray that ships, with its answer, which is there already. */
+  async show(example, first = false) {
+    const { file: name } = example.dataset, wishes = { example: name };
+    const signal = this.begin(this.waiting);
+    example.ariaPressed = true;
+    try {
+      const answer = await fetch(`answered/${name}`, { signal });
+      if (!answer.ok) throw new Error(answer.status);
+      const card = document.createRange().createContextualFragment(await answer.text());
+      if (signal.aborted) return;
+      const body = () => fetch(`examples/${name}`).then((file) => file.blob());
+      this.bind(card, body, wishes, signal);
+      card.querySelector("answer-card").toggleAttribute("data-first", first);
+      const picture = example.querySelector("img").cloneNode();
+      card.querySelector(".words").prepend(make("span", { class: "plate" }, picture,
+        make("b", {}, `${this.dataset.example}: ${example.textContent.trim()}`)));
+      this.shown.replaceChildren(card);
+    } catch {
+      if (!signal.aborted && !first) this.shown.replaceChildren(this.refusal({}));
+    }
   }
 
   async ask(choose, wishes = {}) {
@@ -45,7 +70,7 @@ class OneXray extends HTMLElement {
       this.shown.prepend(named);
       const answer = await send("ask", wishes, file, signal, follow(bar));
       card = document.createRange().createContextualFragment(await answer.text());
-      this.bind(card, file, wishes, signal);
+      this.bind(card, () => file, wishes, signal);
     } catch (error) {
       if (signal.aborted) return;
       card = this.refusal(error);
@@ -53,36 +78,15 @@ class OneXray extends HTMLElement {
     if (signal.aborted) return;
     if (named) card.querySelector(".words").prepend(named);
     this.shown.replaceChildren(card);
-    this.shown.querySelector("xray-viewer")?.sharpen((wishes) =>
-      fetch(`picture?${wishes}`, { method: "POST", body: given, signal }).catch(() => null));
+    const picture = (wishes) => fetch(`picture?${wishes}`, { method: "POST", body: given, signal });
+    named?.draw(picture);
+    this.shown.querySelector("xray-viewer")?.sharpen(picture, given);
   }
 
   /** Make a card's buttons ask about the file that the card is of. */
-  bind(card, file, wishes, signal) {
-    for (const button of card.querySelectorAll("[data-offer]")) {
-      const { offer } = button.dataset;
-      button.addEventListener("click", () => this.ask(() => file, { ...wishes, [offer]: 1 }));
-    }
-    for (const button of card.querySelectorAll("[data-report]")) {
-      button.addEventListener("click", () => this.keep(button, file, wishes, signal));
-    }
-  }
-
-  async keep(button, file, wishes, signal) {
-    const { report: kind } = button.dataset;
-    button.disabled = true;
-    button.parentElement.querySelector(".error")?.remove();
-    try {
-      const { method } = this.querySelector("xray-viewer");
-      const made = await send("report", { ...wishes, kind, method }, file, signal);
-      const address = URL.createObjectURL(await made.blob());
-      make("a", { href: address, download: `report.${kind}` }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 60_000);
-    } catch (error) {
-      const text = error.said ?? this.dataset.unsent;
-      if (!signal.aborted) button.after(make("p", { class: "error", role: "alert" }, text));
-    }
-    button.disabled = false;
+  bind(card, choose, wishes, signal) {
+    const again = (offer) => this.ask(choose, { ...wishes, [offer]: 1 });
+    bind(card, { again, choose, wishes, signal, unsent: this.dataset.unsent });
   }
 
   refusal(error) {
@@ -90,22 +94,6 @@ class OneXray extends HTMLElement {
       make("div", { class: "words" }, make("h2", {}, this.dataset.noAnswer),
         make("p", {}, error.said ?? this.dataset.unsent))));
   }
-}
-
-async function fetched(address, name) {
-  const answer = await fetch(address);
-  return new File([await answer.blob()], name);
-}
-
-/** Send a file; what comes back is a page, or an error that may say why not. */
-async function send(path, wishes, file, signal, sent) {
-  const address = `${path}?${new URLSearchParams(wishes)}`;
-  const answer = await post(address, file, signal, sent);
-  const kind = answer.headers.get("content-type") ?? "";
-  if (answer.ok || kind.startsWith("text/html")) return answer;
-  const error = new Error(answer.status);
-  if (kind.startsWith("application/json")) error.said = (await answer.json()).detail;
-  throw error;
 }
 
 customElements.define("one-xray", OneXray);

@@ -46,11 +46,12 @@ class ReadingRoom extends HTMLElement {
     picture.draggable = false;
     const stage = new Stage({ width, height, words: this.viewer }, [picture]);
     const one = { file, begun: Date.now() };
-    this.desk.replaceChildren(
-      make("p", { class: "hint" }, fill(words.place, { number: this.read.length + 1, count: this.files.length })),
-      stage.frame, stage.tools,
-      this.steps(words.alone, (step) => this.answer(one, step)));
+    this.desk.replaceChildren(make("div", { class: "read" }, stage.whole,
+      make("div", { class: "ask" },
+        make("p", { class: "hint" }, fill(words.place, { number: this.read.length + 1, count: this.files.length })),
+        this.steps(words.alone, (step) => this.answer(one, step)))));
     stage.begin();
+    this.desk.scrollIntoView({ block: "start" });
     this.desk.querySelector("[data-step]").focus({ preventScroll: true });
   }
 
@@ -76,7 +77,9 @@ class ReadingRoom extends HTMLElement {
       card.querySelector(".truth").remove();  // only when all is said
       card.querySelector(".downloads")?.remove();
       Object.assign(one, { alone, p: Number(p), truth, sick: truth === this.dataset.ill, seconds: Math.round((Date.now() - one.begun) / 1000) });
-      this.desk.replaceChildren(card, this.steps(words.aided, (aided) => this.reveal(one, aided), alone));
+      card.querySelector(".words h2 + p").after(make("div", { class: "ask" },
+        this.steps(words.aided, (aided) => this.reveal(one, aided), alone)));
+      this.desk.replaceChildren(card);
       this.desk.querySelector(`[data-step="${alone}"]`).focus({ preventScroll: true });
     } catch {
       this.desk.replaceChildren(make("p", { class: "error", role: "alert" }, words.failed),
@@ -89,7 +92,7 @@ class ReadingRoom extends HTMLElement {
     this.read.push({ ...one, aided });
     const said = fill(words.truth, { truth: one.truth });
     const next = make("button", { type: "button", class: "quiet", onclick: () => this.next() }, this.left.length ? words.next : words.end);
-    this.desk.querySelector("fieldset").replaceWith(make("p", { class: "truth" }, said), next);
+    this.desk.querySelector(".ask").replaceChildren(make("p", { class: "truth" }, said), next);
     this.count();
     say(said);
     next.focus({ preventScroll: true });
@@ -120,7 +123,7 @@ class ReadingRoom extends HTMLElement {
     const mended = read.filter((one) => wrong(one, one.alone) && !wrong(one, one.aided)).length;
     const spoilt = read.filter((one) => !wrong(one, one.alone) && wrong(one, one.aided)).length;
     this.score.replaceChildren(
-      make("h3", {}, fill(words.score, { count: read.length })),
+      make("h3", {}, read.length === 1 ? words.score_one : fill(words.score, { count: read.length })),
       make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": words.table }, make("table", {},
         make("thead", {}, make("tr", {}, ...["", ...words.columns].map((name) => make("th", { scope: "col" }, name)))),
         make("tbody", {},

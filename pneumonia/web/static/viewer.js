@@ -2,6 +2,7 @@
 // lungs. Strength, colours, method, the other label's map and the plain X-ray beside it
 // need no new answer, nor a server. `web/answer.py` writes data-look; all words come with it.
 
+import { fill } from "./counting.js";
 import { draw, load, make, say } from "./dom.js";
 import { Stage } from "./stage.js";
 
@@ -13,6 +14,7 @@ function colour(points, x) {
 }
 
 const REDUCED = 512;  // pixels of the longer side, from which a file may hold more
+const SHARP = 2048;  // the same of the sharp picture
 
 class XrayViewer extends HTMLElement {
   connectedCallback() {
@@ -37,29 +39,33 @@ class XrayViewer extends HTMLElement {
     this.line = draw("svg",
       { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": true },
       this.lungs);
-    this.divider = make("span", { class: "divider", "aria-hidden": "true" });
     const compare = make("input", {
       type: "range", min: 0, max: 100, value: 0, "aria-label": words.compare,
       title: words.hint,
-      oninput: () => this.divide(),
+      oninput: () => this.stage.change({}),
     });
     this.compare = compare;
-    const layers = [this.picture, this.heat, this.line, this.divider];
+    const layers = [this.picture, this.heat, this.line];
     this.stage = new Stage(look, layers, compare, () => this.divide());
-    return [this.stage.frame, this.stage.tools, make("p", { class: "hint" }, words.how)];
+    this.querySelector(".why")?.append(make("p", { class: "hint how" }, words.how));
+    return [this.stage.whole];
   }
 
-  /** Show the picture with more pixels, where the one that came was reduced. */
-  async sharpen(ask) {
-    const { width, height, wishes } = this.look;
+  /** Show the picture with more pixels, where the one that came was reduced, and say if
+   *  the file has still more. */
+  async sharpen(ask, file) {
+    const { width, height, wishes, words } = this.look;
     if (Math.max(width, height) < REDUCED) return;
-    const answer = await ask(new URLSearchParams(wishes));
-    if (!answer?.ok) return;  // the smaller one stays
-    const address = URL.createObjectURL(await answer.blob());
+    const blob = await ask(new URLSearchParams(wishes))
+      .then((answer) => answer?.ok && answer.blob())
+      .catch(() => null);  // the page went on to something else
+    if (!blob) return;  // the smaller one stays
+    const address = URL.createObjectURL(blob);
     const sharp = await load(address);
     this.picture.onload = () => URL.revokeObjectURL(address);
     this.picture.src = address;
     this.stage.pixels = sharp.naturalWidth;
+    this.stage.fewer = await fewer(words, sharp, file);
     this.stage.change({});
   }
 
@@ -85,12 +91,12 @@ class XrayViewer extends HTMLElement {
       make("label", {}, words.strength, strength),
       choice(words.colours, Object.keys(look.colours), this.colours,
         (name) => { this.colours = name; }),
-      choice(words.evidence, look.labels, look.label,
+      ...(look.labels.length > 1 ? [choice(words.evidence, look.labels, look.label,
         (name) => {
           this.label = name;
           this.method = look.first[name];
           drawnBy.querySelector("select").value = this.method;
-        }),
+        })] : []),
       ...(methods.length > 1 ? [drawnBy] : []),
       make("p", { class: "legend" }, words.little, this.legend, words.much),
       make("button", { type: "button", class: "quiet", onclick: () => this.save() },
@@ -141,15 +147,16 @@ class XrayViewer extends HTMLElement {
     Object.assign(this.heat.dataset, { method: this.method, label: this.label });  // drawn
   }
 
+  /** How much of the plain X-ray is uncovered, from the left of the picture, in [0, 1]. */
+  get uncovered() {
+    return this.compare.hidden ? 0 : this.stage.across(this.compare.value / 100);
+  }
+
   /** Uncover the plain X-ray from the left, up to the place on the screen. */
   divide() {
-    const { compare, stage } = this;
-    const percent = compare.hidden ? 0 : 100 * stage.across(compare.value / 100);
     for (const part of [this.heat, this.line]) {
-      part.style.clipPath = `inset(0 0 0 ${percent}%)`;
+      part.style.clipPath = `inset(0 0 0 ${100 * this.uncovered}%)`;
     }
-    this.divider.style.left = `${percent}%`;
-    this.divider.hidden = compare.hidden;
   }
 
   /** Give what is drawn the window and the polarity of the stage. */
@@ -163,41 +170,72 @@ class XrayViewer extends HTMLElement {
     pen.putImageData(drawn, 0, 0);
   }
 
-  /** Offer the whole picture in its window, with its layers. */
+  /** Offer what is seen: the part that is zoomed to, its window, its layers, the divider. */
   save() {
-    const { width, height, words, done } = this.look;
+    const { width, height, words, done, refused } = this.look, { view } = this.stage;
     const line = Math.max(14, Math.round(width / 30));
-    const said = [this.fill(words.caption), done].filter(Boolean);
+    const said = [refused, this.fill(words.caption), done].filter(Boolean);
     const canvas = make("canvas", { width, height: height + 1.5 * line * said.length });
     const pen = canvas.getContext("2d");
     pen.fillRect(0, 0, canvas.width, canvas.height);
     pen.fillStyle = "#fff";
     pen.font = `${line}px sans-serif`;
     said.forEach((text, i) => pen.fillText(text, line / 2, height + line * (1.1 + 1.5 * i), width - line));
+    pen.beginPath();
+    pen.rect(0, 0, width, height);
+    pen.clip();  // what is zoomed to is larger
+    pen.setTransform(view.zoom, 0, 0, view.zoom, view.left * width, view.top * height);
     pen.drawImage(this.picture, 0, 0, width, height);
     this.window(pen, width, height);
+    const from = this.uncovered * width;
+    pen.save();
+    pen.beginPath();
+    pen.rect(from, 0, width - from, height);
+    pen.clip();
     pen.globalAlpha = Number(this.heat.style.opacity);
     pen.drawImage(this.heat, 0, 0, width, height);
     const path = new Path2D(), look = getComputedStyle(this.lungs);
     path.addPath(new Path2D(this.look.lungs), new DOMMatrix().scale(width / 1000, height / 1000));
     pen.globalAlpha = 1;
     pen.strokeStyle = look.stroke;
-    pen.lineWidth = Math.max(1, Math.min(width, height) / 400);
+    pen.lineWidth = Math.max(1, Math.min(width, height) / 400) / view.zoom;
     pen.stroke(path);
+    pen.restore();
+    if (from > 0 && from < width) {
+      pen.fillStyle = "#fff";
+      pen.fillRect(from - 1 / view.zoom, 0, 2 / view.zoom, height);
+    }
     const link = make("a", { href: canvas.toDataURL("image/png"), download: "overlay.png" });
     link.click();
   }
 }
 
+/** Say how many of a file's pixels a picture of it shows; "" if all. The browser knows how
+ *  many there are, but not of every kind of file. */
+async function fewer(words, { naturalWidth, naturalHeight }, file) {
+  const side = Math.max(naturalWidth, naturalHeight);
+  if (side < SHARP) return "";
+  const address = URL.createObjectURL(file ?? new Blob());
+  const own = await load(address).catch(() => null);
+  URL.revokeObjectURL(address);
+  if (!own) return fill(words.perhaps_fewer, { side: side.toLocaleString("en") });
+  const all = Math.max(own.naturalWidth, own.naturalHeight);
+  return all > side ? fill(words.fewer, { side: side.toLocaleString("en"), all: all.toLocaleString("en") }) : "";
+}
+
 /** The answer: read aloud when it comes, and brought into view. */
 class AnswerCard extends HTMLElement {
   connectedCallback() {
+    if ("first" in this.dataset) return;  // nobody asked for it
     say([...this.querySelectorAll(".plate, h2, h2 ~ p")].map((part) => part.textContent).join(" "));
-    const show = () => this.getBoundingClientRect().top > innerHeight / 2
-      && this.scrollIntoView();
+    const show = () => {
+      const { top } = this.getBoundingClientRect();
+      if (top < 0 || top > innerHeight / 2) this.scrollIntoView();
+    };
     setTimeout(show, 100);  // when the viewer in it has its height
-    if (this.dataset.p && this.closest("one-xray")) {
-      document.dispatchEvent(new CustomEvent("answered", { detail: Number(this.dataset.p) }));
+    if (this.closest("one-xray")) {  // what is not valid, or refused, has no number
+      const { p } = this.dataset;
+      document.dispatchEvent(new CustomEvent("answered", { detail: p && Number(p) }));
     }
   }
 }

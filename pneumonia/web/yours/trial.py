@@ -28,13 +28,16 @@ from pneumonia import (
 )
 
 from ...contract import NOTICE
-from .. import answer, words
+from .. import answer, tables, words
 from ..unpack import SHEETS, unpack
 from . import cells, truth
 from .figures import LEAST, Case, measure
 
-MOST = 2000
+MOST = 5000
 """How many files the demo takes at once."""
+
+MAX_TOTAL = 512 * 2**20
+"""Largest sum of what the demo takes at once, in bytes; it is sent in parts."""
 
 _LARGEST_ZIP = 2**30  # bytes, of one in a folder; it is held in memory
 
@@ -56,7 +59,8 @@ def ask(
             return Case(name, table=zlib.compress(data, 1))
         found = predict(classifier, data, anyway=anyway, read=read)
     except ImageError as error:
-        return Case(name, reason=error.reason)
+        offered = "anyway" in error.offers
+        return Case(name, reason=error.reason, said=str(error), offered=offered)
     top, bottom, left, right = map(float, found.box)
     looks = {
         "height": bottom - top,
@@ -69,6 +73,8 @@ def ask(
         found.p_pneumonia,
         found.distance,
         looks,
+        valid=found.valid,
+        thumbnail=tables.thumbnail(found.pixels),
         warnings=found.warnings,
         digest=hashlib.sha256(data).digest(),
     )
@@ -77,7 +83,7 @@ def ask(
 def render(
     classifier: Classifier, cases: Sequence[Case], left_out: int = 0, stopped: int = 0
 ) -> str:
-    """Return what was measured as one line of HTML, and the same as a page to keep.
+    """Return what was measured as one line of HTML.
 
     Args:
         classifier: what answered.
@@ -85,18 +91,23 @@ def render(
         left_out: how many were too many to be asked.
         stopped: how many were not reached when somebody stopped.
     """
-    piece = _piece(classifier, measure(classifier, cases), left_out, stopped)
-    page = answer.one_line(
-        "yours_page.html", words=words, notice=NOTICE, piece=piece
-    ).encode()
-    keep = answer.data_uri("text/html", page)
-    return answer.one_line("yours_kept.html", words=words, piece=piece, keep=keep)
+    return _piece(classifier, measure(classifier, cases), left_out, stopped, cases)
+
+
+def page(piece: str) -> str:
+    """Return a whole page around what `render` returns."""
+    return answer.one_line("yours_page.html", words=words, notice=NOTICE, piece=piece)
 
 
 def _piece(
-    classifier: Classifier, found: dict, left_out: int = 0, stopped: int = 0
+    classifier: Classifier,
+    found: dict,
+    left_out: int = 0,
+    stopped: int = 0,
+    cases: Sequence[Case] = (),
 ) -> str:
     low, high = (f"{edge:.0%}" for edge in classifier.uncertain_band)
+    places = {case.name: place for place, case in enumerate(cases)}
     return answer.one_line(
         "yours.html",
         words=words,
@@ -105,6 +116,9 @@ def _piece(
         found=found,
         least=LEAST,
         figure=_figure,
+        places=places,
+        picture=functools.partial(answer.data_uri, "image/jpeg"),
+        table=answer.data_uri("text/csv", found["csv"].encode()),
         percent=percent,
         sha256=classifier.sha256,
         bands={k: v.format(low=low, high=high) for k, v in words.BANDS.items()},
@@ -151,13 +165,14 @@ def run(
     stopped = len(files) - len(cases)
     found = measure(classifier, cases)
     piece = _piece(classifier, found, stopped=stopped)
-    page = answer.one_line("yours_page.html", words=words, notice=NOTICE, piece=piece)
-    out.write_text(page, encoding="utf-8")
+    out.write_text(page(piece), encoding="utf-8")
     for line in (*found["said"], *found["doubts"]):
         print(line)
     for reason, first, count in found["why"]:
         said = words.YOURS["unlabelled"]
         print(said.format(count=count, first=first, reason=reason))
+    if found["offered"]:
+        print(words.YOURS["offer_command"].format(count=found["offered"]))
     print(f"{len(cases)} files; the page is written to {out}")
     if stop:
         print(words.STOPPED.format(count=stopped), file=sys.stderr)
