@@ -262,7 +262,7 @@ SQUASHED = {
 }
 
 
-@pytest.mark.parametrize("what", SQUASHED.keys() - {"JPEG, lossless"})
+@pytest.mark.parametrize("what", sorted(SQUASHED.keys() - {"JPEG, lossless"}))
 def test_pixels_of_other_formats_become_square(what):
     found = read_picture(SQUASHED[what]())
     assert found.pixels.shape == (400, 400)
