@@ -116,16 +116,16 @@ def test_where_the_network_is_wrong_the_page_says_so(page, gradio_url, classifie
 
 
 @desktop
-def test_numbers_stand_where_the_zones_of_the_bar_meet(page, gradio_url, classifier):
+def test_numbers_stand_where_the_bands_of_the_bar_meet(page, gradio_url, classifier):
     page.goto(gradio_url)
     shown(page)
     bar = page.locator("answer-card .scale")
     low, high = (f"{100 * edge:.0f}" for edge in classifier.uncertain_band)
     assert bar.locator(".edge").all_text_contents() == ["0", low, high, "100"]
-    for text, zone in ((low, ".in"), (high, ".above")):
+    for text, band in ((low, ".in"), (high, ".above")):
         number = bar.locator(".edge", has_text=re.compile(f"^{text}$")).bounding_box()
         middle = number["x"] + number["width"] / 2
-        assert middle == pytest.approx(bar.locator(zone).bounding_box()["x"], abs=2)
+        assert middle == pytest.approx(bar.locator(band).bounding_box()["x"], abs=2)
     found = predict(classifier, examples()[0].path.read_bytes())
     expect(bar.locator(".number")).to_have_text(percent(found.p_pneumonia))
     number, marker = (
@@ -157,12 +157,12 @@ def test_an_answer_after_a_refusal_is_not_vouched_for(page, app, photo):
 @desktop
 def test_the_meaning_of_a_number_is_told_of_valid_ones_alone(page, gradio_url, photo):
     page.goto(gradio_url)
-    zone = page.locator("input[type=file]").first
+    field = page.locator("input[type=file]").first
     own = page.locator("number-meaning .own")
     page.locator("one-xray answer-card").wait_for()
     for path, count in ((phantoms()[0], 1), (photo, 0)):
         page.get_by_role("tab", name=words.TAB_ONE).click()
-        zone.set_input_files(path)
+        field.set_input_files(path)
         expect(page.locator("answer-card .plate")).to_have_text(path.name)
         if not count:
             overrule(page)

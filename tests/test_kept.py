@@ -90,6 +90,7 @@ def test_a_device_that_is_full_says_so():
     assert not Path("/dev/full").is_file()
 
 
+@pytest.mark.keras
 def test_where_nothing_can_be_written_is_said_first(tmp_path, monkeypatch):
     kept.check(tmp_path / "not" / "there" / "yet")
     (tmp_path / "file").touch()

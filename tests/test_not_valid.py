@@ -59,12 +59,12 @@ def adult(classifier, phantom_bytes):
 def vouching(classifier, prediction) -> list[str]:
     """What would vouch for an answer, in any page."""
     low, high = classifier.uncertain_band
-    zones = [
+    bands = [
         text.format(low=f"{low:.0%}", high=f"{high:.0%}")
         for text in words.BANDS.values()
     ]
     trust = words.BAND_MEASURED.partition("{")[0]
-    return [*zones, trust, *words.REPORT_MEASURED.values(), "passed its test"]
+    return [*bands, trust, *words.REPORT_MEASURED.values(), "passed its test"]
 
 
 def test_every_refusal_has_its_few_words():

@@ -465,6 +465,7 @@ def seen_by_others(*paths: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
+@pytest.mark.server
 def test_nobody_else_sees_what_the_demo_keeps(phantom_bytes, tmp_path):
     place = tmp_path / "shared"
     place.mkdir()
@@ -522,6 +523,7 @@ def read_only(memory: str) -> tuple:
 
 
 @needs_mounts
+@pytest.mark.server
 def test_the_demo_runs_read_only_with_little_memory(phantom_bytes, tmp_path):
     picture = tmp_path / "x.png"
     picture.write_bytes(phantom_bytes)
@@ -552,6 +554,7 @@ def test_the_demo_says_what_to_mount(monkeypatch, classifier):
 
 @needs_mounts
 @pytest.mark.parametrize("command", ["-m pneumonia serve form", "flask_app.py"])
+@pytest.mark.server
 def test_the_form_runs_where_nothing_can_be_written(command, phantom_bytes):
     with served(*command.split(), inside=read_only("4k")) as (url, _):
         sent = {"image": ("x.png", phantom_bytes)}

@@ -53,10 +53,10 @@ def gather(classifier: Classifier, prediction: Prediction, label: str = "") -> d
     prediction, where = _shown_for(prediction, label)
     shown = answer.in_words(classifier, prediction)
     today = datetime.datetime.now(datetime.UTC)
-    zones = "; ".join(band["text"] for band in shown["bands"])
+    bands = "; ".join(band["text"] for band in shown["bands"])
     vouching = [
         (words.PROBABILITY, shown["percent"]),
-        (words.REPORT_ANSWERS, zones),
+        (words.REPORT_ANSWERS, bands),
         *measurements.both_errors(classifier),
     ]
     numbers = [
@@ -159,7 +159,7 @@ def write_pdf(content: dict) -> bytes:
 
 
 def _bar(content: dict) -> Drawing:
-    """Draw the bar of three zones, its edges' numbers, and the answer's at a marker."""
+    """Draw the bar of three bands, its edges' numbers, and the answer's at a marker."""
     width, height = _BAR
     line, half, p = 10, 0.4 * height, content["p"]  # `line`: of text, in points
     bar = Drawing(width, 1.8 * height + 2 * line)

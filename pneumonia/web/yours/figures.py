@@ -91,7 +91,7 @@ def measure(classifier: Classifier, cases: Sequence[Case]) -> dict:
         `auroc`, `sensitivity` and `specificity` at the bundle's operating point and,
         cross-validated, at one that is chosen here, each a value with the ends of its
         95 % interval; `threshold`; `needed`, how many more X-rays of each label narrow
-        these intervals; `zones`, `roc`, `reliability`; `far`, the share of labelled
+        these intervals; `bands`, `roc`, `reliability`; `far`, the share of labelled
         X-rays, refused ones too, that the gate does not let in; and `unlike`, the share
         that is
         framed or toned as less than 5 % of the training images at either end, by what
