@@ -103,7 +103,7 @@ VERDICT = {
     "pneumonia": "Pneumonia. {said} The network answers Pneumonia above {high:.0%}.",
     "uncertain": "Uncertain, needs a radiologist. {said} From {low:.0%} to {high:.0%} "
     "too many answers are wrong to rely on one. This one leans to {label}.",
-    "not_valid": "Not valid: {why}. The network computes {p} for pneumonia from any "
+    "not_valid": "Not valid: {why}. The network computes {p} for Pneumonia from any "
     "picture. For this one the number means nothing.",
 }
 """What is said of `Prediction.verdict`."""

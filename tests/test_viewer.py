@@ -334,6 +334,7 @@ def test_an_answer_is_compared_with_itself(visit):
     page = visit()
     answered(page)
     page.get_by_role("button", name=words.COMPARE_WITH).click()
+    expect(sides(page)).to_have_count(2)  # its script comes with the tab
     first, second = sides(page).all()
     first.locator(DRAWN).wait_for()
     page.get_by_role("button", name=words.COMPARE["selves"]["mirror"]).click()
