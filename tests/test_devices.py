@@ -29,7 +29,7 @@ TWO = {
     ),
 }
 RUN = (
-    f"import sys\nsys.path.append({str(Path(__file__).parent)!r})\n"
+    f"import sys\nsys.path.append({str(ROOT / 'tests' / 'helpers')!r})\n"
     "import narrow\nfrom pneumonia.__main__ import main\n"
     "with narrow.narrow():\n    main({})\n"
 )

@@ -315,8 +315,16 @@ def test_shipped_figures_are_of_the_shipped_weights():
     assert REPORT["families"].keys() == stress.FAMILIES.keys()
 
 
-def test_page_shows_what_was_measured():
-    assert evaluation.summarise(REPORT) in PAGE
+def test_page_says_what_was_measured():
+    clean = REPORT["clean"]["all"]
+    sides = clean["box_error_p95"]
+    assert max(sides, key=sides.get) == "bottom"
+    assert f"lower side: {100 * sides['bottom']:.1f} % on unchanged pictures" in PAGE
+    assert clean["dice"] >= 0.95
+    assert min(each["all"]["dice"] for each in REPORT["families"].values()) >= 0.9
+    assert f"{REPORT['parameters']:,} parameters" in PAGE
+    table = evaluation.summarise(REPORT)
+    assert f"| all | {clean['n']} | {clean['dice']:.3f} |" in table
 
 
 def test_report_of_the_shipped_finder_says_how_it_was_trained(drawings, tmp_path):
