@@ -114,6 +114,18 @@ SETUPS = {
         "jax, which is not installed. Install it with `pip install",
     ),
     "by file": (MAIN, {}, {"backend": "mxnet"}, "keras.json asks Keras to run on 'mx"),
+    "a list": (
+        MAIN,
+        {},
+        {"backend": ["jax"]},
+        "to run on ['jax']; expected tensorflow",
+    ),
+    "NNX": (
+        MAIN,
+        {"KERAS_NNX_ENABLED": "1"},
+        None,
+        "asked for NNX, which this project",
+    ),
     "no such type": (MAIN, {}, {"floatx": "float128"}, "does not take what"),
     "no settings": (MAIN, {}, ["channels_first"], "Mend or remove that file"),
     "others' settings": (

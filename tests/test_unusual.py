@@ -289,6 +289,40 @@ def test_other_kinds_of_jpeg_are_read_in_a_worker(kind):
     assert found.warnings == ()
 
 
+@pytest.mark.parametrize(
+    "kind", ["baseline", "of 12 bits", "lossless", "JPEG-LS", "JPEG-LS of 16 bits"]
+)
+def test_a_profile_and_a_turn_beside_any_kind_of_jpeg_count(kind):
+    """The profile stands in two parts, the second first; the turn in XMP alone."""
+    plain, profile = KINDS_OF_JPEG[kind], imagecodecs.cms_profile("gray", gamma=1.0)
+    data = plain
+    for number, part in ((1, profile[:200]), (2, profile[200:])):
+        data = with_segment(0xE2, b"ICC_PROFILE\0" + bytes([number, 2]) + part, data)
+    expected = np.asarray(read_anywhere(plain).pixels, float) / 255
+    found = read_anywhere(data)
+    assert found.warnings == ()
+    # deep ones are scaled by their own range behind the curve
+    assert np.abs(found.pixels - 255 * expected ** (1 / 2.2)).max() <= 13
+    assert found.pixels.mean() > 255 * expected.mean() + 30
+    xmp = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta tiff:Orientation="3"/>'
+    turned = read_anywhere(with_segment(0xE1, xmp, plain))
+    assert (turned.pixels == read_anywhere(plain).pixels[::-1, ::-1]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("tagged", [False, True])
+def test_a_turn_in_xmp_counts_in_tiff_of_any_depth_unless_a_tag_says_it(dtype, tagged):
+    pixels = PICTURE if dtype is np.uint8 else DEEP.astype(dtype)
+    xmp = b"<x:xmpmeta><tiff:Orientation>3</tiff:Orientation></x:xmpmeta>"
+    tags = [(700, 7, len(xmp), xmp, True)]
+    tags += [(274, 3, 1, 1, True)] * tagged
+    plain, found = (
+        read_anywhere(tifffile_of(pixels, extratags=some, metadata=None)).pixels
+        for some in ([], tags)
+    )
+    assert (found == (plain if tagged else plain[::-1, ::-1])).all()
+
+
 def test_colours_in_other_kinds_of_jpeg():
     for data in (
         imagecodecs.jpegls_encode(rgb(PICTURE)),

@@ -20,6 +20,7 @@ _FRAMES = {*range(0xC0, 0xD0), _LS} - {0xC4, 0xC8, 0xCC}
 _USUAL = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _SEGMENT = re.compile(rb"\xff+[^\xff\0\1\xd0-\xd8]", re.DOTALL)  # how others begin
 _DECODE_ERRORS = (OSError, RuntimeError, SyntaxError, TypeError, ValueError)
+_XMP, _ICC = b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _REST = b"\xaa" * 64  # looks like pixels to a decoder that still wants some
 _FEW_ZEROS = 8
 _FILLING = bytes(range(255)) * 16  # begins with 0: after 0xFF it would be a marker
@@ -34,6 +35,8 @@ class Header(NamedTuple):
         size: width and height.
         components: numbers of its colours.
         exif: its EXIF block; empty without.
+        xmp: its XMP block; empty without.
+        profile: its ICC profile; empty without.
         density: pixels for a length across and down, as JFIF has it; (0, 0) without.
         scan: where its first scan begins.
         ends: it has an end marker.
@@ -44,6 +47,8 @@ class Header(NamedTuple):
     size: tuple[int, int]
     components: bytes
     exif: bytes
+    xmp: bytes
+    profile: bytes
     density: tuple[int, int]
     scan: int
     ends: bool
@@ -56,7 +61,8 @@ class Header(NamedTuple):
 
 def header(data: bytes) -> Header | None:
     """Return the header of a file that begins with `START`; None if it has none."""
-    at, frames, exif, density = 2, {}, b"", None
+    at, frames, exif, xmp, density = 2, {}, b"", b"", None
+    profile: dict[int, bytes] = {}
     while found := _SEGMENT.search(data, at):
         at = found.end()
         marker, length = data[at - 1], int.from_bytes(data[at : at + 2], "big")
@@ -67,6 +73,10 @@ def header(data: bytes) -> Header | None:
             frames[marker] = segment
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0"):
             exif = segment
+        elif marker == 0xE1 and segment.startswith(_XMP):
+            xmp = segment
+        elif marker == 0xE2 and segment.startswith(_ICC) and len(segment) > 14:
+            profile[segment[12]] = segment[14:]  # its number, and how many there are
         elif marker == 0xE0 and segment.startswith(b"JFIF\0") and not density:
             across, down = (int.from_bytes(segment[i : i + 2], "big") for i in (8, 10))
             density = across, down
@@ -85,6 +95,8 @@ def header(data: bytes) -> Header | None:
         (width, height),
         frame[6::3],
         exif,
+        xmp,
+        b"".join(part for _, part in sorted(profile.items())),
         density or (0, 0),
         at - 2,
         ends,

@@ -160,9 +160,11 @@ def _read_jpeg(
         if not head.ends:
             notes.add("parts_skipped")
         bare = Image.new("L", (1, 1))
-        bare.info |= {"exif": head.exif, "jfif_density": head.density}
+        bare.info |= {"exif": head.exif, "xmp": head.xmp}
+        bare.info |= {"jfif_density": head.density}
         numbers = deep.Numbers(pixels, 2**head.bits - 1)
-        return _shown(numbers, None, notes), _lie_of(bare, notes)
+        meant = _tone_of(head.profile, pixels.ndim == 3, notes)
+        return _shown(numbers, meant, notes), _lie_of(bare, notes)
     if head and not head.ends:
         check_size(*head.size)
         data = jpeg.with_its_end(data, head, _pixels_of)

@@ -9,6 +9,7 @@ a worker alone.
 import io
 import logging
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ _NOT_PILLOWS = (*range(33003, 33006), 34712, 34887, 34933, 22610, 34934, 50001, 
 _HARMLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
 _ALPHA = (2,)  # alpha that the colours are not multiplied with yet
 _NUMBERS = {1: "whole numbers", 2: "signed numbers", 3: "floating-point numbers"}
-_ICC, _ORIENTATION, _PHOTOMETRIC = 34675, 274, 262
+_ICC, _ORIENTATION, _PHOTOMETRIC, _XMP = 34675, 274, 262, 700
+_TURN_IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _ACROSS, _DOWN = 282, 283
 
 
@@ -100,16 +102,26 @@ def page_of(data: bytes) -> Page:
     small = isinstance(page.bitspersample, tuple) or page.bitspersample <= 8
     usual = small and page.sampleformat in (_UNSIGNED, _VOID)
     pillows = usual and page.compression not in _NOT_PILLOWS
-    turn, profile = (page.tags.valueof(tag) for tag in (_ORIENTATION, _ICC))
+    profile = page.tags.valueof(_ICC)
     return Page(
         number,
         len(full) > 1,
         pillows,
-        turn if isinstance(turn, int) else 1,
+        _turn_of(page),
         profile if isinstance(profile, bytes) else b"",
         (_density(page, _ACROSS), _density(page, _DOWN)),
         page,
     )
+
+
+def _turn_of(page: "tifffile.TiffPage") -> int:
+    """Return the orientation that the page's tag says, or else its XMP, as Pillow."""
+    said = page.tags.valueof(_ORIENTATION)
+    if isinstance(said, int):
+        return said
+    xmp = page.tags.valueof(_XMP)
+    found = _TURN_IN_XMP.search(xmp) if isinstance(xmp, bytes) else None
+    return int(found[1]) if found else 1
 
 
 def _density(page: "tifffile.TiffPage", tag: int) -> float:

@@ -58,7 +58,7 @@ def _explain(error: Exception) -> BackendError | None:
     if "keras" in sys.modules or not any(name.startswith("keras.") for name in names):
         return None
     backend, where = _asked()
-    if backend is not None and backend not in INSTALL:
+    if backend is not None and not (isinstance(backend, str) and backend in INSTALL):
         return BackendError(
             f"{where} asks Keras to run on {backend!r}; expected {' or '.join(INSTALL)}"
             ". Set KERAS_BACKEND=tensorflow before the command."
@@ -69,6 +69,12 @@ def _explain(error: Exception) -> BackendError | None:
         return BackendError(
             f"{where} asks Keras to run on {backend}, which is not installed. Install "
             f"it with `{INSTALL[backend]}`{instead}."
+        )
+    if isinstance(error, ImportError) and "flax" in str(error):
+        return BackendError(
+            "Keras is asked for NNX, which this project does not use, by the variable "
+            f"KERAS_NNX_ENABLED or by {_file()}. Set KERAS_NNX_ENABLED=false and take "
+            "nnx_enabled out of that file."
         )
     if not isinstance(error, ImportError):
         return BackendError(
