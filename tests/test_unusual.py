@@ -591,6 +591,19 @@ NAMED = {
     "JPEG XR": (imagecodecs.jpegxr_encode(PICTURE), "JPEG XR"),
     "HEIC": (b"\0\0\0\x18ftypheix" + bytes(900), "HEIC"),
     "Photoshop": (b"8BPS\0\1" + bytes(900), "Photoshop"),
+    "JPEG whose height comes late": (
+        JPEG.replace(struct.pack(">HH", *PICTURE.shape), struct.pack(">HH", 0, 200))[
+            :-2
+        ]
+        + b"\xff\xdc\0\4"
+        + struct.pack(">H", PICTURE.shape[0])
+        + JPEG[-2:],
+        "JPEG with its height behind the pixels",
+    ),
+    "Apple's PNG": (
+        encode(PICTURE)[:8] + chunk(b"CgBI", b"\x50\0\x20\2") + encode(PICTURE)[8:],
+        "PNG of Apple's own kind",
+    ),
     "OpenEXR": (b"\x76\x2f\x31\x01\2\0\0\0" + bytes(900), "OpenEXR"),
 }
 

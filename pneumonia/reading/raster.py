@@ -63,6 +63,7 @@ _TURNS = {  # EXIF's orientation: what brings it upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_HEIGHT_BEHIND = b"\xff\xdc\0\4"
 # What Pillow's decoders raise on damaged or hostile files, besides OSError.
 _DECODE_ERRORS = (
     OSError,
@@ -142,6 +143,8 @@ def read(
 
 
 def _read_png(data: bytes, notes: set[str]) -> tuple[Image.Image, _Lie]:
+    if refused := unread.named(data):
+        raise refused
     parts = png.parts(data)
     notes |= parts.notes
     picture = _open(parts.data, notes)
@@ -155,6 +158,8 @@ def _read_jpeg(
     data: bytes, side: int, risky: bool, notes: set[str]
 ) -> tuple[Image.Image, _Lie]:
     head = jpeg.header(data)
+    if head and not head.size[1] and _HEIGHT_BEHIND in data:
+        raise unread.not_read("JPEG with its height behind the pixels (DNL)")
     if head and not head.usual:
         pixels = jpeg.read(data, head, risky)
         if not head.ends:

@@ -20,9 +20,19 @@ _FORMATS = {  # how other pictures begin
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
     b"II\xbc": "JPEG XR",
+    b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI": "PNG of Apple's own kind (CgBI)",
     b"8BPS": "Photoshop (PSD)",
     b"\x76\x2f\x31\x01": "OpenEXR",
 }
+
+
+def not_read(name: str) -> ImageError:
+    """Return what refuses a picture in a format of that name."""
+    return ImageError(
+        "unsupported",
+        f"This is a picture in the format {name}, which is not read here. Save it as "
+        "PNG or JPEG.",
+    )
 
 
 def named(data: bytes) -> ImageError | None:
@@ -34,11 +44,7 @@ def named(data: bytes) -> ImageError | None:
         if data.startswith(start):
             brand = name
     if brand:
-        return ImageError(
-            "unsupported",
-            f"This is a picture in the format {brand}, which is not read here. Save it "
-            "as PNG or JPEG.",
-        )
+        return not_read(brand)
     for start, what in _ARCHIVES.items():
         if data.startswith(start):
             return ImageError(
