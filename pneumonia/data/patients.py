@@ -10,32 +10,71 @@ import numpy as np
 VALIDATION_SHARE = 0.10
 """Share of the patients that is held out for validation."""
 
-_DATE = r"(?:19|20)\d\d(?:[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01]))?)?"
+_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+# A number in a file's name that is a day, with the year first or last.
+_DAY_IN_NAME = (
+    rf"(?:{_YEAR}{_MONTH}{_DAY}|(?:{_MONTH}{_DAY}|{_DAY}{_MONTH}){_YEAR})(?!\d)"
+)
 
-# How public sets name the patient in a file's name. In Mendeley Data V3 the number is
-# the patient (its publishers: disease, patient, image of the patient), so the same
-# number is the same child whatever stands before it.
+# How public sets name the patient in a file's name; a copy has anything in front or
+# behind. In Mendeley Data V3 the number is the patient (its publishers: disease,
+# patient, image of the patient), so the same number is the same child whatever stands
+# before it.
 _IN_NAME = re.compile(
-    r"(?<![a-z0-9])(?:"
-    r"(?:bacteria|virus|pneumonia|normal)[-_ ]"
-    r"(?P<number>\d{4,}(?=[-_ ]\d)|\d+(?=-\d{4}(?!\d)))"  # not a number and a size
-    r"|patient\d{5,}(?=[-_ ])"  # CheXpert, its folders flattened
+    r"(?:bacteria|virus|(?<![a-z0-9])pneumonia|(?<!ab)normal)[-_ ]"
+    rf"(?!{_YEAR}(?!\d)|{_DAY_IN_NAME})(?P<number>"
+    rf"\d+(?=-(?!{_YEAR}(?!\d))\d{{4}}(?!\d))"  # not a number and a size, or a month
+    rf"|(?!{_YEAR}{_MONTH}(?!\d))\d{{4,}}(?=[-_ ]\d))"
+    r"|(?<![a-z0-9])(?:"
+    r"patient\d{5,}(?=[-_ ])"  # CheXpert, its folders flattened
     r"|p1\d{7}(?=[-_ ])"  # MIMIC-CXR, likewise
     r"|sub-[a-z0-9]+(?=_)"  # BIMCV, and what else follows BIDS
-    r"|(?:cxr)?\d+(?=(?:_\d+)?_im-\d)"  # Open-i: CXR1_1_IM-0001-3001
+    r"|cxr\d+(?=(?:_\d+)?_im-\d)"  # Open-i: CXR1_1_IM-0001-3001
+    # without CXR; 0_IM-0115-0001 is a copy of Kermany's
+    r"|\d+(?=(?:_\d+)?_im-\d+-(?!000\d(?!\d)))"
+    r"|\d{30,}(?=_)"  # PadChest: a study
     r")"
-    # Kermany et al. on Kaggle: person12_virus_34; a copy has anything in front
-    r"|person\d+(?=[-_ ])"
-    rf"|^(?!{_DATE}_)\d{{8}}(?=_\d)"  # ChestX-ray8: 00001280_004
-    r"|^\d{30,}(?=_)",  # PadChest: a study
+    r"|person\d+(?=[-_ ])"  # Kermany et al. on Kaggle: person12_virus_34
+    rf"|^(?!{_DAY_IN_NAME})\d{{8}}(?=_\d)"  # ChestX-ray8: 00001280_004
+    r"|(?<!\d)000[0-3]\d{4}(?=_\d{3}(?!\d))",  # its copies
     re.IGNORECASE,
 )
 # Kermany et al.: IM-0115-0001, NORMAL2-IM-0383-0001; and what viewers call any export.
 _IM = re.compile(r"(?<![a-z0-9])(?:normal2-)?im-\d+(?=-)", re.IGNORECASE)
-# What is done to a patient again, or shows him in another way, and is no patient.
-_TIME = (
+# Folders of days, and of what is done to a patient again or shows him in another way.
+_D, _M = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
+_NAMED_MONTH = (
+    r"(?:jan|feb|mar|mär|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zé]*"
+)
+_FULL_DAY = (
+    rf"(?:{_YEAR}(?P<a>[-_. ]?){_MONTH}(?P=a){_DAY}|{_YEAR}(?P<b>[-_. ]){_M}(?P=b){_D}"
+    rf"|(?:{_DAY}{_MONTH}|{_MONTH}{_DAY}){_YEAR}"
+    rf"|{_D}(?P<c>[-_. ]){_M}(?P=c)(?:{_YEAR}|\d\d)"
+    rf"|{_M}(?P<d>[-_. ]){_D}(?P=d)(?:{_YEAR}|\d\d)"
+    rf"|{_D}[-_. ]*{_NAMED_MONTH}[-_., ]*{_YEAR}"
+    rf"|{_NAMED_MONTH}[-_. ]*{_D}[-_., ]+{_YEAR}"
+    rf"|{_YEAR}[-_. ]*{_NAMED_MONTH}[-_. ]*{_D})"
+    r"(?:[-_ t]*(?:[01]\d|2[0-3])[-_:.h]?[0-5]\d(?:[-_:.m]?[0-5]\d)?(?:\.\d+)?[sz]?)?"
+)
+_PART_OF_YEAR = (
+    rf"{_YEAR}[-_. ]*(?:{_MONTH}|{_NAMED_MONTH}|(?:w|kw|q)[-_ ]?\d\d?)"
+    rf"|(?:{_MONTH}[-_. ]|{_NAMED_MONTH}[-_. ]*){_YEAR}"
+)
+_DATE = re.compile(
+    rf"(?P<day>{_FULL_DAY})|(?P<month>{_PART_OF_YEAR})|{_YEAR}", re.IGNORECASE
+)
+_MONTH_OR_WEEK = rf"{_M}|{_NAMED_MONTH}|{_M}[-_. ]{_NAMED_MONTH}|(?:w|kw|q)[-_ ]?\d\d?"
+_VIEW = (
+    r"pa|ap|lat|lateral|ll|frontal|front|erect|supine|upright|prone|standing|sitting|"
+    r"lying|semi[-_ ]?(?:erect|upright)|decubitus|portable|mobile|bedside"
+)
+_TIME = re.compile(
     r"(?:visit|study|session|ses|series|exam|scan|timepoint|time|tp|day|week|month|"
-    r"year)[-_ ]?\d+|baseline|follow[-_ ]?up[-_ ]?\d*|pa|ap|lat|lateral|frontal"
+    r"year)[-_ ]?\d+|[vt]0?\d|baseline|follow[-_ ]?up[-_ ]?\d*|"
+    r"(?:first|second|third|fourth|last|\d(?:st|nd|rd|th))[-_ ]"
+    r"(?:visit|study|exam|scan)|"
+    rf"(?:{_VIEW})(?:[-_+ ]+(?:{_VIEW}|view|chest|cxr|\d\d?))*",
+    re.IGNORECASE,
 )
 _FOLDER = re.compile(r"patient\d{5,}|p1\d{7}|sub-[a-z0-9]+", re.IGNORECASE)
 
@@ -106,12 +145,18 @@ def _stem(path: PurePosixPath) -> str:
 
 def _folders(paths: list[PurePosixPath]) -> list[str | None]:
     """Return which folder is the patient of each path, None where none is."""
-    folders = _without_dates([path.parts[:-1] for path in paths])
+    whole = [path.parts[:-1] for path in paths]
+    folders = _without_dates(whole)
     stems = {_stem(path) for path in paths}
-    if len({*folders}) < len(stems) and all(
-        re.fullmatch(_TIME, part, re.IGNORECASE) for parts in folders for part in parts
-    ):  # visits or views alone, which hold the same names: these are the patients
-        return [None] * len(paths)
+    if len({*folders}) == 1 and len({*whole}) >= len(stems):
+        folders = whole  # what looked like visits is all that tells people apart
+    if len({*folders}) < len(stems):
+        parts = {part for parts in folders for part in parts}
+        if all(map(_TIME.fullmatch, parts)) or (
+            2 * len(stems) <= len(paths)
+            and all(_TIME.fullmatch(part) or _DATE.fullmatch(part) for part in parts)
+        ):  # visits, views or days alone, which hold the same names: these are patients
+            return [None] * len(paths)
     where: dict[str, set[tuple[str, ...]]] = {}
     for path, parts in zip(paths, folders, strict=True):
         where.setdefault(_stem(path), set()).add(parts)
@@ -130,15 +175,31 @@ def _folders(paths: list[PurePosixPath]) -> list[str | None]:
 
 def _without_dates(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Leave the levels away that are dates or visits, but not all of a path."""
-    dates: set[int] = set()
+    passed_over: set[int] = set()
+    open_parts: list[str] = []  # what may follow below a year or month
     for level in range(max(map(len, folders), default=0)):
-        parts = [parts[level] for parts in folders if len(parts) > level]
-        part_of_date = r"\d\d?" if level - 1 in dates else "(?!)"
-        pattern = f"{_DATE}|{part_of_date}|{_TIME}"
-        if all(re.fullmatch(pattern, part, re.IGNORECASE) for part in parts):
-            dates.add(level)
+        parts = {parts[level] for parts in folders if len(parts) > level}
+        dates = [_DATE.fullmatch(part) for part in parts]
+        if all(dates):
+            passed_over.add(level)
+            open_parts = [_MONTH_OR_WEEK, _D]
+            if any(date["month"] for date in dates if date):
+                open_parts = [_D]
+            if any(date["day"] for date in dates if date):
+                open_parts = []
+        elif open_parts and all(
+            re.fullmatch(open_parts[0], part, re.IGNORECASE) for part in parts
+        ):
+            passed_over.add(level)
+            del open_parts[0]
+        else:
+            open_parts = []
+            if all(
+                date or _TIME.fullmatch(p) for p, date in zip(parts, dates, strict=True)
+            ):
+                passed_over.add(level)
     kept = [
-        tuple(part for level, part in enumerate(parts) if level not in dates)
+        tuple(part for level, part in enumerate(parts) if level not in passed_over)
         for parts in folders
     ]
     return [less or parts for less, parts in zip(kept, folders, strict=True)]
