@@ -207,6 +207,26 @@ def test_the_class_says_nothing():
     assert len(set(of(*apart))) == 24
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Müller{}/1.png", "Mu\u0308ller{}/1.png"),
+        ("pat{}/1.png", "Pat{}/1.png"),
+        ("pat{}/1.png", "pat{} /1.png"),
+        ("2020-02-01/pat{}/1.png", "2020-02-02/PAT{}/1.png"),
+        ("Müller{}.png", "Mu\u0308ller{}.png"),
+        ("pat{}.png", "Pat{}.jpg"),
+    ],
+)
+def test_a_name_spelled_in_two_ways_is_one_patient(one, other):
+    names = many(one) + many(other)
+    found = of(*names)
+    assert found[:12] == found[12:]
+    assert len(set(found)) == 12
+    kinds = {taken_from(name, who) for name, who in zip(names, found, strict=True)}
+    assert kinds == {"a folder's name" if "/" in one else "the file's whole name"}
+
+
 def test_hospitals_are_nobody():
     names = [f"{place}/{who}/1.png" for place in "AB" for who in range(12)]
     assert len(set(of(*names))) == 24

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -112,19 +113,42 @@ def patients_of(names: Sequence[str]) -> np.ndarray:
     Returns:
         str (n,), the patient of each.
     """
-    paths = [PurePosixPath(name) for name in names]
+    paths = _spelled_alike(names)
     found = [_by_name_or_folder(path) for path in paths]
     im = [i for i, path in enumerate(paths) if not found[i] and _IM.search(path.stem)]
     # OsiriX and Horos call every patient's first picture IM-0001-0001
     if len({paths[i].parent for i in im}) <= len({paths[i].stem for i in im}):
         for i in im:
-            found[i] = name_of_patient(names[i])
+            found[i] = name_of_patient(paths[i].name)
     inside = [i for i, who in enumerate(found) if not who and len(paths[i].parts) > 1]
     for i, folder in zip(inside, _folders([paths[i] for i in inside]), strict=True):
         found[i] = folder
-    return np.array(
-        [who or _stem(path) for who, path in zip(found, paths, strict=True)]
-    )
+    everybody = [who or _stem(path) for who, path in zip(found, paths, strict=True)]
+    spelled = _first_spelling(everybody)
+    return np.array([spelled[_folded(who)] for who in everybody])
+
+
+def _folded(name: str) -> str:
+    """Return what all spellings of a name share: case, accents' form, blanks around."""
+    composed = unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", composed.casefold()).strip()
+
+
+def _first_spelling(names: Iterable[str]) -> dict[str, str]:
+    """Return one spelling of each folded name, whatever their order."""
+    composed = {unicodedata.normalize("NFC", name).strip() for name in names}
+    return {_folded(name): name for name in sorted(composed, reverse=True)}
+
+
+def _spelled_alike(names: Sequence[str]) -> list[PurePosixPath]:
+    """Return the paths, with folders of one name spelled alike."""
+    paths = [PurePosixPath(name) for name in names]
+    spelled = _first_spelling({part for path in paths for part in path.parts[:-1]})
+    spelled = {folded: name or "_" for folded, name in spelled.items()}
+    return [
+        PurePosixPath(*(spelled[_folded(part)] for part in path.parts[:-1]), path.name)
+        for path in paths
+    ]
 
 
 def _by_name_or_folder(path: PurePosixPath) -> str | None:
@@ -147,7 +171,8 @@ def _folders(paths: list[PurePosixPath]) -> list[str | None]:
     """Return which folder is the patient of each path, None where none is."""
     whole = [path.parts[:-1] for path in paths]
     folders = _without_dates(whole)
-    stems = {_stem(path) for path in paths}
+    names = [_folded(_stem(path)) for path in paths]
+    stems = set(names)
     if len({*folders}) == 1 and len({*whole}) >= len(stems):
         folders = whole  # what looked like visits is all that tells people apart
     if len({*folders}) < len(stems):
@@ -158,9 +183,9 @@ def _folders(paths: list[PurePosixPath]) -> list[str | None]:
         ):  # visits, views or days alone, which hold the same names: these are patients
             return [None] * len(paths)
     where: dict[str, set[tuple[str, ...]]] = {}
-    for path, parts in zip(paths, folders, strict=True):
-        where.setdefault(_stem(path), set()).add(parts)
-    repeated = sum(len(where[_stem(path)]) > 1 for path in paths)
+    for name, parts in zip(names, folders, strict=True):
+        where.setdefault(name, set()).add(parts)
+    repeated = sum(len(where[name]) > 1 for name in names)
     levels = [
         ["/".join(parts[:depth]) for parts in folders]
         for depth in range(1, 1 + max(map(len, folders), default=0))
@@ -208,9 +233,10 @@ def _without_dates(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def taken_from(name: str, patient: str) -> str:
     """Say which part of an image's path was taken for the patient."""
     path = PurePosixPath(name)
-    if patient == name_of_patient(path.name):
+    if _folded(patient) == _folded(name_of_patient(path.name) or ""):
         return "a part of the file's name"
-    if set(patient.lower().split("/")) <= {*str(path.parent).lower().split("/")}:
+    folders = {_folded(part) for part in path.parent.parts}
+    if {_folded(part) for part in patient.split("/")} <= folders:
         return "a folder's name"
     return "the file's whole name"
 
