@@ -65,13 +65,22 @@ from pneumonia.data.subgroups import name_family
             "216840111366964013402131755672012187090048428_01-096-133.png",
             "216840111366964013402131755672012187090048428",
         ),
+        # a word for a person, a number, a number of the picture
+        ("pat001_1.png", "pat001"),
+        ("patient_12_1.png", "patient12"),
+        ("patient12_1.png", "patient12"),
+        ("flip_Patient-12-1 (2).png", "patient12"),
+        ("person_12_3.jpeg", "person12"),
+        ("subject 7 2.png", "subject7"),
         # names that say nothing of a patient
         ("somebody.png", None),
         ("0004cfab-14fd-4e49-80ba-63a80b6bddd6.dcm", None),  # RSNA
         ("000434271f63a053c4128a0ba6352c7f.dicom", None),  # VinDr-CXR
         ("20190312_101500.jpg", None),  # a telephone: day and time
         ("view1_frontal.jpg", None),
+        ("pat001.png", None),  # nothing but a number: the whole name says it
         # years and dates
+        ("patient_20190101_7.png", None),
         ("normal_2019_7.png", None),
         ("normal_201901_7.png", None),
         ("normal_2019-01-01_7.png", None),
@@ -225,6 +234,11 @@ def test_a_name_spelled_in_two_ways_is_one_patient(one, other):
     assert len(set(found)) == 12
     kinds = {taken_from(name, who) for name, who in zip(names, found, strict=True)}
     assert kinds == {"a folder's name" if "/" in one else "the file's whole name"}
+
+
+def test_own_names_that_all_folders_share_are_nobody():
+    names = [f"Name {n}/pat001_{m}.png" for n in range(12) for m in (1, 2)]
+    assert of(*names) == [name.partition("/")[0] for name in names]
 
 
 def test_hospitals_are_nobody():

@@ -42,6 +42,11 @@ _IN_NAME = re.compile(
 )
 # Kermany et al.: IM-0115-0001, NORMAL2-IM-0383-0001; and what viewers call any export.
 _IM = re.compile(r"(?<![a-z0-9])(?:normal2-)?im-\d+(?=-)", re.IGNORECASE)
+# Names that people choose: a word for a person, his number, a number of the picture.
+_OWN = re.compile(
+    rf"(?<![a-z])(patient|pat|person|subject)[-_ ]?(?!{_DAY_IN_NAME})(\d+)(?=[-_ ]\d)",
+    re.IGNORECASE,
+)
 # Folders of days, and of what is done to a patient again or shows him in another way.
 _D, _M = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
 _NAMED_MONTH = (
@@ -93,14 +98,19 @@ def name_of_patient(name: str) -> str | None:
     A part of the name is enough, in upper or lower case: copies get something in front.
     """
     stem = _stem(PurePosixPath(name))
-    im = _IM.search(stem)
-    return _in_public_set(stem) or (im and im.group().upper())
+    im, own = _IM.search(stem), _OWN.search(stem)
+    return (
+        _in_public_set(stem)
+        or (im and im.group().upper())
+        or (own and (own[1] + own[2]).lower())
+    )
 
 
 def patients_of(names: Sequence[str]) -> np.ndarray:
     """Tell who is on each picture of a data set.
 
-    The file's name says it, if it follows a public set. Else the folder does, where
+    The file's name says it, if it follows a public set, or has a word for a person,
+    a number, and a number of the picture. Else the folder does, where
     file names repeat from folder to folder, or folders are many and hold few images
     each: the highest one that tells people apart, dates passed over. Else every file is
     a patient of its own. The class says nothing: a folder's or file's name in both
@@ -115,11 +125,13 @@ def patients_of(names: Sequence[str]) -> np.ndarray:
     """
     paths = _spelled_alike(names)
     found = [_by_name_or_folder(path) for path in paths]
-    im = [i for i, path in enumerate(paths) if not found[i] and _IM.search(path.stem)]
-    # OsiriX and Horos call every patient's first picture IM-0001-0001
-    if len({paths[i].parent for i in im}) <= len({paths[i].stem for i in im}):
-        for i in im:
-            found[i] = name_of_patient(paths[i].name)
+    for pattern in (_IM, _OWN):
+        new = [i for i, path in enumerate(paths) if not found[i]]
+        new = [i for i in new if pattern.search(_stem(paths[i]))]
+        # OsiriX and Horos call every patient's first picture IM-0001-0001
+        if len({paths[i].parent for i in new}) <= len({_stem(paths[i]) for i in new}):
+            for i in new:
+                found[i] = name_of_patient(paths[i].name)
     inside = [i for i, who in enumerate(found) if not who and len(paths[i].parts) > 1]
     for i, folder in zip(inside, _folders([paths[i] for i in inside]), strict=True):
         found[i] = folder
