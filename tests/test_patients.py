@@ -173,6 +173,12 @@ def test_dates_are_nobody():
         ("first visit", "second visit"),
         ("erect", "supine"),
         ("AP supine", "PA erect"),
+        ("V1_2020-02-01", "V2_2020-02-08"),
+        ("2020-02-01 PA", "2020-02-02 LAT"),
+        ("2020-02-01 morning", "2020-02-01 evening"),
+        ("January", "February"),
+        ("KW05", "KW06"),
+        ("before", "after"),
         ("PA",),
         ("LAT",),
     ],
@@ -183,7 +189,8 @@ def test_dates_visits_and_views_in_any_form_are_nobody(folders, pattern):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["V{}/chest/1.png", "V{}/1.png", "A/V{}/1.png", "V1/{}/1.png"]
+    "pattern",
+    ["V{}/chest/1.png", "V{}/1.png", "A/V{}/1.png", "V1/{}/1.png", "A/PA_{}/1.png"],
 )
 @pytest.mark.parametrize("count", [8, 40])
 def test_people_whose_folders_look_like_visits_are_people(pattern, count):

@@ -74,12 +74,23 @@ _VIEW = (
     r"pa|ap|lat|lateral|ll|frontal|front|erect|supine|upright|prone|standing|sitting|"
     r"lying|semi[-_ ]?(?:erect|upright)|decubitus|portable|mobile|bedside"
 )
-_TIME = re.compile(
+_AGAIN = (
     r"(?:visit|study|session|ses|series|exam|scan|timepoint|time|tp|day|week|month|"
     r"year)[-_ ]?\d+|[vt]0?\d|baseline|follow[-_ ]?up[-_ ]?\d*|"
     r"(?:first|second|third|fourth|last|\d(?:st|nd|rd|th))[-_ ]"
     r"(?:visit|study|exam|scan)|"
-    rf"(?:{_VIEW})(?:[-_+ ]+(?:{_VIEW}|view|chest|cxr|\d\d?))*",
+    rf"(?:{_VIEW})(?:[-_+ ]+(?:{_VIEW}|view|chest|cxr|[1-4](?!\d)))*"
+)
+_MONTHS = (
+    "january|february|march|april|may|june|july|august|september|october|november|"
+    "december"
+)
+_TIME = re.compile(_AGAIN, re.IGNORECASE)
+# Several of these, such as V1_2020-02-01 or 2020-02-01 PA.
+_TIMES = re.compile(
+    rf"(?:(?:{_FULL_DAY}|{_PART_OF_YEAR}|{_AGAIN}|{_MONTHS}|kw[-_ ]?\d\d?|visit|view|"
+    r"before|after|pre|post|admission|discharge|morning|noon|evening|night|"
+    r"one|two|three)(?:[-_ ,()]+|$))+",
     re.IGNORECASE,
 )
 _FOLDER = re.compile(r"patient\d{5,}|p1\d{7}|sub-[a-z0-9]+", re.IGNORECASE)
@@ -191,7 +202,7 @@ def _folders(paths: list[PurePosixPath]) -> list[str | None]:
         parts = {part for parts in folders for part in parts}
         if all(map(_TIME.fullmatch, parts)) or (
             2 * len(stems) <= len(paths)
-            and all(_TIME.fullmatch(part) or _DATE.fullmatch(part) for part in parts)
+            and all(_TIMES.fullmatch(part) or _DATE.fullmatch(part) for part in parts)
         ):  # visits, views or days alone, which hold the same names: these are patients
             return [None] * len(paths)
     where: dict[str, set[tuple[str, ...]]] = {}
@@ -232,7 +243,8 @@ def _without_dates(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
         else:
             open_parts = []
             if all(
-                date or _TIME.fullmatch(p) for p, date in zip(parts, dates, strict=True)
+                date or _TIMES.fullmatch(p)
+                for p, date in zip(parts, dates, strict=True)
             ):
                 passed_over.add(level)
     kept = [
