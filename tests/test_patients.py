@@ -243,6 +243,12 @@ def test_a_name_spelled_in_two_ways_is_one_patient(one, other):
     assert kinds == {"a folder's name" if "/" in one else "the file's whole name"}
 
 
+def test_long_names_of_folders_are_told_at_once():
+    """By expressions that try few ways, or this would take years."""
+    names = many("PA_" * 60 + "/" + "2020-02-01-" * 20 + "/P{}/1.png")
+    assert len(set(of(*names))) == 12
+
+
 def test_own_names_that_all_folders_share_are_nobody():
     names = [f"Name {n}/pat001_{m}.png" for n in range(12) for m in (1, 2)]
     assert of(*names) == [name.partition("/")[0] for name in names]

@@ -86,10 +86,11 @@ _MONTHS = (
     "december"
 )
 _TIME = re.compile(_AGAIN, re.IGNORECASE)
-# Several of these, such as V1_2020-02-01 or 2020-02-01 PA.
+# Several of these, such as V1_2020-02-01 or 2020-02-01 PA; of few characters, since a
+# long name can be cut into them in too many ways to try.
 _TIMES = re.compile(
-    rf"(?:(?:{_FULL_DAY}|{_PART_OF_YEAR}|{_AGAIN}|{_MONTHS}|kw[-_ ]?\d\d?|visit|view|"
-    r"before|after|pre|post|admission|discharge|morning|noon|evening|night|"
+    rf"(?!.{{41}})(?:(?:{_FULL_DAY}|{_PART_OF_YEAR}|{_AGAIN}|{_MONTHS}|kw[-_ ]?\d\d?|"
+    r"visit|view|before|after|pre|post|admission|discharge|morning|noon|evening|night|"
     r"one|two|three)(?:[-_ ,()]+|$))+",
     re.IGNORECASE,
 )
@@ -106,7 +107,8 @@ _FEW_REPEATED = 10
 def name_of_patient(name: str) -> str | None:
     """Return the patient that a file's name carries as public sets do; None: none.
 
-    A part of the name is enough, in upper or lower case: copies get something in front.
+    A part of the name is enough, in upper or lower case: copies get something in front
+    or behind.
     """
     stem = _stem(PurePosixPath(name))
     im, own = _IM.search(stem), _OWN.search(stem)
@@ -120,12 +122,13 @@ def name_of_patient(name: str) -> str | None:
 def patients_of(names: Sequence[str]) -> np.ndarray:
     """Tell who is on each picture of a data set.
 
-    The file's name says it, if it follows a public set, or has a word for a person,
-    a number, and a number of the picture. Else the folder does, where
-    file names repeat from folder to folder, or folders are many and hold few images
-    each: the highest one that tells people apart, dates passed over. Else every file is
-    a patient of its own. The class says nothing: a folder's or file's name in both
-    classes is one patient, so that no child is trained on and validated on.
+    The file's name says it, if it follows a public set, or has a word for a person, a
+    number, and a number of the picture. Else the folder does, where file names repeat
+    from folder to folder, or folders are many and hold few images each: the highest one
+    that tells people apart, dates, visits and views passed over. Else every file is a
+    patient of its own. The class says nothing: a folder's or file's name in both
+    classes is one patient, in upper or lower case, so that no child is trained on and
+    validated on.
 
     Args:
         names: paths below the class folder, with `/`: all images of the data set, since
