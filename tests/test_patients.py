@@ -38,6 +38,24 @@ from pneumonia.data.subgroups import name_family
         ("normal_1003233_2.png", "1003233"),
         ("train-BACTERIA-12-0001.png", "12"),
         ("00001280_004.jpeg", "00001280"),
+        # something in front or behind
+        ("img_00000001_000.png", "00000001"),
+        ("flip_00000001_000.png", "00000001"),
+        ("Copy of 00000001_000.png", "00000001"),
+        ("00000001_000_aug1.png", "00000001"),
+        ("00000001_000 (2).png", "00000001"),
+        ("00000001_000 - Copy.png", "00000001"),
+        ("20190101_00000001_000.png", "00000001"),
+        ("aug_person12_bacteria_3.jpeg", "person12"),
+        ("person12_bacteria_3_aug1.jpeg", "person12"),
+        ("person12_bacteria_3 - Copy.jpeg", "person12"),
+        ("0_IM-0115-0001.jpeg", "IM-0115"),
+        ("IM-0115-0001_aug1.jpeg", "IM-0115"),
+        ("copy of BACTERIA-1135262-0001.jpeg", "1135262"),
+        ("augBACTERIA-1135262-0001.jpeg", "1135262"),
+        ("BACTERIA-1135262-0001_aug1.jpeg", "1135262"),
+        ("BACTERIA-1135262-0001 (2).jpeg", "1135262"),
+        ("NORMAL-201901-0001.jpeg", "201901"),  # six digits, as many there have
         ("p10000032_s50414267_02aa804e-bde0afdd.jpg", "p10000032"),
         ("patient00001_study1_view1_frontal.jpg", "patient00001"),
         ("sub-S03044_ses-E06286_run-1_bp-chest_vp-ap_cr.png", "sub-s03044"),
@@ -47,12 +65,31 @@ from pneumonia.data.subgroups import name_family
             "216840111366964013402131755672012187090048428_01-096-133.png",
             "216840111366964013402131755672012187090048428",
         ),
+        # a word for a person, a number, a number of the picture
+        ("pat001_1.png", "pat001"),
+        ("patient_12_1.png", "patient12"),
+        ("patient12_1.png", "patient12"),
+        ("flip_Patient-12-1 (2).png", "patient12"),
+        ("person_12_3.jpeg", "person12"),
+        ("subject 7 2.png", "subject7"),
         # names that say nothing of a patient
         ("somebody.png", None),
         ("0004cfab-14fd-4e49-80ba-63a80b6bddd6.dcm", None),  # RSNA
         ("000434271f63a053c4128a0ba6352c7f.dicom", None),  # VinDr-CXR
         ("20190312_101500.jpg", None),  # a telephone: day and time
         ("view1_frontal.jpg", None),
+        ("pat001.png", None),  # nothing but a number: the whole name says it
+        # years and dates
+        ("patient_20190101_7.png", None),
+        ("normal_2019_7.png", None),
+        ("normal_201901_7.png", None),
+        ("normal_2019-01-01_7.png", None),
+        ("normal-2019-0001.png", None),
+        ("pneumonia_20190101_7.png", None),
+        ("pneumonia_01232020_7.png", None),
+        ("pneumonia_02-2020_7.png", None),
+        ("01232020_1.png", None),
+        ("23012020_1.png", None),
         ("normal_0001.png", None),
         ("abnormal-1003233-0001.png", None),
     ],
@@ -114,6 +151,60 @@ def test_dates_are_nobody():
     assert len(set(of(*many("{}/a.png", 2050)))) == 2050
 
 
+@pytest.mark.parametrize(
+    "pattern", ["{}/P{:02}/a.png", "{}/{}/a.png", "{}/P{}.png", "{1}/{0}/1.png"]
+)
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("2020-02-01", "2020-02-02", "2020-02-03"),
+        ("01.02.2020", "03.02.2020", "14.02.2020"),
+        ("1.2.20", "13.2.20"),
+        ("2020-02-01_1200", "2020-02-02_1300", "2020-02-01_1205"),
+        ("20200201_120000", "20200201_120500"),
+        ("01-Feb-2020", "02-Feb-2020", "13-Mar-2020"),
+        ("Feb 2020", "March 2020"),
+        ("2020-W05", "2020-W06", "2020-W07"),
+        ("2020/02/01", "2020/02/03", "2021/03/04"),
+        ("2020/Feb", "2020/Mar"),
+        tuple(f"2020-02-0{day}" for day in range(1, 10)),
+        ("V1", "V2"),
+        ("visit1", "visit2"),
+        ("first visit", "second visit"),
+        ("erect", "supine"),
+        ("AP supine", "PA erect"),
+        ("V1_2020-02-01", "V2_2020-02-08"),
+        ("2020-02-01 PA", "2020-02-02 LAT"),
+        ("2020-02-01 morning", "2020-02-01 evening"),
+        ("January", "February"),
+        ("KW05", "KW06"),
+        ("before", "after"),
+        ("PA",),
+        ("LAT",),
+    ],
+)
+def test_dates_visits_and_views_in_any_form_are_nobody(folders, pattern):
+    names = [pattern.format(folder, who) for folder in folders for who in range(40)]
+    assert len(set(of(*names))) == 40
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["V{}/chest/1.png", "V{}/1.png", "A/V{}/1.png", "V1/{}/1.png", "A/PA_{}/1.png"],
+)
+@pytest.mark.parametrize("count", [8, 40])
+def test_people_whose_folders_look_like_visits_are_people(pattern, count):
+    assert len(set(of(*many(pattern, count)))) == count
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["normal_2019_{}.png", "pneumonia_20190101_{}.png", "01232020_{}.png"],
+)
+def test_dates_in_names_are_nobody(pattern):
+    assert len(set(of(*many(pattern, 40)))) == 40
+
+
 def test_names_that_repeat_in_a_part_of_the_set():
     """Unique names in folders of people, and names that repeat, side by side."""
     unique = [f"N{n}/{n * 7919:x}-{m}.png" for n in range(12) for m in (1, 2)]
@@ -130,6 +221,37 @@ def test_the_class_says_nothing():
     # names that repeat from class to class alone, in folders of other people
     apart = [f"{label}{n}/scan{n}.png" for label in "NP" for n in range(12)]
     assert len(set(of(*apart))) == 24
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Müller{}/1.png", "Mu\u0308ller{}/1.png"),
+        ("pat{}/1.png", "Pat{}/1.png"),
+        ("pat{}/1.png", "pat{} /1.png"),
+        ("2020-02-01/pat{}/1.png", "2020-02-02/PAT{}/1.png"),
+        ("Müller{}.png", "Mu\u0308ller{}.png"),
+        ("pat{}.png", "Pat{}.jpg"),
+    ],
+)
+def test_a_name_spelled_in_two_ways_is_one_patient(one, other):
+    names = many(one) + many(other)
+    found = of(*names)
+    assert found[:12] == found[12:]
+    assert len(set(found)) == 12
+    kinds = {taken_from(name, who) for name, who in zip(names, found, strict=True)}
+    assert kinds == {"a folder's name" if "/" in one else "the file's whole name"}
+
+
+def test_long_names_of_folders_are_told_at_once():
+    """By expressions that try few ways, or this would take years."""
+    names = many("PA_" * 60 + "/" + "2020-02-01-" * 20 + "/P{}/1.png")
+    assert len(set(of(*names))) == 12
+
+
+def test_own_names_that_all_folders_share_are_nobody():
+    names = [f"Name {n}/pat001_{m}.png" for n in range(12) for m in (1, 2)]
+    assert of(*names) == [name.partition("/")[0] for name in names]
 
 
 def test_hospitals_are_nobody():
