@@ -228,6 +228,43 @@ def test_a_number_that_counts_or_measures_names_no_file():
     assert found.truth == {f"{n}.png": n % 2 for n in range(8)}
 
 
+COUNTS = """Patient Age|patient|image|scan|number of images|Image number|img count|
+patient weight|patient height|scan year|study year|patient sex|Follow-up #|image dose|
+number of files|file size|reader id|radiologist_id|index|Image Index|x-ray no|
+files per patient|pathology|profile|covid""".replace("\n", "").split("|")
+
+
+@pytest.mark.parametrize("head", [*COUNTS, ""])
+def test_a_number_below_a_head_that_counts_names_no_file(head):
+    files = [f"{number}.png" for number in range(1, 9)]
+    rows = [(f"{n:08}_000.png", SAID[n], 8 - n) for n in range(8)]
+    found = find(
+        files, t__csv=lines(rows, head=("Image Index", "Finding Labels", head))
+    )
+    assert found.truth == {}
+    (doubt,) = found.doubts
+    assert "no column names the files for certain" in doubt
+    assert f"{repr(head) if head else 'column 3'} says " in doubt
+    found = find(
+        files, t__csv=lines([row[:0:-1] for row in rows], head=(head, "label"))
+    )
+    assert found.truth == {}
+
+
+@pytest.mark.parametrize(
+    "head",
+    """id|ID|patientId|PatientID|patient_id|image id|Image_ID|file|filename|File name|
+name|path|file_path|Accession Number|Dateiname|Bild-ID|SOP Instance UID|study_id"""
+    "".replace("\n", "").split("|"),
+)
+@pytest.mark.parametrize("number", ["{}", "{}.0", '="{}"', "'{}'"])
+def test_a_number_below_a_head_that_names_is_a_file(head, number):
+    rows = [(number.format(n), SAID[n]) for n in range(8)]
+    files = [f"{number}.png" for number in range(8)]
+    found = find(files, t__csv=lines(rows, head=(head, "label")))
+    assert found.truth == {f"{n}.png": n % 2 for n in range(8)}
+
+
 def test_a_disease_besides_is_not_normal():
     head = ("name", "Pneumonia", "Effusion")
     rows = [

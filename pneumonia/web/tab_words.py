@@ -189,6 +189,10 @@ LABELLED = {
     "comma stands in a cell without quotation marks. They were left out.",
     "nobody": "{table} was left out: none of its {count} rows names a file that came. "
     "It says {example!r}, and a file is called {name!r}.",
+    "numbers": "{table} was left out: no column names the files for certain. {column} "
+    "says {cell!r}, and a file is called {file!r}, but a number alone may count or "
+    "measure something. Expected is a column of whole names, or one that is called "
+    "file or id.",
     "two_names": "{table} was left out: {one} and {two} both name files, and not the "
     "same. Keep one of them.",
     "refused": "{table} was left out. {why} Expected is a column that says Normal and "

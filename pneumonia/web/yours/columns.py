@@ -84,6 +84,20 @@ _NEUTRAL = {
 
 _KINDS = re.compile(r"bacteri|viral|virus|lobar|broncho|fung|atypical|aspiration")
 _RSNA = {"patientid", "x", "y", "width", "height", "target"}
+_NAMES = {
+    *("name", "names", "filename", "filenames", "imagename", "file", "files", "path"),
+    *("filepath", "imagepath", "id", "ids", "uid", "patientid", "imageid", "studyid"),
+    *("fileid", "subjectid", "caseid", "scanid", "datei", "dateiname", "bildname"),
+    *("fichier", "archivo", "dateien", "pfad"),
+}
+_NAMED = {
+    *("image", "img", "images", "picture", "pic", "photo", "patient", "study", "case"),
+    *("subject", "scan", "series", "sop", "instance", "dicom", "dcm", "png", "jpg"),
+    *("x", "ray", "xray", "radiograph", "cxr", "chest", "exam", "sample", "original"),
+    *("anonymous", "anonymized", "full", "of", "the", "bild", "accession"),
+}
+"""Of the heads of columns in which a number alone is the name of a file."""
+
 _SHOWN, _LETTERS = 3, 40  # words in a sentence, and how much of each
 
 Label = int | str
@@ -131,6 +145,17 @@ def _of_head(text: str) -> int | None:
     words = [word for word in bare.split() if word not in _AROUND]
     forms = {bare.strip(), " ".join(words)}
     return next((n for n, known in enumerate(_WORDS) if forms & known), None)
+
+
+def names_by_number(head: str) -> bool:
+    """Whether a number below this head is a name, and counts or measures nothing.
+
+    Every word counts: the *file size* and the *number of files* name none.
+    """
+    words = {*_words_of(head)}
+    if words <= {"accession", "number"}:
+        return "accession" in words
+    return bool(words & _NAMES) and words <= _NAMES | _NAMED
 
 
 def is_value(text: str) -> bool:

@@ -30,10 +30,8 @@ MOST_TABLES = 20
 
 _PACKED = ZIPS[0], b"\xd0\xcf\x11\xe0"  # how spreadsheets begin
 _LETTERS = 60  # of a cell in a sentence
-_OF_NAMES = re.compile(
-    r"(?i)name|file|image|img|path|patient|study|subject|scan|x.?ray|picture|dicom|"
-    r"accession|(\b|_)u?id(\b|_)|Id\b|uid\b"
-)
+_NUMBER = re.compile(r"[-+]?\d+([.,]\d*)?")
+_WHOLE = re.compile(r"(\d+)\.0")  # as pandas writes a column that lacks a cell
 
 
 class TableError(ValueError):
@@ -307,7 +305,8 @@ def _split_head(
     rows: list[list[str]], files: Files, folder: Path
 ) -> tuple[list[str], list[list[str]]]:
     """Return the heads of the columns, empty where they have none, and the rows."""
-    start = next((n for n, row in enumerate(rows) if sum(map(bool, row)) > 1), 0)
+    # a title stands alone in its row, in front
+    start = next((n for n, row in enumerate(rows) if any(row[1:])), 0)
     first = rows[start]
     names_file = any(has_suffix(cell) or files.match(cell, folder) for cell in first)
     if names_file and any(map(columns.is_value, first)):
@@ -324,19 +323,33 @@ def _names(
         TableError: none does, or two do and differ.
     """
     ranked = []
+    numbers: dict[int, tuple[str, str]] = {}  # that are like a file's name by column
     for column, name in enumerate(head):
-        plain = not _OF_NAMES.search(name) and (name or len(head) > 2)
-        # a number without a suffix may count or measure anything
         of_cell = {
-            cell: None if plain and cell.isdigit() else files.match(cell, folder)
-            for cell in {row[column] for row in rows}
+            cell: files.match(cell, folder) for cell in {row[column] for row in rows}
         }
+        # a number without a suffix may count or measure anything
+        if columns.names_by_number(name) or (len(head) == 2 and not any(head)):
+            for cell in of_cell:
+                if not of_cell[cell] and (whole_number := _WHOLE.fullmatch(cell)):
+                    of_cell[cell] = files.match(whole_number[1], folder)
+        else:
+            for cell, match in of_cell.items():
+                if match and _NUMBER.fullmatch(cell):
+                    of_cell[cell] = None
+                    numbers.setdefault(column, (cell, match.file or match.end[-1]))
         found = [of_cell[row[column]] for row in rows]
         named = {match.file or match.end for match in found if match}
         whole = sum(match.whole for match in found if match)
         ranked.append((len(named), whole, -column, found))
     ranked.sort(key=lambda one: one[:3], reverse=True)
     (count, whole, column, found), *others = ranked
+    if not count and numbers:
+        column, (cell, file) = next(iter(numbers.items()))
+        said = LABELLED["numbers"].format(
+            table=table, column=columns.called(head, column), cell=cell, file=file
+        )
+        raise TableError(said)
     if not count:
         sample = [cell for row in rows for cell in row if cell]
         example = next(filter(has_suffix, sample), next(iter(sample), ""))
