@@ -265,6 +265,53 @@ def test_a_number_below_a_head_that_names_is_a_file(head, number):
     assert found.truth == {f"{n}.png": n % 2 for n in range(8)}
 
 
+PROGRAMS = """KI|AI|IA|CAD|CAD result|Algorithm|machine|software|qXR|Lunit|
+deep learning|mobilenet|MobileNetV2|ViT|argmax|KI-Befund|AI score|model|prediction|
+Vorhersage|Befund (KI)|label by software|result|Ergebnis|answer|group|new"""
+QUESTIONS = """indication|clinical question|suspected diagnosis|admission diagnosis|
+referral|referral diagnosis|rule out|excluded|differential|differential diagnosis|
+Verdachtsdiagnose|Fragestellung|Indikation|history|working diagnosis|Aufnahmediagnose|
+diagnosis (suspected)|diagnosis of the referring doctor|Vorbefund|reason"""
+
+
+@pytest.mark.parametrize(
+    "head", (PROGRAMS + "|" + QUESTIONS).replace("\n", "").split("|")
+)
+@pytest.mark.parametrize(
+    "truth_",
+    [("Befund", "unauffällig", "Infiltrat"), ("label", "0", "1"), ("", "", "")],
+)
+def test_only_a_column_whose_head_names_a_label_is_the_truth(head, truth_):
+    name, *said = truth_
+    rows = [
+        (file, said[label], LABELS[label])
+        for file, label in zip(NAMES, TRUTH.values(), strict=True)
+    ]
+    found = find(FILES, t__csv=lines(rows, ";", head=("Datei", name, head)))
+    assert found.truth == {}
+    (doubt,) = found.doubts
+    assert repr(head) in doubt
+    assert "truth" in doubt
+    rows = [(file, "x", *flag) for file, *flag in flags("Pneumonia")]
+    head = f"Pneumonia ({head})"
+    found = find(FILES, t__csv=lines(rows, ";", head=("Datei", name, head)))
+    assert found.truth == {}
+
+
+LABELS_SAID = """label|Labels|class|Finding Labels|finding|findings|diagnosis|target|
+category|truth|ground truth|Ground_Truth|groundTruth|Befund|Diagnose|Klasse|y|y_true|
+pneumonia|normal|Pneumonia?|has_pneumonia|label 1|Label2|final diagnosis|class name|
+Diagnosis (radiologist)|radiologist|label (Normal/Pneumonia)|dx|Label (0=normal)"""
+
+
+@pytest.mark.parametrize("head", LABELS_SAID.replace("\n", "").split("|"))
+def test_a_column_whose_head_names_a_label_is_read(head):
+    assert find(FILES, t__csv=lines(PAIRS, head=("name", head))).truth == TRUTH
+    rows = [(*pair, "Normal") for pair in PAIRS]
+    heads = ("name", head, "admission diagnosis")
+    assert find(FILES, t__csv=lines(rows, head=heads)).truth == TRUTH
+
+
 def test_a_disease_besides_is_not_normal():
     head = ("name", "Pneumonia", "Effusion")
     rows = [

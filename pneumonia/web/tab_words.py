@@ -195,12 +195,17 @@ LABELLED = {
     "file or id.",
     "two_names": "{table} was left out: {one} and {two} both name files, and not the "
     "same. Keep one of them.",
-    "refused": "{table} was left out. {why} Expected is a column that says Normal and "
-    "Pneumonia, or one that is called Pneumonia and says 1 and 0.",
+    "refused": "{table} was left out. {why} Expected is a column that is called "
+    "label, finding or diagnosis and says Normal and Pneumonia, or one that is called "
+    "Pneumonia and says 1 and 0.",
     "holds": "{column} says {words}.",
     "bare": "{column} says {words}, and its head does not say which of them is "
     "pneumonia.",
     "program": "{column} sounds like the answer of a program, which is no truth.",
+    "asked": "{column} sounds like what was asked, suspected or known before, which is "
+    "no truth.",
+    "no_truth": "{column} says {words}, and its head does not say that this is the "
+    "truth.",
     "no_words": "No column names a class: there are {columns}.",
     "clash": "{one} and {two} contradict each other in {count} rows. Keep the one that "
     "says the truth.",

@@ -57,24 +57,58 @@ _OTHER_FINDINGS = {
 
 _YES = {"1", "1.0", "yes", "y", "true", "positive", "pos", "present", "ja", "wahr"}
 _NO = {"0", "0.0", "no", "n", "false", "negative", "neg", "absent", "nein", "falsch"}
+_YES_NO = {"yes", "no", "y", "n", "true", "false", "ja", "nein", "j"}
 _OPEN = {"", "-1", "-1.0", "nan", "na", "n/a", "null", "unknown", "uncertain", "?"}
 _AROUND = {
     *("has", "is", "label", "labels", "target", "class", "finding", "diagnosis"),
     *("present", "yn", "truth", "gt", "flag", "status"),
 }  # of the class in the head of a column
 _TRUTH = {
-    *("label", "labels", "class", "category", "diagnosis", "diagnoses", "dx"),
-    *("finding", "findings", "truth", "gt", "target", "disease", "condition"),
-    *("result", "type", "impression", "reading", "answer", "ground", "pathology"),
+    *("label", "labels", "class", "classes", "category", "diagnosis", "diagnoses"),
+    *("dx", "finding", "findings", "truth", "gt", "target", "disease", "condition"),
+    *("type", "impression", "reading", "pathology", "annotation", "consensus", "y"),
+    *("groundtruth", "reader", "radiologist", "expert", "rater", "annotator"),
+    *("befund", "befunde", "diagnose", "diagnosen", "klasse", "wahrheit", "etikett"),
+    *("diagnóstico", "diagnostico", "clase", "etiqueta", "diagnostic", "classe"),
+    *("étiquette", "etiquette", "diagnosi", "etichetta"),
 }
+_BESIDE_TRUTH = {
+    *("ground", "gold", "reference", "standard", "true", "final", "confirmed", "by"),
+    *("of", "the", "for", "and", "or", "no", "yes", "image", "xray", "x", "ray", "cxr"),
+    *("chest", "radiograph", "radiological", "radiologic", "radiology", "binary"),
+    *("name", "text", "has", "is", "a", "b", "c", "expert", "der", "des", "bild"),
+    *("normal", "pneumonia", "finding", "findings", "present"),
+}
+"""Words in heads of labels. Below any other head nothing is the truth: it may say what
+a program found, what was asked, or what was suspected elsewhere."""
+
 _OF_PROGRAMS = {
     *("pred", "preds", "predicted", "prediction", "predictions", "predict", "prob"),
     *("probability", "score", "output", "model", "network", "classifier", "ai", "p"),
-    *("yhat", "hat", "estimate", "estimated", "inferred", "cnn", "nn", "net"),
+    *("yhat", "hat", "estimate", "estimated", "inferred", "cnn", "nn", "net", "ki"),
+    *("cad", "qxr", "lunit", "algorithm", "algorithmus", "software", "machine", "ia"),
+    *("deep", "learning", "vit", "argmax", "vorhersage", "modell", "maschine", "bot"),
+    *("automatic", "automated", "computer", "confidence", "logit", "dl", "ml", "llm"),
+    *("predicción", "prédiction", "algoritmo", "algorithme", "modelo", "modèle"),
 }
-_NETWORKS = re.compile(r"resnet|densenet|vgg|inception|efficientnet|chexnet|gpt")
-_EARLIER = {"previous", "prior", "past", "history", "former", "earlier", "family",
-            "comorbidity", "comorbidities"}  # fmt: skip
+_NETWORKS = re.compile(
+    r"resnet|densenet|vgg|inception|efficientnet|chexnet|gpt|mobilenet|convnext|"
+    r"xception|alexnet|transformer|gemini|claude|llama"
+)
+_EARLIER = {
+    *("previous", "prior", "past", "history", "former", "earlier", "family"),
+    *("comorbidity", "comorbidities", "vorbefund", "anamnese", "vorgeschichte"),
+}
+_ASKED = {
+    *("indication", "question", "suspected", "suspicion", "admission", "admitting"),
+    *("referral", "referred", "referring", "rule", "ruled", "exclude", "excluded"),
+    *("differential", "ddx", "provisional", "presumed", "working", "request", "reason"),
+    *("query", "requested", "possible", "verdacht", "verdachtsdiagnose"),
+    *("fragestellung", "indikation", "frage", "aufnahmediagnose", "ausschluss"),
+    *("differentialdiagnose", "überweisung", "zuweisung", "differenzialdiagnose"),
+}
+"""Of what was asked or suspected before anybody looked."""
+
 _NEUTRAL = {
     *("sex", "male", "female", "ap", "pa", "view", "frontal", "portable", "train"),
     *("test", "val", "validation", "valid", "split", "fold", "reviewed", "child"),
@@ -139,8 +173,9 @@ def meaning(text: str) -> int | None:
 
 def _of_head(text: str) -> int | None:
     """Return the class that the head of a column names, as in `has_pneumonia`."""
-    if re.search(r"\([^)]*[=\d][^)]*\)", text):
-        return None  # it may turn the meaning round
+    beside = " ".join(re.findall(r"\(([^)]*)", text))
+    if not {*_words_of(beside)} <= _TRUTH | _BESIDE_TRUTH | _YES_NO:
+        return None  # it may turn the meaning round, or say whose answer it is
     bare = plain(re.sub(r"\(.*?\)|[?:]", " ", text))
     words = [word for word in bare.split() if word not in _AROUND]
     forms = {bare.strip(), " ".join(words)}
@@ -184,7 +219,8 @@ def labels(
     asked = {
         n: cells
         for n, cells in columns.items()
-        if not _is_program(head[n]) and not _EARLIER & {*_words_of(head[n])}
+        if not _is_program(head[n])
+        and (_EARLIER | _ASKED).isdisjoint(_words_of(head[n]))
     }
     flags = _flags(head, asked)
     read: dict[str, list[Label]] = {}
@@ -199,11 +235,11 @@ def labels(
     words = {
         n: [_or_word(cell) for cell in cells]
         for n, cells in asked.items()
-        if n not in flags
+        if n not in flags and _is_of_labels(head, n)
     }
     chosen = {n: found for n, found in words.items() if {0, 1} <= {*found}}
     if not (chosen or flags):
-        chosen = {n: found for n, found in words.items() if _is_of_one(head[n], found)}
+        chosen = {n: found for n, found in words.items() if {0, 1} & {*found}}
     for n, found in chosen.items():
         name = called(head, n)
         if name in read:  # two columns of one head
@@ -264,13 +300,18 @@ def _or_word(cell: str) -> Label:
     return cell.strip()[:_LETTERS] if label is None else label
 
 
-def _is_of_one(head: str, found: Sequence[Label]) -> bool:
-    """Whether a column that knows one class alone is one of labels.
+def _is_of_labels(head: Sequence[str], n: int) -> bool:
+    """Whether words in a column are labels: its head says so, or there is none at all.
 
-    *Pneumonia* is; *normal* is said of much, such as an exposure.
+    Every word of it counts: an *admission diagnosis* is of another day.
     """
-    of_labels = not head or {*plain(head).split()} & _TRUTH
-    return 1 in found or (0 in found and bool(of_labels))
+    if not any(head):
+        return True
+    words = {re.sub(r"(?<=\w)\d+$", "", word) for word in _words_of(head[n])}
+    words = {word for word in words if not word.isdigit()}
+    if _of_head(head[n]) is not None:
+        return True
+    return bool(words & _TRUTH) and words <= _TRUTH | _BESIDE_TRUTH
 
 
 def _flags(head: Sequence[str], columns: dict[int, list[str]]) -> dict[int, int]:
@@ -367,6 +408,13 @@ def _describe(head: Sequence[str], columns: dict[int, list[str]]) -> str:
         words = Counter(cell.strip()[:_LETTERS] for cell in cells if cell.strip())
         if words and _is_program(head[n]) and any(map(is_value, words)):
             said.insert(0, LABELLED["program"].format(column=called(head, n)))
+        elif any(map(is_value, words)) and not (_EARLIER | _ASKED).isdisjoint(
+            _words_of(head[n])
+        ):
+            said.insert(0, LABELLED["asked"].format(column=called(head, n)))
+        elif {0, 1} & {meaning(word) for word in words} and not _is_of_labels(head, n):
+            said.insert(0, LABELLED["no_truth"].format(
+                column=called(head, n), words=_quoted(words)))  # fmt: skip
         elif words and {_flag(word) for word in words} <= _YES | _NO | _OPEN:
             said.insert(0, LABELLED["bare"].format(
                 column=called(head, n), words=_quoted(words)))  # fmt: skip
