@@ -383,6 +383,39 @@ def test_rows_of_several_xrays_are_no_truth_about_another():
     assert "such as p9/view.png" in found.doubts[0]
 
 
+@pytest.mark.parametrize(
+    ("files", "rows", "said", "why"),
+    [
+        (
+            ["q1/v.png", "q2/w.png"],
+            [("p1/v.png", "Normal"), ("p2/w.png", "Pneumonia")],
+            "to 2, such as q1/v.png, because the row of that name lies in another",
+            "rows of their names in t.csv lie in other folders",
+        ),
+        (
+            ["v.png"],
+            [("p1/v.png", "Normal"), ("p2/v.png", "Pneumonia")],
+            "to 1, such as v.png, because rows of several paths end in its name",
+            "several paths in t.csv end in their name",
+        ),
+        (
+            ["p1/v.png", "p2/v.png"],
+            [("v.png", "Normal")],
+            "to 2, such as p1/v.png, because several files are called alike",
+            "which of several files",
+        ),
+    ],
+)
+def test_it_is_said_whether_files_or_rows_or_folders_leave_a_doubt(
+    files, rows, said, why
+):
+    found = find(files, t__csv=lines(rows, head=("file", "label")))
+    assert found.truth == {}
+    (doubt,) = found.doubts
+    assert said in doubt
+    assert all(why in found.why[file] for file in files)
+
+
 def test_a_row_of_an_xray_that_did_not_come_disturbs_nobody():
     found = find(SAME[:2], labels__csv=lines(ROWS))
     assert found.truth == dict(zip(SAME[:2], (0, 1), strict=True))
@@ -428,6 +461,11 @@ def test_a_table_comes_before_the_folders_and_contradictions_are_said():
 def test_a_folder_that_names_a_whole_set_says_nothing():
     files = ["pneumonia/NORMAL/a.png", "pneumonia/PNEUMONIA/b.png", "pneumonia/c.png"]
     assert find(files).truth == {files[0]: 0, files[1]: 1}
+    files = ["PNEUMONIA/x.png", "PNEUMONIA/NORMAL/h.png", "y.png"]
+    found = find(files)
+    assert found.truth == {files[1]: 0}
+    assert "holds a folder of the other class" in found.why[files[0]]
+    assert "no folder is called NORMAL" in found.why[files[2]]
     files = ["NORMAL.zip/a.png", "PNEUMONIA.zip/b.png"]
     assert find(files).truth == {files[0]: 0, files[1]: 1}
 

@@ -211,13 +211,23 @@ LABELLED = {
     "says the truth.",
     "shared": "{table} gives no label to {count}, such as {first}, because several "
     "files are called alike. Write their folders into the table.",
+    "rows_alike": "{table} gives no label to {count}, such as {first}, because rows of "
+    "several paths end in its name. Write the folders of the files into the table as "
+    "they are here.",
+    "elsewhere": "{table} gives no label to {count}, such as {first}, because the row "
+    "of that name lies in another folder, and may be another X-ray's. Write the "
+    "folders of the files into the table as they are here.",
     "two": "No label for {count}, such as {first}: {tables} contradict each other.",
     "folder": "{tables} contradicts the folder of {count}, such as {first}. The table "
     "was believed; if it is wrong, take it out.",
     "why_nowhere": "no table that was read names them, and no folder is called NORMAL "
     "or PNEUMONIA",
+    "why_set": "no table that was read names them, and their folder names a class but "
+    "holds a folder of the other class",
     "why_tables": "two tables contradict each other",
     "why_shared": "{table} does not say which of several files of that name",
+    "why_rows_alike": "several paths in {table} end in their name",
+    "why_elsewhere": "rows of their names in {table} lie in other folders",
     "why_shifted": "their rows in {table} are longer than its head",
     "why_words": "{table} says {words}",
 }

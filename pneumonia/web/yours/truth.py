@@ -67,7 +67,7 @@ def find(names: Sequence[str], tables: Sequence[tuple[str, bytes]]) -> Truths:
     """
     found = Truths()
     by_table = _by_table(names, tables, found)
-    of_folders = _by_folder(names)
+    of_folders, of_sets = _by_folder(names)
     two_tables, folder_and_table = [], []
     for name in names:
         labels = by_table.get(name, {})
@@ -79,7 +79,8 @@ def find(names: Sequence[str], tables: Sequence[tuple[str, bytes]]) -> Truths:
             if of_folders.get(name, found.truth[name]) != found.truth[name]:
                 folder_and_table.append((name, *labels))
         else:
-            found.why.setdefault(name, LABELLED["why_nowhere"])
+            why = LABELLED["why_set" if name in of_sets else "why_nowhere"]
+            found.why.setdefault(name, why)
     for kind, files in ("two", two_tables), ("folder", folder_and_table):
         if files:
             first, *theirs = files[0]
@@ -119,11 +120,12 @@ def _by_table(
     return by_table
 
 
-def _by_folder(names: Iterable[str]) -> dict[str, int]:
+def _by_folder(names: Iterable[str]) -> tuple[dict[str, int], set[str]]:
     """Return what the innermost folder that names a class says, by file.
 
     A folder of one class that holds a folder of the other is the name of a whole set,
-    such as `pneumonia/NORMAL/`, and says nothing by itself.
+    such as `pneumonia/NORMAL/`, and says nothing by itself. The files that lie in one
+    and in no folder of a class come second.
     """
     chains = {}
     for name in names:
@@ -140,11 +142,11 @@ def _by_folder(names: Iterable[str]) -> dict[str, int]:
         for (outer, label), (_, other) in zip(chain, chain[1:], strict=False)
         if label != other
     }
+    innermost = {name: chain[-1] for name, chain in chains.items() if chain}
+    of_sets = {name for name, (folder, _) in innermost.items() if folder in sets}
     return {
-        name: chain[-1][1]
-        for name, chain in chains.items()
-        if chain and chain[-1][0] not in sets
-    }
+        n: label for n, (_, label) in innermost.items() if n not in of_sets
+    }, of_sets
 
 
 def _read(name: str, content: bytes, files: Files) -> Truths:
@@ -159,12 +161,15 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
     rows = _without_shifted(name, head, rows, files, folder, found)
     head, *rows = level([head, *rows])
     column, matches = _names(name, head, rows, files, folder)
-    chosen, shared = _nearest(column, rows, matches, files)
-    if shared:
-        why = LABELLED["why_shared"].format(table=name)
-        found.why |= dict.fromkeys(shared, why)
-        said = LABELLED["shared"].format(table=name, count=len(shared), first=shared[0])
-        found.doubts.append(said)
+    chosen, in_doubt = _nearest(column, rows, matches, files)
+    for kind in ("shared", "rows_alike", "elsewhere"):
+        if files_in_doubt := [file for file, why in in_doubt.items() if why == kind]:
+            why = LABELLED[f"why_{kind}"].format(table=name)
+            found.why |= dict.fromkeys(files_in_doubt, why)
+            said = LABELLED[kind].format(
+                table=name, count=len(files_in_doubt), first=files_in_doubt[0]
+            )
+            found.doubts.append(said)
     if not chosen:
         return found
     of = [(file, row) for file, several in chosen.items() for row in several]
@@ -245,8 +250,10 @@ def _without_shifted(
 
 def _nearest(
     column: int, rows: list[list[str]], matches: list[Match | None], files: Files
-) -> tuple[dict[str, list[list[str]]], list[str]]:
-    """Return the rows that mean one file and no other, by file, and the files in doubt.
+) -> tuple[dict[str, list[list[str]]], dict[str, str]]:
+    """Return the rows that mean one file and no other, by file, and what is in doubt.
+
+    That is by file, as a key of sentences.
 
     Of several rows those count whose paths are most like the file's. If these are the
     paths of several X-rays, none is the file's. Nor is one in another folder, where
@@ -255,14 +262,15 @@ def _nearest(
     elsewhere = _elsewhere(column, rows, matches)
     of_file: dict[str, list[tuple[Match, list[str]]]] = defaultdict(list)
     ends = set()  # that several files share, and a row leaves open
+    away = set()  # of rows that lie in other folders
     for place, (row, match) in enumerate(zip(rows, matches, strict=True)):
         if place in elsewhere:
-            ends.add(folded(parts_of(row[column]))[-1:])
+            away.add(folded(parts_of(row[column]))[-1:])
         elif match and match.file:
             of_file[match.file].append((match, row))
         elif match:
             ends.add(match.end)
-    chosen, shared = {}, []
+    chosen, in_doubt = {}, {}
     for file in files.names:
         if several := of_file.get(file):
             best = max(match[:2] for match, _ in several)
@@ -270,10 +278,12 @@ def _nearest(
             if len({folded(parts_of(row[column])) for row in nearest}) == 1:
                 chosen[file] = nearest
             else:
-                shared.append(file)
+                in_doubt[file] = "rows_alike"
         elif not ends.isdisjoint(files.ends(file)):
-            shared.append(file)
-    return chosen, shared
+            in_doubt[file] = "shared"
+        elif not away.isdisjoint(files.ends(file)):
+            in_doubt[file] = "elsewhere"
+    return chosen, in_doubt
 
 
 def _elsewhere(
