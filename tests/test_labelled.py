@@ -671,6 +671,60 @@ def test_no_pneumonia_of_one_kind_is_not_normal():
     assert found.truth == {"b.png": 1}
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "why"),
+    [
+        (
+            "file,Pneumonia,bacterial pneumonia,viral pneumonia\na.png,1,0,1\n"
+            "b.png,0,0,0\n",
+            "In 'bacterial pneumonia', '0' (2) says neither Normal nor Pneumonia.",
+            None,
+        ),
+        (
+            "file,bacterial pneumonia,viral pneumonia\na.png,0,1\nb.png,0,0\n",
+            "In 'bacterial pneumonia', '0' (2) says neither Normal nor Pneumonia.",
+            "t.csv says 0 in 'bacterial pneumonia' and 0 in 'viral pneumonia'",
+        ),
+        (
+            "file,No Finding,Pneumonia\na.png,,1.0\nb.png,,-1.0\n",
+            "In 'Pneumonia', '1.0' (1) is Pneumonia",
+            "t.csv says -1.0 in 'Pneumonia'",
+        ),
+        (
+            "file,No Finding,Pneumonia\na.png,0,1\nb.png,,0\n",
+            "In 'No Finding', '0' (1) says neither Normal nor Pneumonia.",
+            "t.csv says 0 in 'Pneumonia'",
+        ),
+        (
+            "file,Normal,Pneumonia\na.png,0,1\nb.png,,\n",
+            "In 'Pneumonia', '1' (1) is Pneumonia",
+            "t.csv says nothing",
+        ),
+    ],
+)
+def test_no_sentence_about_a_column_has_a_hole(text, said, why):
+    found = find(["a.png", "b.png"], t__csv=text)
+    assert said in found.said[0]
+    assert found.why.get("b.png") == why
+    for sentence in [*found.said, *found.doubts, *found.why.values()]:
+        assert ", ." not in sentence and "says ," not in sentence
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x.png", "x.png", "x.png (2)"],
+        ["x.png (2)", "x.png", "x.png", "x.png"],
+        ["x.png", "x.png (2)", "x.png", "x.png (2)", "x.png (2)"],
+    ],
+)
+def test_no_two_files_get_one_name(names):
+    found = [name for name, _ in unpack.unpack([(name, b"") for name in names])]
+    assert len({*found}) == len(names)
+    assert {*names} <= {*found}
+    assert all(n.startswith(name) for n, name in zip(found, names, strict=True))
+
+
 def test_rows_longer_than_the_head_are_left_out():
     text = "file,comment,label\na.png,x,Normal\nb.png,x,Pneumonia\n"
     text += "c.png,no cough, normal,Pneumonia\n"

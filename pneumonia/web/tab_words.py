@@ -169,6 +169,8 @@ LABELLED = {
     "column_says": "In {column}, {how}.",
     "is": "{words} is {label}",
     "no": "{words} is {label}, which then means without pneumonia, healthy or not",
+    "no_class": "{words} says neither {neither}",
+    "cell": "{cell} in {column}",
     "more": "and {count} more",
     "nothing": "nothing",
     "folders": "Folders named the class of {counts}.",

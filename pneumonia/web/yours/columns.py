@@ -357,8 +357,18 @@ def _of_flags(
         ):
             found.append(0)
         else:
-            found.append(", ".join({columns[n][row].strip() for n in flags}))
+            found.append(_say_open(head, {n: columns[n][row] for n in flags}))
     return found
+
+
+def _say_open(head: Sequence[str], cells: dict[int, str]) -> str:
+    """Say which cells leave open what a row says; nothing if all are empty."""
+    said = [
+        LABELLED["cell"].format(cell=cell.strip(), column=called(head, n))
+        for n, cell in cells.items()
+        if cell.strip()
+    ]
+    return " and ".join(said[:_SHOWN])
 
 
 def _may_be_disease(head: str, cells: Sequence[str]) -> bool:
@@ -378,6 +388,10 @@ def _say_flag(
     said = [LABELLED["is"].format(words=yes, label=LABELS[flags[n]])] if yes else []
     if no and {*flags.values()} == {1} and not _KINDS.search(plain(head[n])):
         said.append(LABELLED["no"].format(words=no, label=LABELS[0]))
+    if not said:
+        words = _quoted(Counter(c.strip() for c in cells if c.strip()))
+        neither = " nor ".join(LABELS)
+        said.append(LABELLED["no_class"].format(words=words, neither=neither))
     return LABELLED["column_says"].format(column=repr(head[n]), how=", ".join(said))
 
 
