@@ -138,6 +138,10 @@ READ = {
 }
 
 
+READ["pandas, no heads"] = lines(PAIRS, head=(0, 1))
+READ["no head, another word first"] = lines([("a.png", "sick"), *PAIRS], head=())
+
+
 @pytest.mark.parametrize("kind", READ)
 def test_table_is_read(kind):
     found = find(FILES, labels__csv=READ[kind])
@@ -301,7 +305,8 @@ def test_only_a_column_whose_head_names_a_label_is_the_truth(head, truth_):
 LABELS_SAID = """label|Labels|class|Finding Labels|finding|findings|diagnosis|target|
 category|truth|ground truth|Ground_Truth|groundTruth|Befund|Diagnose|Klasse|y|y_true|
 pneumonia|normal|Pneumonia?|has_pneumonia|label 1|Label2|final diagnosis|class name|
-Diagnosis (radiologist)|radiologist|label (Normal/Pneumonia)|dx|Label (0=normal)"""
+Normal/Pneumonia|Diagnosis (radiologist)|radiologist|dx|
+label (Normal/Pneumonia)|Label (0=normal)"""
 
 
 @pytest.mark.parametrize("head", LABELS_SAID.replace("\n", "").split("|"))
@@ -310,6 +315,15 @@ def test_a_column_whose_head_names_a_label_is_read(head):
     rows = [(*pair, "Normal") for pair in PAIRS]
     heads = ("name", head, "admission diagnosis")
     assert find(FILES, t__csv=lines(rows, head=heads)).truth == TRUTH
+
+
+@pytest.mark.parametrize("head", ["image type", "type", "condition", "reading"])
+def test_normal_alone_may_be_said_of_a_picture(head):
+    rows = words("normal", "inverted")
+    assert find(FILES, t__csv=lines(rows, head=("name", head))).truth == {}
+    assert find(FILES, t__csv=lines(PAIRS, head=("name", head))).truth == TRUTH
+    found = find(FILES, t__csv=lines(rows, head=("name", "label")))
+    assert [*found.truth.values()] == [0] * 4
 
 
 def test_a_disease_besides_is_not_normal():

@@ -72,6 +72,7 @@ _TRUTH = {
     *("diagnóstico", "diagnostico", "clase", "etiqueta", "diagnostic", "classe"),
     *("étiquette", "etiquette", "diagnosi", "etichetta"),
 }
+_VAGUE = {"type", "condition", "reading"}
 _BESIDE_TRUTH = {
     *("ground", "gold", "reference", "standard", "true", "final", "confirmed", "by"),
     *("of", "the", "for", "and", "or", "no", "yes", "image", "xray", "x", "ray", "cxr"),
@@ -239,7 +240,7 @@ def labels(
     }
     chosen = {n: found for n, found in words.items() if {0, 1} <= {*found}}
     if not (chosen or flags):
-        chosen = {n: found for n, found in words.items() if {0, 1} & {*found}}
+        chosen = {n: found for n, found in words.items() if _is_of_one(head[n], found)}
     for n, found in chosen.items():
         name = called(head, n)
         if name in read:  # two columns of one head
@@ -300,16 +301,24 @@ def _or_word(cell: str) -> Label:
     return cell.strip()[:_LETTERS] if label is None else label
 
 
+def _is_of_one(head: str, found: Sequence[Label]) -> bool:
+    """Whether a column of labels that knows one class alone is still one.
+
+    *Pneumonia* is; *normal* may be the type of an image, that is not inverted.
+    """
+    return 1 in found or (0 in found and _VAGUE.isdisjoint(_words_of(head)))
+
+
 def _is_of_labels(head: Sequence[str], n: int) -> bool:
     """Whether words in a column are labels: its head says so, or there is none at all.
 
     Every word of it counts: an *admission diagnosis* is of another day.
     """
-    if not any(head):
-        return True
+    if not any(re.search(r"[^\W\d]", name) for name in head):
+        return True  # pandas numbers columns without heads
     words = {re.sub(r"(?<=\w)\d+$", "", word) for word in _words_of(head[n])}
     words = {word for word in words if not word.isdigit()}
-    if _of_head(head[n]) is not None:
+    if _of_head(head[n]) is not None or {"normal", "pneumonia"} == words - {"or"}:
         return True
     return bool(words & _TRUTH) and words <= _TRUTH | _BESIDE_TRUTH
 

@@ -319,7 +319,12 @@ def _split_head(
     start = next((n for n, row in enumerate(rows) if any(row[1:])), 0)
     first = rows[start]
     names_file = any(has_suffix(cell) or files.match(cell, folder) for cell in first)
-    if names_file and any(map(columns.is_value, first)):
+    below = rows[start + 1] if start + 1 < len(rows) else []
+    again = any(
+        has_suffix(one) and has_suffix(two)
+        for one, two in zip(first, below, strict=False)
+    )
+    if again or (names_file and any(map(columns.is_value, first))):
         return [""] * len(first), rows[start:]
     return first, rows[start + 1 :]
 
