@@ -671,7 +671,11 @@ def test_tables_of_others_are_read(text):
 
 
 @pytest.mark.parametrize(
-    "head", ["COVID", "TB", "lung_cancer", "Effusion", "something"]
+    "head",
+    [
+        *("COVID", "TB", "lung_cancer", "Effusion", "something"),
+        *("possible TB", "deep abscess"),
+    ],
 )
 def test_another_disease_is_not_normal(head):
     text = f"file,Pneumonia,{head}\na.png,0,1\nb.png,1,0\nc.png,0,0\n"

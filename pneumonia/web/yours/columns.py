@@ -88,13 +88,13 @@ _OF_PROGRAMS = {
     *("probability", "score", "output", "model", "network", "classifier", "ai", "p"),
     *("yhat", "hat", "estimate", "estimated", "inferred", "cnn", "nn", "net", "ki"),
     *("cad", "qxr", "lunit", "algorithm", "algorithmus", "software", "machine", "ia"),
-    *("deep", "learning", "vit", "argmax", "vorhersage", "modell", "maschine", "bot"),
+    *("vit", "argmax", "vorhersage", "modell", "maschine", "bot"),
     *("automatic", "automated", "computer", "confidence", "logit", "dl", "ml", "llm"),
     *("predicción", "prédiction", "algoritmo", "algorithme", "modelo", "modèle"),
 }
 _NETWORKS = re.compile(
     r"resnet|densenet|vgg|inception|efficientnet|chexnet|gpt|mobilenet|convnext|"
-    r"xception|alexnet|transformer|gemini|claude|llama"
+    r"deep ?learning|machine ?learning|xception|alexnet|transformer|gemini|claude|llama"
 )
 _EARLIER = {
     *("previous", "prior", "past", "history", "former", "earlier", "family"),
@@ -220,8 +220,7 @@ def labels(
     asked = {
         n: cells
         for n, cells in columns.items()
-        if not _is_program(head[n])
-        and (_EARLIER | _ASKED).isdisjoint(_words_of(head[n]))
+        if not _is_program(head[n]) and _EARLIER.isdisjoint(_words_of(head[n]))
     }
     flags = _flags(head, asked)
     read: dict[str, list[Label]] = {}
@@ -314,6 +313,8 @@ def _is_of_labels(head: Sequence[str], n: int) -> bool:
 
     Every word of it counts: an *admission diagnosis* is of another day.
     """
+    if not _ASKED.isdisjoint(_words_of(head[n])):
+        return False
     if not any(re.search(r"[^\W\d]", name) for name in head):
         return True  # pandas numbers columns without heads
     words = {re.sub(r"(?<=\w)\d+$", "", word) for word in _words_of(head[n])}
@@ -328,7 +329,8 @@ def _flags(head: Sequence[str], columns: dict[int, list[str]]) -> dict[int, int]
     of_rsna = {plain(name) for name in head} >= _RSNA
     found = {}
     for n, cells in columns.items():
-        label = _of_head(head[n])
+        asked = not _ASKED.isdisjoint(_words_of(head[n]))
+        label = None if asked else _of_head(head[n])
         if of_rsna and plain(head[n]) == "target":
             label = 1  # the challenge for pneumonia, known by its columns
         said = {_flag(cell) for cell in cells}
