@@ -138,6 +138,10 @@ READ = {
 }
 
 
+READ["pandas, no heads"] = lines(PAIRS, head=(0, 1))
+READ["no head, another word first"] = lines([("a.png", "sick"), *PAIRS], head=())
+
+
 @pytest.mark.parametrize("kind", READ)
 def test_table_is_read(kind):
     found = find(FILES, labels__csv=READ[kind])
@@ -228,6 +232,100 @@ def test_a_number_that_counts_or_measures_names_no_file():
     assert found.truth == {f"{n}.png": n % 2 for n in range(8)}
 
 
+COUNTS = """Patient Age|patient|image|scan|number of images|Image number|img count|
+patient weight|patient height|scan year|study year|patient sex|Follow-up #|image dose|
+number of files|file size|reader id|radiologist_id|index|Image Index|x-ray no|
+files per patient|pathology|profile|covid""".replace("\n", "").split("|")
+
+
+@pytest.mark.parametrize("head", [*COUNTS, ""])
+def test_a_number_below_a_head_that_counts_names_no_file(head):
+    files = [f"{number}.png" for number in range(1, 9)]
+    rows = [(f"{n:08}_000.png", SAID[n], 8 - n) for n in range(8)]
+    found = find(
+        files, t__csv=lines(rows, head=("Image Index", "Finding Labels", head))
+    )
+    assert found.truth == {}
+    (doubt,) = found.doubts
+    assert "no column names the files for certain" in doubt
+    assert f"{repr(head) if head else 'column 3'} says " in doubt
+    found = find(
+        files, t__csv=lines([row[:0:-1] for row in rows], head=(head, "label"))
+    )
+    assert found.truth == {}
+
+
+@pytest.mark.parametrize(
+    "head",
+    """id|ID|patientId|PatientID|patient_id|image id|Image_ID|file|filename|File name|
+name|path|file_path|Accession Number|Dateiname|Bild-ID|SOP Instance UID|study_id"""
+    "".replace("\n", "").split("|"),
+)
+@pytest.mark.parametrize("number", ["{}", "{}.0", '="{}"', "'{}'"])
+def test_a_number_below_a_head_that_names_is_a_file(head, number):
+    rows = [(number.format(n), SAID[n]) for n in range(8)]
+    files = [f"{number}.png" for number in range(8)]
+    found = find(files, t__csv=lines(rows, head=(head, "label")))
+    assert found.truth == {f"{n}.png": n % 2 for n in range(8)}
+
+
+PROGRAMS = """KI|AI|IA|CAD|CAD result|Algorithm|machine|software|qXR|Lunit|
+deep learning|mobilenet|MobileNetV2|ViT|argmax|KI-Befund|AI score|model|prediction|
+Vorhersage|Befund (KI)|label by software|result|Ergebnis|answer|group|new"""
+QUESTIONS = """indication|clinical question|suspected diagnosis|admission diagnosis|
+referral|referral diagnosis|rule out|excluded|differential|differential diagnosis|
+Verdachtsdiagnose|Fragestellung|Indikation|history|working diagnosis|Aufnahmediagnose|
+diagnosis (suspected)|diagnosis of the referring doctor|Vorbefund|reason"""
+
+
+@pytest.mark.parametrize(
+    "head", (PROGRAMS + "|" + QUESTIONS).replace("\n", "").split("|")
+)
+@pytest.mark.parametrize(
+    "truth_",
+    [("Befund", "unauffällig", "Infiltrat"), ("label", "0", "1"), ("", "", "")],
+)
+def test_only_a_column_whose_head_names_a_label_is_the_truth(head, truth_):
+    name, *said = truth_
+    rows = [
+        (file, said[label], LABELS[label])
+        for file, label in zip(NAMES, TRUTH.values(), strict=True)
+    ]
+    found = find(FILES, t__csv=lines(rows, ";", head=("Datei", name, head)))
+    assert found.truth == {}
+    (doubt,) = found.doubts
+    assert repr(head) in doubt
+    assert "truth" in doubt
+    rows = [(file, "x", *flag) for file, *flag in flags("Pneumonia")]
+    head = f"Pneumonia ({head})"
+    found = find(FILES, t__csv=lines(rows, ";", head=("Datei", name, head)))
+    assert found.truth == {}
+
+
+LABELS_SAID = """label|Labels|class|Finding Labels|finding|findings|diagnosis|target|
+category|truth|ground truth|Ground_Truth|groundTruth|Befund|Diagnose|Klasse|y|y_true|
+pneumonia|normal|Pneumonia?|has_pneumonia|label 1|Label2|final diagnosis|class name|
+Normal/Pneumonia|Diagnosis (radiologist)|radiologist|dx|
+label (Normal/Pneumonia)|Label (0=normal)"""
+
+
+@pytest.mark.parametrize("head", LABELS_SAID.replace("\n", "").split("|"))
+def test_a_column_whose_head_names_a_label_is_read(head):
+    assert find(FILES, t__csv=lines(PAIRS, head=("name", head))).truth == TRUTH
+    rows = [(*pair, "Normal") for pair in PAIRS]
+    heads = ("name", head, "admission diagnosis")
+    assert find(FILES, t__csv=lines(rows, head=heads)).truth == TRUTH
+
+
+@pytest.mark.parametrize("head", ["image type", "type", "condition", "reading"])
+def test_normal_alone_may_be_said_of_a_picture(head):
+    rows = words("normal", "inverted")
+    assert find(FILES, t__csv=lines(rows, head=("name", head))).truth == {}
+    assert find(FILES, t__csv=lines(PAIRS, head=("name", head))).truth == TRUTH
+    found = find(FILES, t__csv=lines(rows, head=("name", "label")))
+    assert [*found.truth.values()] == [0] * 4
+
+
 def test_a_disease_besides_is_not_normal():
     head = ("name", "Pneumonia", "Effusion")
     rows = [
@@ -299,6 +397,39 @@ def test_rows_of_several_xrays_are_no_truth_about_another():
     assert "such as p9/view.png" in found.doubts[0]
 
 
+@pytest.mark.parametrize(
+    ("files", "rows", "said", "why"),
+    [
+        (
+            ["q1/v.png", "q2/w.png"],
+            [("p1/v.png", "Normal"), ("p2/w.png", "Pneumonia")],
+            "to 2, such as q1/v.png, because the row of that name lies in another",
+            "rows of their names in t.csv lie in other folders",
+        ),
+        (
+            ["v.png"],
+            [("p1/v.png", "Normal"), ("p2/v.png", "Pneumonia")],
+            "to 1, such as v.png, because rows of several paths end in its name",
+            "several paths in t.csv end in their name",
+        ),
+        (
+            ["p1/v.png", "p2/v.png"],
+            [("v.png", "Normal")],
+            "to 2, such as p1/v.png, because several files are called alike",
+            "which of several files",
+        ),
+    ],
+)
+def test_it_is_said_whether_files_or_rows_or_folders_leave_a_doubt(
+    files, rows, said, why
+):
+    found = find(files, t__csv=lines(rows, head=("file", "label")))
+    assert found.truth == {}
+    (doubt,) = found.doubts
+    assert said in doubt
+    assert all(why in found.why[file] for file in files)
+
+
 def test_a_row_of_an_xray_that_did_not_come_disturbs_nobody():
     found = find(SAME[:2], labels__csv=lines(ROWS))
     assert found.truth == dict(zip(SAME[:2], (0, 1), strict=True))
@@ -344,6 +475,11 @@ def test_a_table_comes_before_the_folders_and_contradictions_are_said():
 def test_a_folder_that_names_a_whole_set_says_nothing():
     files = ["pneumonia/NORMAL/a.png", "pneumonia/PNEUMONIA/b.png", "pneumonia/c.png"]
     assert find(files).truth == {files[0]: 0, files[1]: 1}
+    files = ["PNEUMONIA/x.png", "PNEUMONIA/NORMAL/h.png", "y.png"]
+    found = find(files)
+    assert found.truth == {files[1]: 0}
+    assert "holds a folder of the other class" in found.why[files[0]]
+    assert "no folder is called NORMAL" in found.why[files[2]]
     files = ["NORMAL.zip/a.png", "PNEUMONIA.zip/b.png"]
     assert find(files).truth == {files[0]: 0, files[1]: 1}
 
@@ -535,7 +671,11 @@ def test_tables_of_others_are_read(text):
 
 
 @pytest.mark.parametrize(
-    "head", ["COVID", "TB", "lung_cancer", "Effusion", "something"]
+    "head",
+    [
+        *("COVID", "TB", "lung_cancer", "Effusion", "something"),
+        *("possible TB", "deep abscess"),
+    ],
 )
 def test_another_disease_is_not_normal(head):
     text = f"file,Pneumonia,{head}\na.png,0,1\nb.png,1,0\nc.png,0,0\n"
@@ -547,6 +687,60 @@ def test_no_pneumonia_of_one_kind_is_not_normal():
     text = "file,Bacterial Pneumonia\na.png,0\nb.png,1\n"
     found = truth.find(["a.png", "b.png"], [("t.csv", text.encode())])
     assert found.truth == {"b.png": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "why"),
+    [
+        (
+            "file,Pneumonia,bacterial pneumonia,viral pneumonia\na.png,1,0,1\n"
+            "b.png,0,0,0\n",
+            "In 'bacterial pneumonia', '0' (2) says neither Normal nor Pneumonia.",
+            None,
+        ),
+        (
+            "file,bacterial pneumonia,viral pneumonia\na.png,0,1\nb.png,0,0\n",
+            "In 'bacterial pneumonia', '0' (2) says neither Normal nor Pneumonia.",
+            "t.csv says 0 in 'bacterial pneumonia' and 0 in 'viral pneumonia'",
+        ),
+        (
+            "file,No Finding,Pneumonia\na.png,,1.0\nb.png,,-1.0\n",
+            "In 'Pneumonia', '1.0' (1) is Pneumonia",
+            "t.csv says -1.0 in 'Pneumonia'",
+        ),
+        (
+            "file,No Finding,Pneumonia\na.png,0,1\nb.png,,0\n",
+            "In 'No Finding', '0' (1) says neither Normal nor Pneumonia.",
+            "t.csv says 0 in 'Pneumonia'",
+        ),
+        (
+            "file,Normal,Pneumonia\na.png,0,1\nb.png,,\n",
+            "In 'Pneumonia', '1' (1) is Pneumonia",
+            "t.csv says nothing",
+        ),
+    ],
+)
+def test_no_sentence_about_a_column_has_a_hole(text, said, why):
+    found = find(["a.png", "b.png"], t__csv=text)
+    assert said in found.said[0]
+    assert found.why.get("b.png") == why
+    for sentence in [*found.said, *found.doubts, *found.why.values()]:
+        assert ", ." not in sentence and "says ," not in sentence
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x.png", "x.png", "x.png (2)"],
+        ["x.png (2)", "x.png", "x.png", "x.png"],
+        ["x.png", "x.png (2)", "x.png", "x.png (2)", "x.png (2)"],
+    ],
+)
+def test_no_two_files_get_one_name(names):
+    found = [name for name, _ in unpack.unpack([(name, b"") for name in names])]
+    assert len({*found}) == len(names)
+    assert {*names} <= {*found}
+    assert all(n.startswith(name) for n, name in zip(found, names, strict=True))
 
 
 def test_rows_longer_than_the_head_are_left_out():

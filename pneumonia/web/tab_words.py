@@ -169,6 +169,8 @@ LABELLED = {
     "column_says": "In {column}, {how}.",
     "is": "{words} is {label}",
     "no": "{words} is {label}, which then means without pneumonia, healthy or not",
+    "no_class": "{words} says neither {neither}",
+    "cell": "{cell} in {column}",
     "more": "and {count} more",
     "nothing": "nothing",
     "folders": "Folders named the class of {counts}.",
@@ -189,26 +191,45 @@ LABELLED = {
     "comma stands in a cell without quotation marks. They were left out.",
     "nobody": "{table} was left out: none of its {count} rows names a file that came. "
     "It says {example!r}, and a file is called {name!r}.",
+    "numbers": "{table} was left out: no column names the files for certain. {column} "
+    "says {cell!r}, and a file is called {file!r}, but a number alone may count or "
+    "measure something. Expected is a column of whole names, or one that is called "
+    "file or id.",
     "two_names": "{table} was left out: {one} and {two} both name files, and not the "
     "same. Keep one of them.",
-    "refused": "{table} was left out. {why} Expected is a column that says Normal and "
-    "Pneumonia, or one that is called Pneumonia and says 1 and 0.",
+    "refused": "{table} was left out. {why} Expected is a column that is called "
+    "label, finding or diagnosis and says Normal and Pneumonia, or one that is called "
+    "Pneumonia and says 1 and 0.",
     "holds": "{column} says {words}.",
     "bare": "{column} says {words}, and its head does not say which of them is "
     "pneumonia.",
     "program": "{column} sounds like the answer of a program, which is no truth.",
+    "asked": "{column} sounds like what was asked, suspected or known before, which is "
+    "no truth.",
+    "no_truth": "{column} says {words}, and its head does not say that this is the "
+    "truth.",
     "no_words": "No column names a class: there are {columns}.",
     "clash": "{one} and {two} contradict each other in {count} rows. Keep the one that "
     "says the truth.",
     "shared": "{table} gives no label to {count}, such as {first}, because several "
     "files are called alike. Write their folders into the table.",
+    "rows_alike": "{table} gives no label to {count}, such as {first}, because rows of "
+    "several paths end in its name. Write the folders of the files into the table as "
+    "they are here.",
+    "elsewhere": "{table} gives no label to {count}, such as {first}, because the row "
+    "of that name lies in another folder, and may be another X-ray's. Write the "
+    "folders of the files into the table as they are here.",
     "two": "No label for {count}, such as {first}: {tables} contradict each other.",
     "folder": "{tables} contradicts the folder of {count}, such as {first}. The table "
     "was believed; if it is wrong, take it out.",
     "why_nowhere": "no table that was read names them, and no folder is called NORMAL "
     "or PNEUMONIA",
+    "why_set": "no table that was read names them, and their folder names a class but "
+    "holds a folder of the other class",
     "why_tables": "two tables contradict each other",
     "why_shared": "{table} does not say which of several files of that name",
+    "why_rows_alike": "several paths in {table} end in their name",
+    "why_elsewhere": "rows of their names in {table} lie in other folders",
     "why_shifted": "their rows in {table} are longer than its head",
     "why_words": "{table} says {words}",
 }

@@ -39,8 +39,12 @@ def unpack(
     for name, data in files:
         for member, content in _unpack_one(name, data):
             full = f"{name}/{member}" if several and member != name else member
-            used[full] += 1
-            yield f"{full} ({used[full]})" if used[full] > 1 else full, content
+            alone, full = full, full
+            while full in used:
+                used[alone] += 1
+                full = f"{alone} ({used[alone]})"
+            used[full] = 1
+            yield full, content
 
 
 def _unpack_one(name: str, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:

@@ -40,7 +40,7 @@ def cells(content: bytes) -> list[list[str]]:
     reader = _reader(text, delimiter)
     rows, width, count = [], 0, 0
     for row in reader:
-        stripped = [cell.strip() for cell in row]
+        stripped = [_bare(cell) for cell in row]
         if any(stripped):
             rows.append(stripped)
             width = max(width, len(row))  # they are made level in the end
@@ -48,6 +48,16 @@ def cells(content: bytes) -> list[list[str]]:
         if len(row) > _COLUMNS or count > _CELLS or len(rows) * width > _CELLS:
             raise csv.Error(LABELLED["cells"].format(columns=_COLUMNS, cells=_CELLS))
     return rows
+
+
+def _bare(cell: str) -> str:
+    """Return a cell without spaces, and without what Excel or others put around it.
+
+    `="0001"` keeps the zeros in Excel.
+    """
+    cell = cell.strip()
+    around = re.fullmatch(r"=\"(.*)\"|'([^']*)'", cell)
+    return (around[1] or around[2] or "").strip() if around else cell
 
 
 def level(rows: list[list[str]]) -> list[list[str]]:

@@ -57,24 +57,59 @@ _OTHER_FINDINGS = {
 
 _YES = {"1", "1.0", "yes", "y", "true", "positive", "pos", "present", "ja", "wahr"}
 _NO = {"0", "0.0", "no", "n", "false", "negative", "neg", "absent", "nein", "falsch"}
+_YES_NO = {"yes", "no", "y", "n", "true", "false", "ja", "nein", "j"}
 _OPEN = {"", "-1", "-1.0", "nan", "na", "n/a", "null", "unknown", "uncertain", "?"}
 _AROUND = {
     *("has", "is", "label", "labels", "target", "class", "finding", "diagnosis"),
     *("present", "yn", "truth", "gt", "flag", "status"),
 }  # of the class in the head of a column
 _TRUTH = {
-    *("label", "labels", "class", "category", "diagnosis", "diagnoses", "dx"),
-    *("finding", "findings", "truth", "gt", "target", "disease", "condition"),
-    *("result", "type", "impression", "reading", "answer", "ground", "pathology"),
+    *("label", "labels", "class", "classes", "category", "diagnosis", "diagnoses"),
+    *("dx", "finding", "findings", "truth", "gt", "target", "disease", "condition"),
+    *("type", "impression", "reading", "pathology", "annotation", "consensus", "y"),
+    *("groundtruth", "reader", "radiologist", "expert", "rater", "annotator"),
+    *("befund", "befunde", "diagnose", "diagnosen", "klasse", "wahrheit", "etikett"),
+    *("diagnóstico", "diagnostico", "clase", "etiqueta", "diagnostic", "classe"),
+    *("étiquette", "etiquette", "diagnosi", "etichetta"),
 }
+_VAGUE = {"type", "condition", "reading"}
+_BESIDE_TRUTH = {
+    *("ground", "gold", "reference", "standard", "true", "final", "confirmed", "by"),
+    *("of", "the", "for", "and", "or", "no", "yes", "image", "xray", "x", "ray", "cxr"),
+    *("chest", "radiograph", "radiological", "radiologic", "radiology", "binary"),
+    *("name", "text", "has", "is", "a", "b", "c", "expert", "der", "des", "bild"),
+    *("normal", "pneumonia", "finding", "findings", "present"),
+}
+"""Words in heads of labels. Below any other head nothing is the truth: it may say what
+a program found, what was asked, or what was suspected elsewhere."""
+
 _OF_PROGRAMS = {
     *("pred", "preds", "predicted", "prediction", "predictions", "predict", "prob"),
     *("probability", "score", "output", "model", "network", "classifier", "ai", "p"),
-    *("yhat", "hat", "estimate", "estimated", "inferred", "cnn", "nn", "net"),
+    *("yhat", "hat", "estimate", "estimated", "inferred", "cnn", "nn", "net", "ki"),
+    *("cad", "qxr", "lunit", "algorithm", "algorithmus", "software", "machine", "ia"),
+    *("vit", "argmax", "vorhersage", "modell", "maschine", "bot"),
+    *("automatic", "automated", "computer", "confidence", "logit", "dl", "ml", "llm"),
+    *("predicción", "prédiction", "algoritmo", "algorithme", "modelo", "modèle"),
 }
-_NETWORKS = re.compile(r"resnet|densenet|vgg|inception|efficientnet|chexnet|gpt")
-_EARLIER = {"previous", "prior", "past", "history", "former", "earlier", "family",
-            "comorbidity", "comorbidities"}  # fmt: skip
+_NETWORKS = re.compile(
+    r"resnet|densenet|vgg|inception|efficientnet|chexnet|gpt|mobilenet|convnext|"
+    r"deep ?learning|machine ?learning|xception|alexnet|transformer|gemini|claude|llama"
+)
+_EARLIER = {
+    *("previous", "prior", "past", "history", "former", "earlier", "family"),
+    *("comorbidity", "comorbidities", "vorbefund", "anamnese", "vorgeschichte"),
+}
+_ASKED = {
+    *("indication", "question", "suspected", "suspicion", "admission", "admitting"),
+    *("referral", "referred", "referring", "rule", "ruled", "exclude", "excluded"),
+    *("differential", "ddx", "provisional", "presumed", "working", "request", "reason"),
+    *("query", "requested", "possible", "verdacht", "verdachtsdiagnose"),
+    *("fragestellung", "indikation", "frage", "aufnahmediagnose", "ausschluss"),
+    *("differentialdiagnose", "überweisung", "zuweisung", "differenzialdiagnose"),
+}
+"""Of what was asked or suspected before anybody looked."""
+
 _NEUTRAL = {
     *("sex", "male", "female", "ap", "pa", "view", "frontal", "portable", "train"),
     *("test", "val", "validation", "valid", "split", "fold", "reviewed", "child"),
@@ -84,6 +119,20 @@ _NEUTRAL = {
 
 _KINDS = re.compile(r"bacteri|viral|virus|lobar|broncho|fung|atypical|aspiration")
 _RSNA = {"patientid", "x", "y", "width", "height", "target"}
+_NAMES = {
+    *("name", "names", "filename", "filenames", "imagename", "file", "files", "path"),
+    *("filepath", "imagepath", "id", "ids", "uid", "patientid", "imageid", "studyid"),
+    *("fileid", "subjectid", "caseid", "scanid", "datei", "dateiname", "bildname"),
+    *("fichier", "archivo", "dateien", "pfad"),
+}
+_NAMED = {
+    *("image", "img", "images", "picture", "pic", "photo", "patient", "study", "case"),
+    *("subject", "scan", "series", "sop", "instance", "dicom", "dcm", "png", "jpg"),
+    *("x", "ray", "xray", "radiograph", "cxr", "chest", "exam", "sample", "original"),
+    *("anonymous", "anonymized", "full", "of", "the", "bild", "accession"),
+}
+"""Of the heads of columns in which a number alone is the name of a file."""
+
 _SHOWN, _LETTERS = 3, 40  # words in a sentence, and how much of each
 
 Label = int | str
@@ -125,12 +174,24 @@ def meaning(text: str) -> int | None:
 
 def _of_head(text: str) -> int | None:
     """Return the class that the head of a column names, as in `has_pneumonia`."""
-    if re.search(r"\([^)]*[=\d][^)]*\)", text):
-        return None  # it may turn the meaning round
+    beside = " ".join(re.findall(r"\(([^)]*)", text))
+    if not {*_words_of(beside)} <= _TRUTH | _BESIDE_TRUTH | _YES_NO:
+        return None  # it may turn the meaning round, or say whose answer it is
     bare = plain(re.sub(r"\(.*?\)|[?:]", " ", text))
     words = [word for word in bare.split() if word not in _AROUND]
     forms = {bare.strip(), " ".join(words)}
     return next((n for n, known in enumerate(_WORDS) if forms & known), None)
+
+
+def names_by_number(head: str) -> bool:
+    """Whether a number below this head is a name, and counts or measures nothing.
+
+    Every word counts: the *file size* and the *number of files* name none.
+    """
+    words = {*_words_of(head)}
+    if words <= {"accession", "number"}:
+        return "accession" in words
+    return bool(words & _NAMES) and words <= _NAMES | _NAMED
 
 
 def is_value(text: str) -> bool:
@@ -159,7 +220,7 @@ def labels(
     asked = {
         n: cells
         for n, cells in columns.items()
-        if not _is_program(head[n]) and not _EARLIER & {*_words_of(head[n])}
+        if not _is_program(head[n]) and _EARLIER.isdisjoint(_words_of(head[n]))
     }
     flags = _flags(head, asked)
     read: dict[str, list[Label]] = {}
@@ -174,7 +235,7 @@ def labels(
     words = {
         n: [_or_word(cell) for cell in cells]
         for n, cells in asked.items()
-        if n not in flags
+        if n not in flags and _is_of_labels(head, n)
     }
     chosen = {n: found for n, found in words.items() if {0, 1} <= {*found}}
     if not (chosen or flags):
@@ -240,12 +301,27 @@ def _or_word(cell: str) -> Label:
 
 
 def _is_of_one(head: str, found: Sequence[Label]) -> bool:
-    """Whether a column that knows one class alone is one of labels.
+    """Whether a column of labels that knows one class alone is still one.
 
-    *Pneumonia* is; *normal* is said of much, such as an exposure.
+    *Pneumonia* is; *normal* may be the type of an image, that is not inverted.
     """
-    of_labels = not head or {*plain(head).split()} & _TRUTH
-    return 1 in found or (0 in found and bool(of_labels))
+    return 1 in found or (0 in found and _VAGUE.isdisjoint(_words_of(head)))
+
+
+def _is_of_labels(head: Sequence[str], n: int) -> bool:
+    """Whether words in a column are labels: its head says so, or there is none at all.
+
+    Every word of it counts: an *admission diagnosis* is of another day.
+    """
+    if not _ASKED.isdisjoint(_words_of(head[n])):
+        return False
+    if not any(re.search(r"[^\W\d]", name) for name in head):
+        return True  # pandas numbers columns without heads
+    words = {re.sub(r"(?<=\w)\d+$", "", word) for word in _words_of(head[n])}
+    words = {word for word in words if not word.isdigit()}
+    if _of_head(head[n]) is not None or {"normal", "pneumonia"} == words - {"or"}:
+        return True
+    return bool(words & _TRUTH) and words <= _TRUTH | _BESIDE_TRUTH
 
 
 def _flags(head: Sequence[str], columns: dict[int, list[str]]) -> dict[int, int]:
@@ -253,7 +329,8 @@ def _flags(head: Sequence[str], columns: dict[int, list[str]]) -> dict[int, int]
     of_rsna = {plain(name) for name in head} >= _RSNA
     found = {}
     for n, cells in columns.items():
-        label = _of_head(head[n])
+        asked = not _ASKED.isdisjoint(_words_of(head[n]))
+        label = None if asked else _of_head(head[n])
         if of_rsna and plain(head[n]) == "target":
             label = 1  # the challenge for pneumonia, known by its columns
         said = {_flag(cell) for cell in cells}
@@ -291,8 +368,18 @@ def _of_flags(
         ):
             found.append(0)
         else:
-            found.append(", ".join({columns[n][row].strip() for n in flags}))
+            found.append(_say_open(head, {n: columns[n][row] for n in flags}))
     return found
+
+
+def _say_open(head: Sequence[str], cells: dict[int, str]) -> str:
+    """Say which cells leave open what a row says; nothing if all are empty."""
+    said = [
+        LABELLED["cell"].format(cell=cell.strip(), column=called(head, n))
+        for n, cell in cells.items()
+        if cell.strip()
+    ]
+    return " and ".join(said[:_SHOWN])
 
 
 def _may_be_disease(head: str, cells: Sequence[str]) -> bool:
@@ -312,6 +399,10 @@ def _say_flag(
     said = [LABELLED["is"].format(words=yes, label=LABELS[flags[n]])] if yes else []
     if no and {*flags.values()} == {1} and not _KINDS.search(plain(head[n])):
         said.append(LABELLED["no"].format(words=no, label=LABELS[0]))
+    if not said:
+        words = _quoted(Counter(c.strip() for c in cells if c.strip()))
+        neither = " nor ".join(LABELS)
+        said.append(LABELLED["no_class"].format(words=words, neither=neither))
     return LABELLED["column_says"].format(column=repr(head[n]), how=", ".join(said))
 
 
@@ -342,6 +433,13 @@ def _describe(head: Sequence[str], columns: dict[int, list[str]]) -> str:
         words = Counter(cell.strip()[:_LETTERS] for cell in cells if cell.strip())
         if words and _is_program(head[n]) and any(map(is_value, words)):
             said.insert(0, LABELLED["program"].format(column=called(head, n)))
+        elif any(map(is_value, words)) and not (_EARLIER | _ASKED).isdisjoint(
+            _words_of(head[n])
+        ):
+            said.insert(0, LABELLED["asked"].format(column=called(head, n)))
+        elif {0, 1} & {meaning(word) for word in words} and not _is_of_labels(head, n):
+            said.insert(0, LABELLED["no_truth"].format(
+                column=called(head, n), words=_quoted(words)))  # fmt: skip
         elif words and {_flag(word) for word in words} <= _YES | _NO | _OPEN:
             said.insert(0, LABELLED["bare"].format(
                 column=called(head, n), words=_quoted(words)))  # fmt: skip

@@ -30,10 +30,8 @@ MOST_TABLES = 20
 
 _PACKED = ZIPS[0], b"\xd0\xcf\x11\xe0"  # how spreadsheets begin
 _LETTERS = 60  # of a cell in a sentence
-_OF_NAMES = re.compile(
-    r"(?i)name|file|image|img|path|patient|study|subject|scan|x.?ray|picture|dicom|"
-    r"accession|(\b|_)u?id(\b|_)|Id\b|uid\b"
-)
+_NUMBER = re.compile(r"[-+]?\d+([.,]\d*)?")
+_WHOLE = re.compile(r"(\d+)\.0")  # as pandas writes a column that lacks a cell
 
 
 class TableError(ValueError):
@@ -69,7 +67,7 @@ def find(names: Sequence[str], tables: Sequence[tuple[str, bytes]]) -> Truths:
     """
     found = Truths()
     by_table = _by_table(names, tables, found)
-    of_folders = _by_folder(names)
+    of_folders, of_sets = _by_folder(names)
     two_tables, folder_and_table = [], []
     for name in names:
         labels = by_table.get(name, {})
@@ -81,7 +79,8 @@ def find(names: Sequence[str], tables: Sequence[tuple[str, bytes]]) -> Truths:
             if of_folders.get(name, found.truth[name]) != found.truth[name]:
                 folder_and_table.append((name, *labels))
         else:
-            found.why.setdefault(name, LABELLED["why_nowhere"])
+            why = LABELLED["why_set" if name in of_sets else "why_nowhere"]
+            found.why.setdefault(name, why)
     for kind, files in ("two", two_tables), ("folder", folder_and_table):
         if files:
             first, *theirs = files[0]
@@ -121,11 +120,12 @@ def _by_table(
     return by_table
 
 
-def _by_folder(names: Iterable[str]) -> dict[str, int]:
+def _by_folder(names: Iterable[str]) -> tuple[dict[str, int], set[str]]:
     """Return what the innermost folder that names a class says, by file.
 
     A folder of one class that holds a folder of the other is the name of a whole set,
-    such as `pneumonia/NORMAL/`, and says nothing by itself.
+    such as `pneumonia/NORMAL/`, and says nothing by itself. The files that lie in one
+    and in no folder of a class come second.
     """
     chains = {}
     for name in names:
@@ -142,11 +142,11 @@ def _by_folder(names: Iterable[str]) -> dict[str, int]:
         for (outer, label), (_, other) in zip(chain, chain[1:], strict=False)
         if label != other
     }
+    innermost = {name: chain[-1] for name, chain in chains.items() if chain}
+    of_sets = {name for name, (folder, _) in innermost.items() if folder in sets}
     return {
-        name: chain[-1][1]
-        for name, chain in chains.items()
-        if chain and chain[-1][0] not in sets
-    }
+        n: label for n, (_, label) in innermost.items() if n not in of_sets
+    }, of_sets
 
 
 def _read(name: str, content: bytes, files: Files) -> Truths:
@@ -161,12 +161,15 @@ def _read(name: str, content: bytes, files: Files) -> Truths:
     rows = _without_shifted(name, head, rows, files, folder, found)
     head, *rows = level([head, *rows])
     column, matches = _names(name, head, rows, files, folder)
-    chosen, shared = _nearest(column, rows, matches, files)
-    if shared:
-        why = LABELLED["why_shared"].format(table=name)
-        found.why |= dict.fromkeys(shared, why)
-        said = LABELLED["shared"].format(table=name, count=len(shared), first=shared[0])
-        found.doubts.append(said)
+    chosen, in_doubt = _nearest(column, rows, matches, files)
+    for kind in ("shared", "rows_alike", "elsewhere"):
+        if files_in_doubt := [file for file, why in in_doubt.items() if why == kind]:
+            why = LABELLED[f"why_{kind}"].format(table=name)
+            found.why |= dict.fromkeys(files_in_doubt, why)
+            said = LABELLED[kind].format(
+                table=name, count=len(files_in_doubt), first=files_in_doubt[0]
+            )
+            found.doubts.append(said)
     if not chosen:
         return found
     of = [(file, row) for file, several in chosen.items() for row in several]
@@ -247,8 +250,10 @@ def _without_shifted(
 
 def _nearest(
     column: int, rows: list[list[str]], matches: list[Match | None], files: Files
-) -> tuple[dict[str, list[list[str]]], list[str]]:
-    """Return the rows that mean one file and no other, by file, and the files in doubt.
+) -> tuple[dict[str, list[list[str]]], dict[str, str]]:
+    """Return the rows that mean one file and no other, by file, and what is in doubt.
+
+    That is by file, as a key of sentences.
 
     Of several rows those count whose paths are most like the file's. If these are the
     paths of several X-rays, none is the file's. Nor is one in another folder, where
@@ -257,14 +262,15 @@ def _nearest(
     elsewhere = _elsewhere(column, rows, matches)
     of_file: dict[str, list[tuple[Match, list[str]]]] = defaultdict(list)
     ends = set()  # that several files share, and a row leaves open
+    away = set()  # of rows that lie in other folders
     for place, (row, match) in enumerate(zip(rows, matches, strict=True)):
         if place in elsewhere:
-            ends.add(folded(parts_of(row[column]))[-1:])
+            away.add(folded(parts_of(row[column]))[-1:])
         elif match and match.file:
             of_file[match.file].append((match, row))
         elif match:
             ends.add(match.end)
-    chosen, shared = {}, []
+    chosen, in_doubt = {}, {}
     for file in files.names:
         if several := of_file.get(file):
             best = max(match[:2] for match, _ in several)
@@ -272,10 +278,12 @@ def _nearest(
             if len({folded(parts_of(row[column])) for row in nearest}) == 1:
                 chosen[file] = nearest
             else:
-                shared.append(file)
+                in_doubt[file] = "rows_alike"
         elif not ends.isdisjoint(files.ends(file)):
-            shared.append(file)
-    return chosen, shared
+            in_doubt[file] = "shared"
+        elif not away.isdisjoint(files.ends(file)):
+            in_doubt[file] = "elsewhere"
+    return chosen, in_doubt
 
 
 def _elsewhere(
@@ -307,10 +315,16 @@ def _split_head(
     rows: list[list[str]], files: Files, folder: Path
 ) -> tuple[list[str], list[list[str]]]:
     """Return the heads of the columns, empty where they have none, and the rows."""
-    start = next((n for n, row in enumerate(rows) if sum(map(bool, row)) > 1), 0)
+    # a title stands alone in its row, in front
+    start = next((n for n, row in enumerate(rows) if any(row[1:])), 0)
     first = rows[start]
     names_file = any(has_suffix(cell) or files.match(cell, folder) for cell in first)
-    if names_file and any(map(columns.is_value, first)):
+    below = rows[start + 1] if start + 1 < len(rows) else []
+    again = any(
+        has_suffix(one) and has_suffix(two)
+        for one, two in zip(first, below, strict=False)
+    )
+    if again or (names_file and any(map(columns.is_value, first))):
         return [""] * len(first), rows[start:]
     return first, rows[start + 1 :]
 
@@ -324,19 +338,33 @@ def _names(
         TableError: none does, or two do and differ.
     """
     ranked = []
+    numbers: dict[int, tuple[str, str]] = {}  # that are like a file's name by column
     for column, name in enumerate(head):
-        plain = not _OF_NAMES.search(name) and (name or len(head) > 2)
-        # a number without a suffix may count or measure anything
         of_cell = {
-            cell: None if plain and cell.isdigit() else files.match(cell, folder)
-            for cell in {row[column] for row in rows}
+            cell: files.match(cell, folder) for cell in {row[column] for row in rows}
         }
+        # a number without a suffix may count or measure anything
+        if columns.names_by_number(name) or (len(head) == 2 and not any(head)):
+            for cell in of_cell:
+                if not of_cell[cell] and (whole_number := _WHOLE.fullmatch(cell)):
+                    of_cell[cell] = files.match(whole_number[1], folder)
+        else:
+            for cell, match in of_cell.items():
+                if match and _NUMBER.fullmatch(cell):
+                    of_cell[cell] = None
+                    numbers.setdefault(column, (cell, match.file or match.end[-1]))
         found = [of_cell[row[column]] for row in rows]
         named = {match.file or match.end for match in found if match}
         whole = sum(match.whole for match in found if match)
         ranked.append((len(named), whole, -column, found))
     ranked.sort(key=lambda one: one[:3], reverse=True)
     (count, whole, column, found), *others = ranked
+    if not count and numbers:
+        column, (cell, file) = next(iter(numbers.items()))
+        said = LABELLED["numbers"].format(
+            table=table, column=columns.called(head, column), cell=cell, file=file
+        )
+        raise TableError(said)
     if not count:
         sample = [cell for row in rows for cell in row if cell]
         example = next(filter(has_suffix, sample), next(iter(sample), ""))
