@@ -214,7 +214,8 @@ def condition(network: Network, images: np.ndarray) -> None:
     signal = images
     scale = 1.0  # by how much a layer's input was multiplied on its way here
     for layer in network.classifier.layers[1:]:
-        if isinstance(layer, NearLungs):
+        if isinstance(layer, NearLungs):  # it stands before what reads it
+            near = layer(images)
             continue
         if isinstance(layer, (layers.Conv2D, layers.Dense)) and layer.name != "logits":
             kernel, bias = layer.get_weights()
@@ -235,7 +236,7 @@ def condition(network: Network, images: np.ndarray) -> None:
         if isinstance(layer, layers.Concatenate):  # one grey picture, three times
             signal = [signal] * 3
         elif isinstance(layer, WithinLungs):
-            signal = [signal, network.classifier.get_layer("near_lungs")(images)]
+            signal = [signal, near]
         signal = layer(signal)
 
 

@@ -21,17 +21,17 @@ FOLDER = "features"
 class Features(keras.utils.PyDataset):
     """Batches of kept feature maps, each a function of (seed, epoch, step) alone."""
 
-    def __init__(self, parts: list[dict[str, np.ndarray]], batches: Batches):
+    def __init__(self, parts: list[list[np.ndarray]], batches: Batches):
         """Take what `gather` kept.
 
         Args:
-            parts: of each kept epoch.
+            parts: of each kept epoch what the frozen blocks gave, and targets last.
             batches: whose views were kept.
         """
         super().__init__()
         self.parts, self.seed = parts, batches.seed
         self.size, self.steps = batches.recipe.batch_size, len(batches)
-        self.each = len(parts[0]["targets"])
+        self.each = len(parts[0][-1])
         self.start(0)
 
     def __len__(self) -> int:
@@ -41,9 +41,8 @@ class Features(keras.utils.PyDataset):
         """Return a feature map float32 (n, h, w, c) and what else, and targets."""
         chosen = self.order[step * self.size : (step + 1) * self.size]
         rows = [(self.parts[i // self.each], i % self.each) for i in chosen]
-        names = sorted(self.parts[0].keys() - {"targets"})
-        inputs = [np.stack([part[k][i] for part, i in rows]) for k in names]
-        targets = np.stack([part["targets"][i] for part, i in rows])
+        columns = zip(*([array[i] for array in part] for part, i in rows), strict=True)
+        *inputs, targets = map(np.stack, columns)
         return tuple(each.astype(np.float32) for each in inputs), targets
 
     def on_epoch_end(self) -> None:
@@ -77,17 +76,16 @@ def gather(lower: keras.Model, batches: Batches, epochs: int, out: Path) -> Feat
     folder.mkdir(exist_ok=True)
     parts = []
     for epoch in range(epochs):
-        paths = [folder / f"{epoch:03}_{i}.npy" for i in range(len(lower.outputs))]
-        last = folder / f"{epoch:03}_targets.npy"
-        if not last.exists():
+        # targets are written last: where they are, all is
+        names = [*map(str, range(len(lower.outputs))), "targets"]
+        paths = [folder / f"{epoch:03}_{name}.npy" for name in names]
+        if not paths[-1].exists():
             batches.start(epoch)
-            found, targets = _run(lower, batches)
-            for path, array in zip([*paths, last], [*found, targets], strict=True):
+            for path, array in zip(paths, _run(lower, batches), strict=True):
                 with kept.whole(path, array.nbytes) as place, place.open("wb") as file:
                     np.save(file, array)
             print(f"kept epoch {epoch + 1} of {epochs}", flush=True)
-        part = {str(i): np.load(path, mmap_mode="r") for i, path in enumerate(paths)}
-        parts.append(part | {"targets": np.load(last)})
+        parts.append([np.load(path, mmap_mode="r") for path in paths])
     return Features(parts, batches)
 
 
@@ -96,13 +94,13 @@ def of_images(lower: keras.Model, images: np.ndarray) -> list[np.ndarray]:
     return _half(lower.predict(images, batch_size=32, verbose=0))
 
 
-def _run(lower: keras.Model, batches: Batches) -> tuple[list[np.ndarray], np.ndarray]:
-    found, targets = [], []
-    for images, wanted in _ahead(batches):
-        found.append(_half(lower.predict_on_batch(images)))
-        targets.append(wanted)
-    columns = zip(*found, strict=True)
-    return [np.concatenate(column) for column in columns], np.concatenate(targets)
+def _run(lower: keras.Model, batches: Batches) -> list[np.ndarray]:
+    """Return what an epoch's views give, and their targets last."""
+    found = [
+        [*_half(lower.predict_on_batch(images)), targets]
+        for images, targets in _ahead(batches)
+    ]
+    return [np.concatenate(column) for column in zip(*found, strict=True)]
 
 
 def _ahead(batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:

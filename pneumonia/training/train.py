@@ -215,10 +215,13 @@ def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> N
     history = callbacks.restore(model, out, len(batches)) if plan.resume else []
     if callbacks.is_finished(history, recipe):
         return
+    # the best, the last, and one that is written beside them
+    kept.check_room(out, (1 if plan.resume else 3) * callbacks.state_size(model))
     if lower is not None:
-        if not plan.resume:
-            built.classifier.save_weights(out / "best.weights.h5")
-            model.save_weights(out / "last.weights.h5")
+        if not plan.resume:  # so that a stop from here on can be resumed
+            for name, part in ("best", built.classifier), ("last", model):
+                with kept.whole(out / f"{name}.weights.h5") as path:
+                    part.save_weights(path)
         with runs.whole_so_far(out):
             batches = features.gather(lower, batches, recipe.kept_epochs, out)
         seen = features.of_images(lower, seen)
@@ -226,8 +229,6 @@ def _fit(built: vgg19.Network, recipe: Recipe, plan: Plan, images: _Images) -> N
     following = callbacks.followers(recipe)
     if recipe.schedule == "plateau":
         model.optimizer.learning_rate = recipe.learning_rate  # replaying lowers it
-    # the best, the last, and one that is written beside them
-    kept.check_room(out, (1 if plan.resume else 3) * callbacks.state_size(model))
     with runs.whole_so_far(out):
         model.fit(
             batches,

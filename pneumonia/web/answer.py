@@ -77,9 +77,7 @@ def heading(prediction: Prediction) -> str:
 
 def kind(prediction: Prediction) -> str:
     """Return what kind of answer it is, as style sheets name it."""
-    if not prediction.valid:
-        return "invalid"
-    return prediction.label.lower() if prediction.certain else "uncertain"
+    return prediction.verdict if prediction.valid else "invalid"
 
 
 def context(

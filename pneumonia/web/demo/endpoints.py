@@ -28,7 +28,7 @@ from .. import answer, report, shipped, words
 _LEFT = 499  # who asked has gone: nobody reads this answer
 
 
-def routes(  # noqa: C901 (three routes that share their limits)
+def routes(  # noqa: C901 (routes that share their limits)
     classifier: Classifier, read: Callable, working: int, waiting: int
 ) -> list[Route]:
     """Return `/ask`, `/report`, `/picture` and `/unlike`; a POST's body is a file.
