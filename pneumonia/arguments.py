@@ -204,15 +204,32 @@ def build(  # noqa: PLR0915 (a list of options)
         "(default: half; 1: all channels)",
     )
 
-    sub = command("predict", "answer image files and folders, one CSV row each")
-    sub.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    sub = command("predict", "answer image files and folders, one row each")
     sub.add_argument(
-        "--csv", type=Path, metavar="FILE", help="default: standard output"
+        "paths",
+        type=Path,
+        nargs="*",
+        metavar="PATH",
+        help="file or folder; - reads a list of them from standard input",
+    )
+    sub.add_argument(
+        "-0",
+        "--null",
+        action="store_true",
+        help="in that list NUL ends a path, as find -print0 writes it",
+    )
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="default: - (printed)")
+    sub.add_argument(
+        "--jsonl",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="lines of JSON, which say more (default: printed instead of CSV)",
     )
     sub.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the table in --csv, after the files that have a row",
+        help="go on with --csv or --jsonl, after the files that have a row",
     )
     sub.add_argument(
         "--overlays", type=Path, metavar="DIR", help="write overlays as JPEG"
