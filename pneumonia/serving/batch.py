@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..reading.image import is_dicom, read_picture
 from ..reading.isolated import IsolatedReader
@@ -21,6 +21,22 @@ from .rows import Row, answered_row, printable, refused_row
 
 FILES_A_RUN = 4
 """Files that share one run of the network, which then reads its weights but once."""
+
+
+class Keeper(Protocol):
+    """What keeps answers besides in rows, such as in files of DICOM."""
+
+    def keep(
+        self,
+        classifier: Classifier,
+        file: tuple[Path, Path],
+        data: bytes,
+        answer: Prediction | ImageError,
+    ) -> None:
+        """Keep the answer to a file of this content."""
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether a file is one that it wrote, and not to be answered."""
 
 
 class OverlayError(ValueError):
@@ -81,7 +97,7 @@ def answer_files(
         classifier: from `load_classifier`, with one thread.
         files: from `find_files`; only a few are ever in memory.
         overlays: folder for the overlays, each named like its file with `.jpg` added.
-        **options: `anyway` and `method` of `predict_batch`.
+        **options: `keeper` of `answer_run`; `anyway` and `method` of `predict_batch`.
 
     Yields:
         One row for each file, in order.
@@ -124,9 +140,13 @@ def answer_run(
     classifier: Classifier,
     files: Sequence[tuple[Path, Path]],
     overlays: str | Path | None = None,
+    keeper: Keeper | None = None,
     **options: Any,
 ) -> list[Row]:
-    """Answer a few files in one run of the network, as `answer_files` does."""
+    """Answer a few files in one run of the network, as `answer_files` does.
+
+    The keeper gets the answer to a file, or why there is none, before there is a row.
+    """
     rows, images = {}, {}
     for path, name in files:
         try:
@@ -136,7 +156,9 @@ def answer_run(
         except OSError:
             rows[path, name] = Row(printable(path), "error", reason="unreadable")
     found = predict_batch(classifier, list(images.values()), **options)
-    for (path, name), answer in zip(images, found, strict=True):
+    for ((path, name), data), answer in zip(images.items(), found, strict=True):
+        if keeper:
+            keeper.keep(classifier, (path, name), data, answer)
         if isinstance(answer, ImageError):
             rows[path, name] = refused_row(str(path), answer)
             continue

@@ -20,8 +20,12 @@ class UsageError(ValueError):
     """Options or files do not go together; the message says what to do."""
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
     """Answer what was asked for; see `arguments`.
+
+    Args:
+        args: of the command line.
+        keeper: keeps answers in `args.dicom`.
 
     Raises:
         UsageError: options or files do not go together.
@@ -31,6 +35,8 @@ def run(args: argparse.Namespace) -> None:
     files = find_files(args.paths)
     if not files:
         raise UsageError(f"no file in {', '.join(map(str, args.paths))}.")
+    if keeper:
+        files = [file for file in files if not keeper.holds(file[0])]
     if args.engine == "ray":
         _run_on_cluster(args, files)
         return
@@ -38,10 +44,12 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError("--resume goes on with the table that --csv names.")
     files = batch.without_outputs(files, args.csv, args.overlays, args.resume)
     classifier = load_classifier(args.bundle, threads=1)
-    with _kept(args.overlays):  # before the table, which would be left with its head
+    dicom = None if args.dicom == args.overlays else args.dicom
+    # before the table, which would be left with its head
+    with _kept(args.overlays), _kept(dicom):
         table = rows.Table(args.csv, args.resume) if args.csv else rows.Printed()
         with closing(table):
-            _fill(table, classifier, files, args)
+            _fill(table, classifier, files, args, keeper)
 
 
 def _fill(
@@ -49,6 +57,7 @@ def _fill(
     classifier: Classifier,
     files: Files,
     args: argparse.Namespace,
+    keeper: batch.Keeper | None,
 ) -> None:
     """Add the rows of files that have none, and say how many there are at the end."""
     if not table.locked:
@@ -58,7 +67,7 @@ def _fill(
             file=sys.stderr,
         )
     left = _without_row(files, table)
-    asked = {"anyway": args.anyway, "method": args.method}
+    asked = {"anyway": args.anyway, "method": args.method, "keeper": keeper}
     go_on = " The same command with --resume goes on." if args.csv else ""
     count = errors = 0
     try:
@@ -116,8 +125,8 @@ def _watched(found: Iterable[rows.Row], files: Files) -> Iterator[rows.Row]:
 def _run_on_cluster(args: argparse.Namespace, files: Files) -> None:
     from . import cluster
 
-    if not args.shards or args.csv:
-        raise UsageError("--engine ray writes --shards DIR instead of --csv.")
+    if not args.shards or args.csv or args.dicom:
+        raise UsageError("--engine ray writes --shards DIR, no --csv and no --dicom.")
     files = batch.without_outputs(files, None, args.overlays, go_on=True)
     files = [file for file in files if args.shards not in file[0].parents]
     try:
