@@ -16,6 +16,15 @@ from .training.backend import keras_explained
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
 _APPS = {"gradio": "demo.app", "flask": "form.app", "form": "form.under_gunicorn"}
+_EXPLAINED = {
+    "fcntl": "gunicorn needs a POSIX system. Serve the form by `serve flask`.",
+    "highdicom": "--dicom needs highdicom. Install it with "
+    "`pip install 'pneumonia-xray[dicom]'`.",
+    "ray": "--engine ray needs Ray on every machine. Install it with "
+    "`pip install -r requirements-cluster.txt`.",
+}
+"""What to do about a module that is missing."""
+
 _PACKAGES_OF_APPS = {"flask", "gradio", "gunicorn", "jinja2", "reportlab", "segno"}
 
 
@@ -163,7 +172,12 @@ def _export(args: argparse.Namespace) -> None:
 def _predict(args: argparse.Namespace) -> None:
     from .serving import predicting
 
-    predicting.run(args)
+    keeper = None
+    if args.dicom:
+        from .archive.folder import Folder
+
+        keeper = Folder(args.dicom)
+    predicting.run(args, keeper)
 
 
 def _gate(args: argparse.Namespace) -> None:
@@ -253,15 +267,8 @@ def main(arguments: list[str] | None = None) -> None:
             what += ". Free some space, and run the same command again."
         raise SystemExit(f"error: {what}") from error
     except ModuleNotFoundError as error:
-        if error.name == "ray":
-            raise SystemExit(
-                "error: --engine ray needs Ray on every machine. Install it with "
-                "`pip install -r requirements-cluster.txt`."
-            ) from error
-        if error.name == "fcntl":
-            raise SystemExit(
-                "error: gunicorn needs a POSIX system. Serve the form by `serve flask`."
-            ) from error
+        if error.name in _EXPLAINED:
+            raise SystemExit(f"error: {_EXPLAINED[error.name]}") from error
         if error.name in _PACKAGES_OF_APPS:
             raise SystemExit(
                 f"error: this command needs {error.name}. "

@@ -235,6 +235,13 @@ def build(  # noqa: PLR0915 (a list of options)
         "--overlays", type=Path, metavar="DIR", help="write overlays as JPEG"
     )
     sub.add_argument(
+        "--dicom",
+        type=Path,
+        metavar="DIR",
+        help="write answers to DICOM files as DICOM, into their studies; "
+        "docs/orthanc.md",
+    )
+    sub.add_argument(
         "--method",
         choices=(TESTED, *METHODS),
         default=TESTED,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..reading.image import is_dicom, read_picture
 from ..reading.isolated import IsolatedReader
@@ -25,6 +25,22 @@ File = tuple[str | Path, str | Path]
 
 FILES_A_RUN = 4
 """Files that share one run of the network, which then reads its weights but once."""
+
+
+class Keeper(Protocol):
+    """What keeps answers besides in rows, such as in files of DICOM."""
+
+    def keep(
+        self,
+        classifier: Classifier,
+        file: tuple[Path, Path],
+        data: bytes,
+        answer: Prediction | ImageError,
+    ) -> None:
+        """Keep the answer to a file of this content."""
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether a file is one that it wrote, and not to be answered."""
 
 
 class OverlayError(ValueError):
@@ -180,6 +196,7 @@ def answer_run(
     files: Sequence[File],
     overlays: str | Path | None = None,
     described: bool = False,
+    keeper: Keeper | None = None,
     **options: Any,
 ) -> list[Row]:
     """Answer a few files in one run of the network, as `answer_files` does.
@@ -189,6 +206,7 @@ def answer_run(
         files: from `find_files`.
         overlays: as in `answer_files`.
         described: say in `Row.more` what answered, when, and which bytes.
+        keeper: gets the answer to a file, or why there is none, before there is a row.
         **options: `anyway`, `method` and `read` of `predict_batch`.
     """
     rows: dict[int, Row] = {}
@@ -202,8 +220,10 @@ def answer_run(
             said = {"message": error.strerror or str(error)}
             rows[at] = Row(printable(path), "error", reason="unreadable", more=said)
     found = predict_batch(classifier, list(images.values()), **options)
-    for at, answer in zip(images, found, strict=True):
+    for (at, data), answer in zip(images.items(), found, strict=True):
         path, name = files[at]
+        if keeper:
+            keeper.keep(classifier, (Path(path), Path(name)), data, answer)
         if isinstance(answer, ImageError):
             rows[at] = refused_row(str(path), answer)
             continue

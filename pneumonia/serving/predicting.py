@@ -26,8 +26,12 @@ class UsageError(ValueError):
     """Options or files do not go together; the message says what to do."""
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
     """Answer what was asked for; see `arguments`.
+
+    Args:
+        args: of the command line.
+        keeper: keeps answers in `args.dicom`.
 
     Raises:
         UsageError: options or files do not go together.
@@ -47,10 +51,11 @@ def run(args: argparse.Namespace) -> None:
     kept = [Path(file) for file in asked.values() if str(file) != _STANDARD]
     if args.resume and not kept:
         raise UsageError("--resume goes on with the file of --csv or --jsonl.")
-    files = _lister(args, kept)
+    files = _lister(args, kept, keeper)
     classifier = load_classifier(args.bundle, threads=1)
-    # the folder before the tables, which would be left with their heads
-    with _kept(args.overlays), ExitStack() as opened:
+    dicom = None if args.dicom == args.overlays else args.dicom
+    # the folders before the tables, which would be left with their heads
+    with _kept(args.overlays), _kept(dicom), ExitStack() as opened:
         tables: Tables = []
         for form, file in asked.items():
             table = (
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
             tables.append(opened.enter_context(closing(table)))
             _warn_unlocked(table, file)
         extent = None if listed else _measure(files(), tables)
-        _fill(tables, classifier, files(), extent, args)
+        _fill(tables, classifier, files(), extent, args, keeper)
 
 
 def _understand(args: argparse.Namespace) -> None:
@@ -79,16 +84,18 @@ def _understand(args: argparse.Namespace) -> None:
 
 
 def _lister(
-    args: argparse.Namespace, tables: list[Path]
+    args: argparse.Namespace, tables: list[Path], keeper: batch.Keeper | None
 ) -> Callable[[], Iterable[File | None]]:
     """Return what lists the files, but those that the command itself writes.
 
     They are walked anew each time, and not kept: there may be millions. Those that get
-    overlays are kept, because overlays need names of their own.
+    overlays or DICOM are kept, because these need names of their own.
     """
-    if args.overlays:
+    if args.overlays or keeper:
         named = [path for path in _named(args) if path is not None]
         found = find_files(named)
+        if keeper:
+            found = [file for file in found if not keeper.holds(file[0])]
         left = batch.without_outputs(found, tables, args.overlays, args.resume)
         return lambda: left
     own = {table.resolve() for table in tables}
@@ -148,10 +155,11 @@ def _fill(
     files: Iterable[File | None],
     extent: _Extent | None,
     args: argparse.Namespace,
+    keeper: batch.Keeper | None,
 ) -> None:
     """Add the rows of files that have none, and say how many there are at the end."""
     left = (file for file in files if not file or _lacks_row(file, tables))
-    asked = {"anyway": args.anyway, "method": args.method}
+    asked = {"anyway": args.anyway, "method": args.method, "keeper": keeper}
     asked["described"] = args.jsonl is not None
     kept = any(isinstance(table, rows.Table) for table in tables)
     go_on = " The same command with --resume goes on." if kept else ""
@@ -227,8 +235,10 @@ def _watched(found: Iterable[rows.Row], extent: _Extent | None) -> Iterator[rows
 def _run_on_cluster(args: argparse.Namespace) -> None:
     from . import cluster
 
-    if not args.shards or args.csv or args.jsonl:
-        raise UsageError("--engine ray writes --shards DIR instead of --csv.")
+    if not args.shards or args.csv or args.jsonl or args.dicom:
+        raise UsageError(
+            "--engine ray writes --shards DIR, and no --csv, --jsonl or --dicom."
+        )
     found = find_files(path for path in _named(args) if path is not None)
     files = batch.without_outputs(found, [], args.overlays, go_on=True)
     files = [file for file in files if args.shards not in Path(file[0]).parents]
