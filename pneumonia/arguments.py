@@ -267,6 +267,36 @@ def build(  # noqa: PLR0915 (a list of options)
         "--address", help="of the Ray cluster (default: start one on this machine)"
     )
 
+    sub = command("watch", "answer each new file of a folder, as it comes")
+    sub.add_argument("folder", type=Path, metavar="IN", help="sub-folders, too")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for answers.jsonl, a line for each file",
+    )
+    sub.add_argument(
+        "--dicom", action="store_true", help="write answers as DICOM, too, in OUT/dicom"
+    )
+    sub.add_argument(
+        "--every",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="seconds between two looks; a file that is alike in both is whole",
+    )
+    sub.add_argument(
+        "--patience",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds for which a file that can't be read may still grow",
+    )
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    sub.add_argument(
+        "--anyway", action="store_true", help="answer what the gate refuses, warned"
+    )
+
     sub = command("gate", "fit anew which pictures a bundle refuses")
     sub.add_argument("source", type=Path, help=source_help)
     sub.add_argument(

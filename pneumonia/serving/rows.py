@@ -184,21 +184,21 @@ class _Paths:
     """
 
     def __init__(self, paths: Iterable[str] = ()):
-        self._keys = array("q", map(_key, paths))
+        self._keys = array("q", map(key, paths))
         if self._keys:
             np.frombuffer(self._keys, np.int64).sort()
 
     def __contains__(self, path: str | Path) -> bool:
-        key = _key(path)
-        at = bisect_left(self._keys, key)
-        return at < len(self._keys) and self._keys[at] == key
+        sought = key(path)
+        at = bisect_left(self._keys, sought)
+        return at < len(self._keys) and self._keys[at] == sought
 
     def __len__(self) -> int:
         return len(self._keys)
 
 
-def _key(path: str | Path) -> int:
-    """Return a number for a file, however it is spelled."""
+def key(path: str | Path) -> int:
+    """Return a number for a file, however it is spelled; of this process alone."""
     path = str(path)
     plain = path.startswith("/") and "//" not in path and "/." not in path
     if not plain or path.endswith("/"):
@@ -328,6 +328,14 @@ class Table:
     def __len__(self) -> int:
         """Return how many rows there were from the start."""
         return len(self._paths)
+
+    def in_place(self) -> bool:
+        """Tell whether the file still lies where it was opened."""
+        try:
+            there = self._path.stat()
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def add(self, row: Row) -> None:
         """Write a row.
