@@ -252,6 +252,12 @@ def build(  # noqa: PLR0915 (a list of options)
         "--anyway", action="store_true", help="answer what the gate refuses, warned"
     )
     sub.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cuda: a GPU, by onnxruntime-gpu installed instead of onnxruntime",
+    )
+    sub.add_argument(
         "--engine",
         choices=["local", "ray"],
         default="local",

@@ -5,8 +5,8 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
-from contextlib import closing, suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -25,6 +25,9 @@ File = tuple[str | Path, str | Path]
 
 FILES_A_RUN = 4
 """Files that share one run of the network, which then reads its weights but once."""
+
+FILES_A_RUN_ON_GPU = 64
+"""The same on a GPU, most of which would be idle with fewer."""
 
 
 class Keeper(Protocol):
@@ -110,12 +113,17 @@ def answer_files(
         One row for each file, in order.
     """
     workers = os.cpu_count() or 1
-    with closing(IsolatedReader(workers)) as reader:
+    with closing(IsolatedReader(workers)) as reader, ExitStack() as ended:
         options |= {"read": partial(_decode, reader), "overlays": overlays}
+        runs, at_once = in_runs(files), workers
+        if classifier.device != "cpu":  # all cores decode what runs next
+            ahead = ThreadPoolExecutor(workers)
+            ended.callback(ahead.shutdown, cancel_futures=True)
+            options |= {"read": reader.read, "ahead": ahead}
+            runs, at_once = in_runs(files, FILES_A_RUN_ON_GPU), 2
         answer = partial(answer_run, classifier, **options)
-        with closing(_in_order(answer, in_runs(files), workers)) as answers:
-            for rows in answers:
-                yield from rows
+        for rows in ended.enter_context(closing(_in_order(answer, runs, at_once))):
+            yield from rows
 
 
 def _in_order(
@@ -178,13 +186,15 @@ def work(path: str | Path) -> int:
         return _NETWORK
 
 
-def in_runs(files: Iterable[File | None]) -> Iterator[list[File]]:
-    """Cut files into lists of `FILES_A_RUN`, or fewer before None and at the end."""
+def in_runs(
+    files: Iterable[File | None], length: int = FILES_A_RUN
+) -> Iterator[list[File]]:
+    """Cut files into lists of a length, or shorter ones before None and at the end."""
     run: list[File] = []
     for file in files:
         if file:
             run.append(file)
-        if run and (not file or len(run) == FILES_A_RUN):
+        if run and (not file or len(run) == length):
             yield run
             run = []
     if run:
@@ -197,6 +207,7 @@ def answer_run(
     overlays: str | Path | None = None,
     described: bool = False,
     keeper: Keeper | None = None,
+    ahead: Executor | None = None,
     **options: Any,
 ) -> list[Row]:
     """Answer a few files in one run of the network, as `answer_files` does.
@@ -207,6 +218,7 @@ def answer_run(
         overlays: as in `answer_files`.
         described: say in `Row.more` what answered, when, and which bytes.
         keeper: gets the answer to a file, or why there is none, before there is a row.
+        ahead: decodes all of them at once; None: one after the other, here.
         **options: `anyway`, `method` and `read` of `predict_batch`.
     """
     rows: dict[int, Row] = {}
@@ -219,7 +231,11 @@ def answer_run(
         except OSError as error:
             said = {"message": error.strerror or str(error)}
             rows[at] = Row(printable(path), "error", reason="unreadable", more=said)
-    found = predict_batch(classifier, list(images.values()), **options)
+    given: list[Any] = [*images.values()]
+    if ahead:
+        given = [ahead.submit(options["read"], data) for data in given]
+        options["read"] = Future.result
+    found = predict_batch(classifier, given, **options)
     for (at, data), answer in zip(images.items(), found, strict=True):
         path, name = files[at]
         if keeper:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
     if args.resume and not kept:
         raise UsageError("--resume goes on with the file of --csv or --jsonl.")
     files = _lister(args, kept, keeper)
-    classifier = load_classifier(args.bundle, threads=1)
+    classifier = load_classifier(args.bundle, threads=1, device=args.device)
     dicom = None if args.dicom == args.overlays else args.dicom
     # the folders before the tables, which would be left with their heads
     with _kept(args.overlays), _kept(dicom), ExitStack() as opened:
@@ -239,6 +239,8 @@ def _run_on_cluster(args: argparse.Namespace) -> None:
         raise UsageError(
             "--engine ray writes --shards DIR, and no --csv, --jsonl or --dicom."
         )
+    if args.device != "cpu":
+        raise UsageError("--engine ray computes on cores, without --device.")
     found = find_files(path for path in _named(args) if path is not None)
     files = batch.without_outputs(found, [], args.overlays, go_on=True)
     files = [file for file in files if args.shards not in Path(file[0]).parents]
