@@ -65,8 +65,10 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
             )
             tables.append(opened.enter_context(closing(table)))
             _warn_unlocked(table, file)
-        extent = None if listed else _measure(files(), tables)
-        _fill(tables, classifier, files(), extent, args, keeper)
+        lacks_row = _without_row(tables)
+        extent = None if listed else _measure(files(), lacks_row)
+        left = (file for file in files() if not file or lacks_row(file))
+        _fill(tables, classifier, left, extent, args, keeper)
 
 
 def _understand(args: argparse.Namespace) -> None:
@@ -106,10 +108,9 @@ def _lister(
             if path is None:
                 yield None
                 continue
-            for file, name in walk([path]):
-                ours = names and file.endswith(names) and Path(file).resolve() in own
-                if not ours:
-                    yield file, name
+            for file in walk([path]):
+                if not file[0].endswith(names) or Path(file[0]).resolve() not in own:
+                    yield file
 
     return files
 
@@ -134,31 +135,36 @@ class _Extent:
     work: int
 
 
-def _measure(files: Iterable[File | None], tables: Tables) -> _Extent:
+def _measure(
+    files: Iterable[File | None], lacks_row: Callable[[File], bool]
+) -> _Extent:
     count = left = work = 0
     for file in files:
         count += 1
-        if file and _lacks_row(file, tables):
+        if file and lacks_row(file):
             left, work = left + 1, work + batch.work(file[0])
     return _Extent(count, left, work)
 
 
-def _lacks_row(file: File, tables: Tables) -> bool:
-    """Tell whether one of the tables had no row of a file when it was opened."""
-    kept = [table for table in tables if isinstance(table, rows.Table)]
-    return not kept or any(file[0] not in table for table in kept)
+def _without_row(tables: Tables) -> Callable[[File], bool]:
+    """Return what tells whether a table had no row of a file when it was opened."""
+    kept = [table for table in tables if isinstance(table, rows.Table) and len(table)]
+    if len(kept) < sum(isinstance(table, rows.Table) for table in tables) or not kept:
+        return lambda file: True
+    if len(kept) == 1:
+        return lambda file: file[0] not in kept[0]
+    return lambda file: any(file[0] not in table for table in kept)
 
 
 def _fill(
     tables: Tables,
     classifier: Classifier,
-    files: Iterable[File | None],
+    left: Iterable[File | None],
     extent: _Extent | None,
     args: argparse.Namespace,
     keeper: batch.Keeper | None,
 ) -> None:
     """Add the rows of files that have none, and say how many there are at the end."""
-    left = (file for file in files if not file or _lacks_row(file, tables))
     asked = {"anyway": args.anyway, "method": args.method, "keeper": keeper}
     asked["described"] = args.jsonl is not None
     kept = any(isinstance(table, rows.Table) for table in tables)
