@@ -172,12 +172,22 @@ def _export(args: argparse.Namespace) -> None:
 def _predict(args: argparse.Namespace) -> None:
     from .serving import predicting
 
-    keeper = None
-    if args.dicom:
-        from .archive.folder import Folder
+    predicting.run(args, _keeper(args.dicom))
 
-        keeper = Folder(args.dicom)
-    predicting.run(args, keeper)
+
+def _watch(args: argparse.Namespace) -> None:
+    from .serving import watching
+
+    watching.run(args, _keeper(args.out / "dicom" if args.dicom else None))
+
+
+def _keeper(folder: Path | None):
+    """Return what keeps answers as DICOM, if that is asked for."""
+    if folder is None:
+        return None
+    from .archive.folder import Folder
+
+    return Folder(folder)
 
 
 def _gate(args: argparse.Namespace) -> None:
@@ -237,6 +247,7 @@ _COMMANDS = (
     _card,
     _export,
     _predict,
+    _watch,
     _gate,
     _serve,
     _yours,
