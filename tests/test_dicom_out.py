@@ -44,7 +44,10 @@ UPRIGHT = {"PatientOrientation": ["L", "F"]}
 
 def film(pixels=CHEST, syntax="1.2.840.10008.1.2.1", **attributes) -> bytes:
     said = {"PatientComments": None, **UIDS, **WHOSE, **UPRIGHT, **attributes}
-    return make(np.ascontiguousarray(pixels), syntax, **said)
+    made = ("PatientComments", "SOPInstanceUID", "SOPClassUID")  # without being asked
+    said = {k: v for k, v in said.items() if v is not None or k in made}
+    whole = None not in (said["SOPInstanceUID"], said.get("SOPClassUID", ""))
+    return make(np.ascontiguousarray(pixels), syntax, whole, **said)
 
 
 def changed(data: bytes, change) -> bytes:
@@ -326,7 +329,7 @@ BAD = {
     "instance": (film(SOPInstanceUID=None), "no SOPInstanceUID"),
     "class": (film(SOPClassUID=None), "no SOPClassUID"),
     "no uid": (film(StudyInstanceUID="../../x"), "no StudyInstanceUID"),
-    "private class": (film(SOPClassUID="1.2.3.99"), "a kind of its own"),
+    "private class": (film(SOPClassUID="1.2.3.99"), "none of the standard"),
     "frames": (film(np.stack([CHEST, CHEST])), "holds 2 pictures"),
     "PNG": (examples()[0].path.read_bytes(), "is no DICOM"),
     "CT": (film(Modality="CT"), "computed tomography"),
