@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 from highdicom import SOPClass
 from pydicom import Dataset
-from pydicom.uid import ComputedRadiographyImageStorage
+from pydicom.uid import UID, ComputedRadiographyImageStorage
 
 from ..reading.dicom import attributes, deflated, geometry
 from ..reading.dicom import header as headers
@@ -25,7 +25,7 @@ from ..reading.dicom.geometry import Lie
 from ..reading.image import is_dicom
 from ..reading.picture import ImageError
 
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID_FORM = re.compile(r"[0-9.]{1,64}")
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
@@ -104,11 +104,16 @@ def read(data: bytes) -> Film:
     except attributes.PARSE_ERRORS:  # what they say may quote the file
         raise FilmError("the DICOM file is damaged") from None
     for name, uid in found.items():
-        if not _UID.fullmatch(uid):
+        if not _UID_FORM.fullmatch(uid):
             raise FilmError(
                 f"the file has no {name} that can be referred to. Send it through an "
                 "archive, which gives it one"
             )
+    if not _is_standard(UID(found["SOPClassUID"])):
+        raise FilmError(
+            "its SOPClassUID is none of the standard's images. Send it through an "
+            "archive that makes it one"
+        )
     if header.frames > 1:
         raise FilmError(
             f"the file holds {header.frames} pictures, and an answer is of one film. "
@@ -127,6 +132,12 @@ def read(data: bytes) -> Film:
     lie, contradicted = geometry.lie_of(header)
     trusted = header.orientation if lie.sides_known and not contradicted else ()
     return Film(facts, _readable(dataset), lie, trusted)
+
+
+def _is_standard(kind: UID) -> bool:
+    """Tell whether a SOP class is an image of the standard as it is today."""
+    known = kind.name != kind and not kind.info and not kind.is_retired
+    return known and "Image Storage" in kind.name
 
 
 def _readable(dataset: Dataset) -> Dataset:

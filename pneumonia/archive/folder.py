@@ -26,11 +26,7 @@ _LONGEST_NAME = 255  # bytes, of most file systems
 
 
 class Folder:
-    """A folder that answers are written to as DICOM.
-
-    Attributes:
-        written: how many films have an answer there.
-    """
+    """A folder that answers are written to as DICOM."""
 
     def __init__(self, path: Path):
         """Choose a folder.
@@ -43,7 +39,6 @@ class Folder:
         """
         kept.check(path)
         self._path = path
-        self.written = 0
 
     def keep(
         self,
@@ -69,8 +64,6 @@ class Folder:
             reason = str(error).rstrip(".")
             line = f"{printable(file[0])}: no DICOM is written: {reason}."
             tqdm.write(line, file=sys.stderr)
-        else:
-            self.written += 1
 
     def _write(
         self, maker: Maker, name: Path, data: bytes, answer: Prediction | ImageError
@@ -116,9 +109,8 @@ class Folder:
 
 
 def _named(name: Path, end: str) -> Path:
-    """Return a name with another end; one that would be too long ends in a hash."""
-    stem = name.name.removesuffix(".dcm")
-    whole = os.fsencode(stem)
+    """Return a name with an end added; one that would be too long gets a hash."""
+    stem, whole = name.name, os.fsencode(name.name)
     if len(whole) + len(end) > _LONGEST_NAME:
         digest = hashlib.sha256(whole).hexdigest()[:16]
         room = _LONGEST_NAME - len(end) - len(digest) - 1

@@ -48,6 +48,7 @@ def write(maker: Maker, film: Film, answer: Prediction) -> hd.SOPClass | None:
         *written.DimensionIndexSequence,
     ):
         item.DimensionOrganizationUID = space  # highdicom's is another each time
+    written.ContentCreatorName = ""  # nobody did; it may be empty, but not missing
     written.PatientOrientation = list(film.orientation) or ""
     return written
 
