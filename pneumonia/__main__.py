@@ -178,6 +178,7 @@ def _predict(args: argparse.Namespace) -> None:
 def _watch(args: argparse.Namespace) -> None:
     from .serving import watching
 
+    kept.check(args.out)
     watching.run(args, _keeper(args.out / "dicom" if args.dicom else None))
 
 

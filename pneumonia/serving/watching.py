@@ -159,7 +159,7 @@ class _Watch:
             if name.endswith(_UNFINISHED) or path.startswith(own):
                 continue
             try:
-                found = Path(path).stat()
+                found = os.stat(path)  # noqa: PTH116 (a million times, maybe)
             except OSError:  # it is gone, or a link that leads nowhere
                 if path == str(self._folder):
                     closed.add(path)
