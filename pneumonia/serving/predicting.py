@@ -81,6 +81,8 @@ def _understand(args: argparse.Namespace) -> None:
         args.paths, args.jsonl = [Path(args.jsonl)], _STANDARD
     if not args.paths:
         raise UsageError("no PATH: name files or folders, or - to read a list of them.")
+    if sys.stdin is None and Path(_STANDARD) in args.paths:
+        raise UsageError("- reads paths from standard input, which is closed.")
     if args.csv and str(args.csv) == args.jsonl:
         raise UsageError("--csv and --jsonl name the same file. Name another for one.")
 
@@ -120,8 +122,6 @@ def _named(args: argparse.Namespace) -> Iterator[str | Path | None]:
     for path in args.paths:
         if path != Path(_STANDARD):
             yield path
-        elif sys.stdin is None:
-            raise UsageError("- reads paths from standard input, which is closed.")
         else:
             yield from read_list(0, b"\0" if args.null else b"\n")
 
