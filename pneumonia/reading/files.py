@@ -146,7 +146,7 @@ def read_list(file: int, end: bytes = b"\n") -> Iterator[str | None]:
     cut = b""
     while data := os.read(file, _BLOCK):
         *lines, cut = (cut + data).split(end)
-        if len(cut) > _BLOCK or b"\0" in b"".join(lines):
+        if len(cut) > _BLOCK or (b"\0" in data and end != b"\0"):
             raise ListError(
                 "what came in is no list of paths, each on a line of its own. With "
                 "`find -print0`, add -0."
