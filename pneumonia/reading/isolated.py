@@ -127,21 +127,28 @@ class IsolatedReader:
             self._idle.pop().end()
 
 
-def read_anywhere(data: bytes) -> Picture:
+def read_anywhere(
+    data: bytes, coarse: bool = False, reader: IsolatedReader | None = None
+) -> Picture:
     """Decode a file here, as `read_picture` does, or in a worker where that is safer.
 
     Files of strangers belong into `IsolatedReader.read`.
+
+    Args:
+        data: the file's content.
+        coarse: as in `read_picture`.
+        reader: has the workers; None: one that all calls share.
 
     Raises:
         ImageError: as there, or as `IsolatedReader.read`.
         InstallationError: as there.
     """
     try:
-        return read_picture(data)
+        return read_picture(data, coarse=coarse)
     except ImageError as error:
         if error.reason != "needs_worker":
             raise
-    return _shared_reader().read(data)
+    return (reader or _shared_reader()).read(data, coarse=coarse)
 
 
 @functools.cache

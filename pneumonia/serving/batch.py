@@ -13,11 +13,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..reading.image import is_dicom, read_picture
-from ..reading.isolated import IsolatedReader
+from ..reading.image import is_dicom
+from ..reading.isolated import IsolatedReader, read_anywhere
 from ..reading.picture import MAX_BYTES, ImageError, Picture, too_large
 from .classifier import Classifier
-from .prediction import Prediction, predict_batch
+from .prediction import Prediction, answer_pictures, picture_or_error
 from .rows import Row, answered_row, printable, refused_row
 
 File = tuple[str | Path, str | Path]
@@ -48,6 +48,7 @@ class OverlayError(ValueError):
 
 
 _NETWORK = 250_000  # bytes whose decoding takes about as long as the network does
+_HEAD = 132  # bytes by which DICOM is known
 _LONGEST_NAME = 255  # bytes, of most file systems
 
 
@@ -104,14 +105,14 @@ def answer_files(
         files: from `find_files`; only a few are ever in memory. None among them says
             that the next is not known yet.
         overlays: folder for the overlays, each named like its file with `.jpg` added.
-        **options: others of `answer_run`, but `read`.
+        **options: others of `answer_run`, but `reader`.
 
     Yields:
         One row for each file, in order.
     """
     workers = os.cpu_count() or 1
     with closing(IsolatedReader(workers)) as reader:
-        options |= {"read": partial(_decode, reader), "overlays": overlays}
+        options |= {"reader": reader, "overlays": overlays}
         answer = partial(answer_run, classifier, **options)
         with closing(_in_order(answer, in_runs(files), workers)) as answers:
             for rows in answers:
@@ -197,6 +198,7 @@ def answer_run(
     overlays: str | Path | None = None,
     described: bool = False,
     keeper: Keeper | None = None,
+    reader: IsolatedReader | None = None,
     **options: Any,
 ) -> list[Row]:
     """Answer a few files in one run of the network, as `answer_files` does.
@@ -207,23 +209,30 @@ def answer_run(
         overlays: as in `answer_files`.
         described: say in `Row.more` what answered, when, and which bytes.
         keeper: gets the answer to a file, or why there is none, before there is a row.
-        **options: `anyway`, `method` and `read` of `predict_batch`.
+        reader: decodes DICOM; None: this process.
+        **options: `anyway` and `method` of `predict_batch`.
     """
     rows: dict[int, Row] = {}
-    images: dict[int, bytes] = {}
+    contents: dict[int, bytes] = {}  # of files of which more is asked than pixels
+    pictures: dict[int, Picture | ImageError] = {}
+    looked_at = overlays is not None or keeper is not None
+    read = partial(_decode, reader, coarse=not looked_at)
     for at, (path, _) in enumerate(files):
         try:
-            images[at] = _read(Path(path))
+            _check_size(Path(path))
+            if described or keeper:
+                contents[at] = Path(path).read_bytes()
+            pictures[at] = picture_or_error(read, Path(path))
         except ImageError as error:
             rows[at] = refused_row(str(path), error)
         except OSError as error:
             said = {"message": error.strerror or str(error)}
             rows[at] = Row(printable(path), "error", reason="unreadable", more=said)
-    found = predict_batch(classifier, list(images.values()), **options)
-    for (at, data), answer in zip(images.items(), found, strict=True):
+    found = answer_pictures(classifier, list(pictures.values()), **options)
+    for at, answer in zip(pictures, found, strict=True):
         path, name = files[at]
         if keeper:
-            keeper.keep(classifier, (Path(path), Path(name)), data, answer)
+            keeper.keep(classifier, (Path(path), Path(name)), contents[at], answer)
         if isinstance(answer, ImageError):
             rows[at] = refused_row(str(path), answer)
             continue
@@ -234,7 +243,7 @@ def answer_run(
     if not described:
         return in_order
     return [
-        replace(row, more=row.more | _described(classifier, images.get(at)))
+        replace(row, more=row.more | _described(classifier, contents.get(at)))
         for at, row in enumerate(in_order)
     ]
 
@@ -264,27 +273,23 @@ def _write_overlay(answer: Prediction, place: Path) -> None:
         raise OSError(error.errno, error.strerror, str(place)) from None
 
 
-def _decode(reader: IsolatedReader, data: bytes) -> Picture:
+def _decode(reader: IsolatedReader | None, path: Path, coarse: bool) -> Picture:
     """Decode in this process what is no DICOM and needs no worker.
 
-    The decoders of DICOM let no other thread run.
+    The decoders of DICOM let no other thread run. A worker reads such a file itself.
     """
-    if is_dicom(data):
-        return reader.read(data)
-    try:
-        return read_picture(data)
-    except ImageError as error:
-        if error.reason != "needs_worker":
-            raise
-    return reader.read(data)
+    with path.open("rb") as file:
+        if reader and is_dicom(file.read(_HEAD)):
+            return reader.read(path, coarse=coarse)
+        file.seek(0)
+        return read_anywhere(file.read(), coarse, reader)
 
 
-def _read(path: Path) -> bytes:
-    """Read a file, but never one that is larger than what is answered."""
+def _check_size(path: Path) -> None:
+    """Refuse a file that is larger than what is answered, before it is read."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise too_large(size)
-    return path.read_bytes()
 
 
 def overlay_place(folder: Path, name: Path) -> Path:
