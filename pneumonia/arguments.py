@@ -206,8 +206,7 @@ def build(  # noqa: PLR0915 (a list of options)
 
     sub = command("predict", "answer image files and folders, one row each")
     sub.add_argument(
-        "paths",
-        type=Path,
+        "paths",  # as text: ./- is a file
         nargs="*",
         metavar="PATH",
         help="file or folder; - reads a list of them from standard input",

@@ -13,11 +13,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..reading.image import is_dicom, read_picture
-from ..reading.isolated import IsolatedReader
+from ..reading.image import is_dicom
+from ..reading.isolated import IsolatedReader, read_anywhere
 from ..reading.picture import MAX_BYTES, ImageError, Picture, too_large
 from .classifier import Classifier
-from .prediction import Prediction, predict_batch
+from .prediction import Prediction, answer_pictures, picture_or_error
 from .rows import Row, answered_row, printable, refused_row
 
 File = tuple[str | Path, str | Path]
@@ -51,6 +51,7 @@ class OverlayError(ValueError):
 
 
 _NETWORK = 250_000  # bytes whose decoding takes about as long as the network does
+_HEAD = 132  # bytes by which DICOM is known
 _LONGEST_NAME = 255  # bytes, of most file systems
 
 
@@ -107,19 +108,19 @@ def answer_files(
         files: from `find_files`; only a few are ever in memory. None among them says
             that the next is not known yet.
         overlays: folder for the overlays, each named like its file with `.jpg` added.
-        **options: others of `answer_run`, but `read`.
+        **options: others of `answer_run`, but `reader`.
 
     Yields:
         One row for each file, in order.
     """
     workers = os.cpu_count() or 1
     with closing(IsolatedReader(workers)) as reader, ExitStack() as ended:
-        options |= {"read": partial(_decode, reader), "overlays": overlays}
+        options |= {"reader": reader, "overlays": overlays}
         runs, at_once = in_runs(files), workers
         if classifier.device != "cpu":  # all cores decode what runs next
             ahead = ThreadPoolExecutor(workers)
             ended.callback(ahead.shutdown, cancel_futures=True)
-            options |= {"read": reader.read, "ahead": ahead}
+            options |= {"isolated": True, "ahead": ahead}
             runs, at_once = in_runs(files, FILES_A_RUN_ON_GPU), 2
         answer = partial(answer_run, classifier, **options)
         for rows in ended.enter_context(closing(_in_order(answer, runs, at_once))):
@@ -207,6 +208,8 @@ def answer_run(
     overlays: str | Path | None = None,
     described: bool = False,
     keeper: Keeper | None = None,
+    reader: IsolatedReader | None = None,
+    isolated: bool = False,
     ahead: Executor | None = None,
     **options: Any,
 ) -> list[Row]:
@@ -218,28 +221,34 @@ def answer_run(
         overlays: as in `answer_files`.
         described: say in `Row.more` what answered, when, and which bytes.
         keeper: gets the answer to a file, or why there is none, before there is a row.
-        ahead: decodes all of them at once; None: one after the other, here.
-        **options: `anyway`, `method` and `read` of `predict_batch`.
+        reader: decodes DICOM; None: this process.
+        isolated: it decodes all files.
+        ahead: where files are decoded at the same time; None: one after the other.
+        **options: `anyway` and `method` of `predict_batch`.
     """
     rows: dict[int, Row] = {}
-    images: dict[int, bytes] = {}
-    for at, (path, _) in enumerate(files):
-        try:
-            images[at] = _read(Path(path))
-        except ImageError as error:
-            rows[at] = refused_row(str(path), error)
-        except OSError as error:
-            said = {"message": error.strerror or str(error)}
-            rows[at] = Row(printable(path), "error", reason="unreadable", more=said)
-    given: list[Any] = [*images.values()]
-    if ahead:
-        given = [ahead.submit(options["read"], data) for data in given]
-        options["read"] = Future.result
-    found = predict_batch(classifier, given, **options)
-    for (at, data), answer in zip(images.items(), found, strict=True):
+    contents: dict[int, bytes] = {}  # of files of which more is asked than pixels
+    pictures: dict[int, Picture | ImageError] = {}
+    looked_at = overlays is not None or keeper is not None
+    read = partial(_decode, reader, coarse=not looked_at, isolated=isolated)
+    look = partial(_look, read, bool(described or keeper))
+    looked: Iterable[_Looked] = (ahead.map if ahead else map)(
+        look, [Path(path) for path, _ in files]
+    )
+    for at, (data, picture) in enumerate(looked):
+        path = files[at][0]
+        if data is not None:
+            contents[at] = data
+        if not isinstance(picture, OSError):
+            pictures[at] = picture
+            continue
+        said = {"message": picture.strerror or str(picture)}
+        rows[at] = Row(printable(path), "error", reason="unreadable", more=said)
+    found = answer_pictures(classifier, list(pictures.values()), **options)
+    for at, answer in zip(pictures, found, strict=True):
         path, name = files[at]
-        if keeper:
-            keeper.keep(classifier, (Path(path), Path(name)), data, answer)
+        if keeper and at in contents:
+            keeper.keep(classifier, (Path(path), Path(name)), contents[at], answer)
         if isinstance(answer, ImageError):
             rows[at] = refused_row(str(path), answer)
             continue
@@ -250,9 +259,26 @@ def answer_run(
     if not described:
         return in_order
     return [
-        replace(row, more=row.more | _described(classifier, images.get(at)))
+        replace(row, more=row.more | _described(classifier, contents.get(at)))
         for at, row in enumerate(in_order)
     ]
+
+
+_Looked = tuple[bytes | None, Picture | ImageError | OSError]
+
+
+def _look(read: Callable[[Path], Picture], kept: bool, path: Path) -> _Looked:
+    """Return the content of a file, if it is to be kept, and the picture in it."""
+    data = None
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:  # before it is read
+            return None, too_large(size)
+        if kept:
+            data = path.read_bytes()
+        return data, picture_or_error(read, path)
+    except OSError as error:
+        return data, error
 
 
 def _described(classifier: Classifier, data: bytes | None) -> dict[str, Any]:
@@ -280,27 +306,18 @@ def _write_overlay(answer: Prediction, place: Path) -> None:
         raise OSError(error.errno, error.strerror, str(place)) from None
 
 
-def _decode(reader: IsolatedReader, data: bytes) -> Picture:
+def _decode(
+    reader: IsolatedReader | None, path: Path, coarse: bool, isolated: bool
+) -> Picture:
     """Decode in this process what is no DICOM and needs no worker.
 
-    The decoders of DICOM let no other thread run.
+    The decoders of DICOM let no other thread run. A worker reads such a file itself.
     """
-    if is_dicom(data):
-        return reader.read(data)
-    try:
-        return read_picture(data)
-    except ImageError as error:
-        if error.reason != "needs_worker":
-            raise
-    return reader.read(data)
-
-
-def _read(path: Path) -> bytes:
-    """Read a file, but never one that is larger than what is answered."""
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise too_large(size)
-    return path.read_bytes()
+    with path.open("rb") as file:
+        if reader and (isolated or is_dicom(file.read(_HEAD))):
+            return reader.read(path, coarse=coarse)
+        file.seek(0)
+        return read_anywhere(file.read(), coarse, reader)
 
 
 def overlay_place(folder: Path, name: Path) -> Path:

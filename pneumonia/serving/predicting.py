@@ -40,9 +40,9 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
         SystemExit: it was stopped, a disk is full, or nobody reads on.
     """
     _understand(args)
-    listed = Path(_STANDARD) in args.paths
+    listed = _STANDARD in args.paths
     if not listed and next(walk(args.paths), None) is None:
-        raise UsageError(f"no file in {', '.join(map(str, args.paths))}.")
+        raise UsageError(f"no file in {', '.join(args.paths)}.")
     if args.engine == "ray":
         _run_on_cluster(args)
         return
@@ -78,10 +78,10 @@ def _understand(args: argparse.Namespace) -> None:
         UsageError: nothing is asked about, or two tables would be one file.
     """
     if not args.paths and args.jsonl not in (None, _STANDARD):
-        args.paths, args.jsonl = [Path(args.jsonl)], _STANDARD
+        args.paths, args.jsonl = [args.jsonl], _STANDARD
     if not args.paths:
         raise UsageError("no PATH: name files or folders, or - to read a list of them.")
-    if sys.stdin is None and Path(_STANDARD) in args.paths:
+    if sys.stdin is None and _STANDARD in args.paths:
         raise UsageError("- reads paths from standard input, which is closed.")
     if args.csv and str(args.csv) == args.jsonl:
         raise UsageError("--csv and --jsonl name the same file. Name another for one.")
@@ -117,10 +117,10 @@ def _lister(
     return files
 
 
-def _named(args: argparse.Namespace) -> Iterator[str | Path | None]:
+def _named(args: argparse.Namespace) -> Iterator[str | None]:
     """Yield the paths that are named, and those of a list, as `read_list` does."""
     for path in args.paths:
-        if path != Path(_STANDARD):
+        if path != _STANDARD:
             yield path
         else:
             yield from read_list(0, b"\0" if args.null else b"\n")

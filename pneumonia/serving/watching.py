@@ -84,7 +84,8 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
         )
         if not table.locked:
             print("note: nothing can be locked there. Let no other watch write it.")
-        options = {"anyway": args.anyway, "keeper": keeper}
+        # what one file does to its reader must not end the watch, again and again
+        options = {"anyway": args.anyway, "keeper": keeper, "isolated": True}
         try:
             while not asked:
                 begun = time.monotonic()
