@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import closing, contextmanager
@@ -18,7 +19,7 @@ from PIL import Image
 
 from pneumonia import phantoms
 from pneumonia.__main__ import main
-from pneumonia.serving import stopping
+from pneumonia.serving import batch, stopping
 from pneumonia.serving.rows import Lines
 
 PICTURE, OTHER, *_ = (path.read_bytes() for path in phantoms())
@@ -178,6 +179,20 @@ def test_answers_below_the_watched_folder_are_no_films(places):
     assert len(answers(out)) == 1
     written = {path.name.split(".")[-2] for path in (out / "dicom").rglob("*.dcm")}
     assert written == {"report", "heatmap", "lungs"}
+
+
+def test_no_film_is_decoded_in_the_watching_process(places, monkeypatch):
+    folder, out = places
+    (folder / "a.png").write_bytes(PICTURE)
+    monkeypatch.setattr(batch, "read_anywhere", lambda *_: os.abort())
+
+    def stop() -> None:
+        wait_for(lambda: answers(out))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    main(["watch", str(folder), "--out", str(out), "--every", "0.1"])
+    assert [row["status"] for row in answers(out)] == ["ok"]
 
 
 def test_the_second_signal_ends_at_once():
