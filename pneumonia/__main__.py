@@ -140,9 +140,14 @@ def _card(args: argparse.Namespace) -> None:
     from .study import card
 
     options = _options(args)
-    with kept.whole(options.pop("out")) as path:
-        path.write_text(card.write_card(**options), encoding="utf-8")
-    print(f"model card written to {args.out}")
+    out, page = options.pop("out"), options.pop("page")
+    if page:
+        card.write_page(page, **options)
+        print(f"page written to {page}; next: hf upload OWNER/NAME {page}")
+    else:
+        with kept.whole(out) as path:
+            path.write_text(card.write_card(**options), encoding="utf-8")
+        print(f"model card written to {out}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -195,7 +200,7 @@ def _yours(args: argparse.Namespace) -> None:
 def _space(args: argparse.Namespace) -> None:
     from .web.demo import space
 
-    space.write(args.out)
+    space.write(args.out, args.model)
     print(f"Space written to {args.out}; push it to the Space's own git repository.")
 
 

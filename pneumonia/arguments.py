@@ -189,10 +189,23 @@ def build(  # noqa: PLR0915 (a list of options)
     sub.add_argument(
         "--test", type=Path, metavar="FILE", help="report.json of the official test"
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="MODEL_CARD.md")
+    to = sub.add_mutually_exclusive_group(required=True)
+    to.add_argument("--out", type=Path, metavar="MODEL_CARD.md")
+    to.add_argument(
+        "--page",
+        type=Path,
+        metavar="DIR",
+        help="the page of a model on the Hugging Face Hub: the bundle with its card",
+    )
 
     sub = command("export", "turn a run into the bundle that is served")
-    sub.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    sub.add_argument(
+        "run_folder",
+        type=Path,
+        metavar="RUN",
+        help="folder of the run; of a bundle, only what its graph says of itself is "
+        "written anew",
+    )
     sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
     sub.add_argument("--data", type=Path, help="data set, where it has moved")
     sub.add_argument(
@@ -273,6 +286,9 @@ def build(  # noqa: PLR0915 (a list of options)
 
     sub = command("space", "write the folder of a Hugging Face Space with the demo")
     sub.add_argument("out", type=Path, metavar="DIR")
+    sub.add_argument(
+        "--model", metavar="OWNER/NAME", help="page of the weights, shown beside it"
+    )
 
     sub = command("selftest", "check that the bundle is whole and answers as it should")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
