@@ -1,4 +1,4 @@
-"""Command line, python -m pneumonia: each command imports only what it needs."""
+"""Command line, `pneumonia`: each command imports only what it needs."""
 
 import argparse
 import errno
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import kept
 from .arguments import build as parser
+from .arguments import prog
 from .serving import stopping
 from .serving.classifier import BundleError, load_classifier
 from .serving.selfcheck import selftest
@@ -188,7 +189,7 @@ def _gate(args: argparse.Namespace) -> None:
 
 def _serve(args: argparse.Namespace) -> None:
     module = importlib.import_module(f".web.{_APPS[args.app]}", __package__)
-    module.main(args.options, prog=f"python -m pneumonia serve {args.app}")
+    module.main(args.options, prog=f"{prog()} serve {args.app}")
 
 
 def _yours(args: argparse.Namespace) -> None:
@@ -270,7 +271,7 @@ def main(arguments: list[str] | None = None) -> None:
         if error.name in _PACKAGES_OF_APPS:
             raise SystemExit(
                 f"error: this command needs {error.name}. "
-                "Install the apps with `pip install -e .[apps]`."
+                "Install the apps with `pip install 'pneumonia-xray[apps]'`."
             ) from error
         if error.name not in _TRAINING_PACKAGES:
             raise

@@ -67,8 +67,9 @@ def fetch(address: str) -> Path:
         raise BundleError(f"{name} has no revision {revision} on the Hub.") from error
     except (errors.LocalEntryNotFoundError, errors.HTTPError, ConnectionError) as error:
         raise BundleError(
-            f"{address} was never fetched to this machine, and the Hub can't be reached "
-            f"({type(error).__name__}). Connect and try again, or name a folder."
+            f"{address} was never fetched to this machine, and the Hub can't be "
+            f"reached ({type(error).__name__}). Connect and try again, or name a "
+            "folder."
         ) from error
     except OSError as error:
         raise BundleError(
