@@ -202,7 +202,8 @@ def _space(args: argparse.Namespace) -> None:
     from .web.demo import space
 
     space.write(args.out, args.model)
-    print(f"Space written to {args.out}; push it to the Space's own git repository.")
+    upload = f"hf upload OWNER/NAME {args.out} --repo-type space"
+    print(f"Space written to {args.out}; next: {upload}")
 
 
 def _selftest(args: argparse.Namespace) -> None:

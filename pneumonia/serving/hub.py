@@ -41,16 +41,15 @@ def fetch(address: str) -> Path:
     name, revision = parts.groups()
 
     def look(here: bool) -> Path:
-        return Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                allow_patterns=_FILES,
-                local_files_only=here,
-                library_name="pneumonia-xray",
-                library_version=VERSION,
-            )
+        folder = snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=list(_FILES),
+            local_files_only=here,
+            library_name="pneumonia-xray",
+            library_version=VERSION,
         )
+        return Path(str(folder))
 
     try:
         try:
@@ -65,7 +64,11 @@ def fetch(address: str) -> Path:
         ) from error
     except errors.RevisionNotFoundError as error:
         raise BundleError(f"{name} has no revision {revision} on the Hub.") from error
-    except (errors.LocalEntryNotFoundError, errors.HTTPError, ConnectionError) as error:
+    except (
+        errors.LocalEntryNotFoundError,
+        errors.HTTPError,  # type: ignore[attr-defined]  # of httpx, in each version
+        ConnectionError,
+    ) as error:
         raise BundleError(
             f"{address} was never fetched to this machine, and the Hub can't be "
             f"reached ({type(error).__name__}). Connect and try again, or name a "
