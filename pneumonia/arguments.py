@@ -85,6 +85,7 @@ def build(  # noqa: PLR0915 (a list of options)
     parser.add_argument(
         "--print-completion",
         action=_Completion,
+        default=argparse.SUPPRESS,
         choices=("bash", "zsh", "tcsh"),
         help="print what makes a shell complete the command `pneumonia`",
     )
