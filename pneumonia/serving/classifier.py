@@ -7,6 +7,8 @@ framework.
 import hashlib
 import json
 import os
+import sys
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +28,19 @@ from ..outputs import Outputs
 from . import gate as gates
 from .gate_cells import FEATURES, in_cells
 
-# Read when it is imported: without it, ONNX Runtime reports to its maker.
+# Read when it is imported, once: without it, ONNX Runtime reports to its maker.
+_HAS_BEGUN = "onnxruntime" in sys.modules and "ORT_DISABLE_TELEMETRY" not in os.environ
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
+
+if _HAS_BEGUN and [int(n) for n in onnxruntime.__version__.split(".")[:2]] >= [1, 29]:
+    onnxruntime.disable_telemetry_events()  # of answers; that it runs, it reports
+    warnings.warn(
+        "onnxruntime was imported before pneumonia, and reports to its maker that this "
+        "program runs. Import pneumonia first, or set ORT_DISABLE_TELEMETRY=1 before.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 _PNEUMONIA = LABELS.index("Pneumonia")
 
