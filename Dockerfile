@@ -5,8 +5,9 @@ FROM python:3.13-slim AS build
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY pneumonia pneumonia
+ARG EXTRAS=apps
 RUN python -m venv --without-pip /venv && \
-    pip --python /venv/bin/python install --no-cache-dir -c constraints.txt '.[apps]'
+    pip --python /venv/bin/python install --no-cache-dir -c constraints.txt ".[$EXTRAS]"
 
 FROM python:3.13-slim
 
