@@ -81,7 +81,7 @@ def test_a_page_that_went_stale_is_seen(monkeypatch):
 
 
 def test_figures_are_of_the_weights_that_ship():
-    weights = BUNDLED["weights"]["sha256"]
+    weights = BUNDLED["weights"]["graph"]["sha256"]
     for found in (REPORT, ADULTS, AUDIT, OFFICIAL):
         assert found["bundle_sha256"] == weights
     assert FACTS["finder"]["sha256"] == BUNDLED["finder"]["sha256"]

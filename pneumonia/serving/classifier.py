@@ -7,6 +7,8 @@ framework.
 import hashlib
 import json
 import os
+import sys
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +28,19 @@ from ..outputs import Outputs
 from . import gate as gates
 from .gate_cells import FEATURES, in_cells
 
-# Read when it is imported: without it, ONNX Runtime reports to its maker.
+# Read when it is imported, once: without it, ONNX Runtime reports to its maker.
+_HAS_BEGUN = "onnxruntime" in sys.modules and "ORT_DISABLE_TELEMETRY" not in os.environ
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
+
+if _HAS_BEGUN and [int(n) for n in onnxruntime.__version__.split(".")[:2]] >= [1, 29]:
+    onnxruntime.disable_telemetry_events()  # of answers; that it runs, it reports
+    warnings.warn(
+        "onnxruntime was imported before pneumonia, and reports to its maker that this "
+        "program runs. Import pneumonia first, or set ORT_DISABLE_TELEMETRY=1 before.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 _PNEUMONIA = LABELS.index("Pneumonia")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -51,7 +63,8 @@ class Classifier:
         threshold: probability of pneumonia from which the label is Pneumonia.
         uncertain_band: lowest and highest probability of pneumonia that is reported as
             uncertain.
-        sha256: checksum of the weights, in hexadecimal.
+        sha256: checksum of the weights, in hexadecimal: of the graph in the file, which
+            reports name, and not of the description behind it.
         facts: everything that bundle.json holds.
         folder: of the bundle.
         gate: decides which pictures get no answer; None if the bundle has none.
@@ -186,7 +199,8 @@ def load_classifier(
     """Load a bundle and verify it.
 
     Args:
-        bundle: folder that `python -m pneumonia export` wrote; None: what ships.
+        bundle: folder that `python -m pneumonia export` wrote, or `hf://OWNER/NAME`,
+            which is fetched from the Hugging Face Hub once; None: what ships.
         threads: how many work on one run; None: one a core, the quickest answer. One is
             best where as many pictures as cores are under way at once.
         device: `cpu`, or `cuda` for a GPU of NVIDIA's, by ONNX Runtime's own provider.
@@ -196,15 +210,21 @@ def load_classifier(
 
     Raises:
         BundleError: a file is missing, damaged, of another format or not the one whose
-            checksum is recorded.
+            checksum is recorded; or it can't be fetched.
         DeviceError: the network can't run on that device here.
     """
     folder = BUNDLE if bundle is None else Path(bundle)
-    mend = (
-        "Restore it with `git checkout -- pneumonia/bundle`, or install it again."
-        if bundle is None
-        else f"Write it again with `python -m pneumonia export RUN --out {folder}`."
-    )
+    if bundle is None:
+        mend = (
+            "Restore it with `git checkout -- pneumonia/bundle`, or install it again."
+        )
+    elif folder.parts[:1] == ("hf:",):
+        from . import hub
+
+        folder = hub.fetch("hf://" + "/".join(folder.parts[1:]))
+        mend = f"Delete {folder} to fetch it anew, or ask who put it on the Hub."
+    else:
+        mend = f"Write it again with `python -m pneumonia export RUN --out {folder}`."
     try:
         facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         if facts["format"] != BUNDLE_FORMAT:
@@ -220,8 +240,13 @@ def load_classifier(
                 f"{IMAGE_SIZE}. {mend}"
             )
         weights = (folder / facts["weights"]["file"]).read_bytes()
-        sha256 = hashlib.sha256(weights).hexdigest()
-        if sha256 != facts["weights"]["sha256"]:
+        said = facts["weights"]
+        # the description behind the graph changes no answer, and no checksum in reports
+        graph = memoryview(weights)[: said.get("graph", said)["bytes"]]
+        digest = hashlib.sha256(graph)
+        sha256 = digest.hexdigest()
+        digest.update(memoryview(weights)[len(graph) :])
+        if digest.hexdigest() != said["sha256"]:
             raise BundleError(
                 f"The weights in {folder} do not match their checksum: they are "
                 f"damaged or were changed. {mend}"
