@@ -390,3 +390,21 @@ def test_dciodvfy_finds_no_error(data, write, tmp_path):
         done = subprocess.run(["dciodvfy", path], capture_output=True, text=True)
         assert path.suffix == ".dcm"
         assert "Error" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("data", [film(), film(REFUSED)], ids=["answered", "refused"])
+def test_dicom_validator_finds_no_error(data, write, standard, tmp_path):
+    from dicom_validator.validator.dicom_file_validator import DicomFileValidator
+
+    write(data)
+    found = DicomFileValidator(standard).validate(tmp_path / "out")
+    assert {path: one.module_errors for path, one in found.items() if one.errors} == {}
+    assert len(found) == (1 if data == film(REFUSED) else 3)
+
+
+@pytest.fixture(scope="module")
+def standard():
+    pytest.importorskip("dicom_validator")
+    from standard import tables
+
+    return tables({"1.2.840.10008.5.1.4.1.1." + end for end in ("7", "66.4", "88.33")})
