@@ -13,7 +13,12 @@ import pytest
 from dicoms import SECRET, make
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
 
 from pneumonia import ImageError, examples, load_classifier, predict
 from pneumonia.__main__ import main
@@ -198,14 +203,22 @@ def test_lungs_fit_pixels_that_are_not_square_and_turned_films(write):
     assert (turned == expected).mean() > 0.99
 
 
-def test_sides_are_coded_only_where_the_film_says_which(write):
-    _, found = write(film(PatientOrientation=None))
+@pytest.mark.parametrize(
+    ("pixels", "said", "sides"),
+    [
+        (CHEST, {"PatientOrientation": None}, ("left", "right")),
+        (CHEST[:, ::-1], {"PatientOrientation": ["R", "F"]}, ("right", "left")),
+        (CHEST.T, {"PatientOrientation": ["F", "L"]}, ("upper", "lower")),
+    ],
+)
+def test_sides_are_coded_only_where_the_film_says_which(pixels, said, sides, write):
+    doubt = {"ImageLaterality": "L"}  # a chest has both
+    _, found = write(film(pixels, **said, **doubt))
     labels = [segment.SegmentLabel for segment in found["lungs"].SegmentSequence]
-    assert labels == [
-        f"Lung on the {side} of the picture" for side in ("left", "right")
-    ]
+    assert labels == [f"Lung on the {side} side of the picture" for side in sides]
     assert "Modifier Code" not in str(found["lungs"])
     assert not found["heatmap"].PatientOrientation
+    assert not found["lungs"].PatientOrientation
 
 
 @pytest.mark.parametrize("there", [(0, 1), (0,), (1,), ()])
@@ -271,10 +284,13 @@ SAID = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES}
     [
         make(CHEST, DeflatedExplicitVRLittleEndian, **SAID),
         make(CHEST, JPEG2000Lossless, **SAID),
+        make(CHEST, ExplicitVRBigEndian, **SAID),
+        make(CHEST, ImplicitVRLittleEndian, preamble=False, **SAID),
         film(NumberOfFrames=1),
         film(SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1"),
+        film(SOPInstanceUID="1.2.840.00113.0001"),
     ],
-    ids=["deflated", "JPEG 2000", "one frame", "DX"],
+    ids=["deflated", "JPEG 2000", "big endian", "implicit", "one", "DX", "zeros"],
 )
 def test_every_kind_of_film_gets_all_three(data, write):
     assert [*write(data)[1]] == [*KINDS]
