@@ -355,13 +355,14 @@ def test_a_full_disk_leaves_nothing_half_written(write, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_predict_writes_what_it_is_asked_for(tmp_path, capsys):
+def test_predict_writes_what_it_is_asked_for(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "films"
     (folder / "ward").mkdir(parents=True)
     (folder / "ward" / "film.dcm").write_bytes(film())
     shutil.copy(examples()[0].path, folder)
+    monkeypatch.chdir(folder)
     for _ in range(2):  # the second time, its own files are among those it is given
-        main(["predict", str(folder), "--dicom", str(folder / "answers")])
+        main(["predict", ".", "--dicom", str(folder / "answers")])
         said = capsys.readouterr()
         assert "2 files, 0 not answered" in said.err
         assert said.err.count("no DICOM is written") == 1
