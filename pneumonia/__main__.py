@@ -1,4 +1,4 @@
-"""Command line, python -m pneumonia: each command imports only what it needs."""
+"""Command line, `pneumonia`: each command imports only what it needs."""
 
 import argparse
 import errno
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import kept
 from .arguments import build as parser
+from .arguments import prog
 from .serving import stopping
 from .serving.classifier import BundleError, load_classifier
 from .serving.selfcheck import selftest
@@ -149,9 +150,14 @@ def _card(args: argparse.Namespace) -> None:
     from .study import card
 
     options = _options(args)
-    with kept.whole(options.pop("out")) as path:
-        path.write_text(card.write_card(**options), encoding="utf-8")
-    print(f"model card written to {args.out}")
+    out, page = options.pop("out"), options.pop("page")
+    if page:
+        card.write_page(page, **options)
+        print(f"page written to {page}; next: hf upload OWNER/NAME {page}")
+    else:
+        with kept.whole(out) as path:
+            path.write_text(card.write_card(**options), encoding="utf-8")
+        print(f"model card written to {out}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -178,6 +184,7 @@ def _predict(args: argparse.Namespace) -> None:
 def _watch(args: argparse.Namespace) -> None:
     from .serving import watching
 
+    kept.check(args.out)
     watching.run(args, _keeper(args.out / "dicom" if args.dicom else None))
 
 
@@ -207,7 +214,7 @@ def _gate(args: argparse.Namespace) -> None:
 
 def _serve(args: argparse.Namespace) -> None:
     module = importlib.import_module(f".web.{_APPS[args.app]}", __package__)
-    module.main(args.options, prog=f"python -m pneumonia serve {args.app}")
+    module.main(args.options, prog=f"{prog()} serve {args.app}")
 
 
 def _yours(args: argparse.Namespace) -> None:
@@ -219,8 +226,9 @@ def _yours(args: argparse.Namespace) -> None:
 def _space(args: argparse.Namespace) -> None:
     from .web.demo import space
 
-    space.write(args.out)
-    print(f"Space written to {args.out}; push it to the Space's own git repository.")
+    space.write(args.out, args.model)
+    upload = f"hf upload OWNER/NAME {args.out} --repo-type space"
+    print(f"Space written to {args.out}; next: {upload}")
 
 
 def _selftest(args: argparse.Namespace) -> None:
@@ -283,7 +291,7 @@ def main(arguments: list[str] | None = None) -> None:
         if error.name in _PACKAGES_OF_APPS:
             raise SystemExit(
                 f"error: this command needs {error.name}. "
-                "Install the apps with `pip install -e .[apps]`."
+                "Install the apps with `pip install 'pneumonia-xray[apps]'`."
             ) from error
         if error.name not in _TRAINING_PACKAGES:
             raise

@@ -1,20 +1,25 @@
 """A watched folder: each film answered once, whatever ends the watch in between."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from dicoms import make
+from PIL import Image
 
 from pneumonia import phantoms
 from pneumonia.__main__ import main
-from pneumonia.serving import stopping
+from pneumonia.serving import batch, stopping
 from pneumonia.serving.rows import Lines
 
 PICTURE, OTHER, *_ = (path.read_bytes() for path in phantoms())
@@ -162,13 +167,32 @@ def test_a_watch_ends_with_a_sentence_where_no_line_can_be_kept(
 
 
 def test_answers_below_the_watched_folder_are_no_films(places):
+    pytest.importorskip("highdicom")
     folder, _ = places
-    (folder / "a.png").write_bytes(PICTURE)
+    pixels = np.asarray(Image.open(io.BytesIO(PICTURE)).convert("L"))
+    uids = {f"{what}InstanceUID": "1.2.3" for what in ("Study", "Series", "SOP")}
+    (folder / "sub" / "a.dcm").write_bytes(make(pixels, **uids))
     out = folder / "out"
-    with watched(folder, out, "--patience", "0"):
+    with watched(folder, out, "--patience", "0", "--dicom"):
         wait_for(lambda: answers(out))
         time.sleep(0.5)
     assert len(answers(out)) == 1
+    written = {path.name.split(".")[-2] for path in (out / "dicom").rglob("*.dcm")}
+    assert written == {"report", "heatmap", "lungs"}
+
+
+def test_no_film_is_decoded_in_the_watching_process(places, monkeypatch):
+    folder, out = places
+    (folder / "a.png").write_bytes(PICTURE)
+    monkeypatch.setattr(batch, "read_anywhere", lambda *_: os.abort())
+
+    def stop() -> None:
+        wait_for(lambda: answers(out))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    main(["watch", str(folder), "--out", str(out), "--every", "0.1"])
+    assert [row["status"] for row in answers(out)] == ["ok"]
 
 
 def test_the_second_signal_ends_at_once():

@@ -84,7 +84,8 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
         )
         if not table.locked:
             print("note: nothing can be locked there. Let no other watch write it.")
-        options = {"anyway": args.anyway, "keeper": keeper}
+        # what one file does to its reader must not end the watch, again and again
+        options = {"anyway": args.anyway, "keeper": keeper, "isolated": True}
         try:
             while not asked:
                 begun = time.monotonic()
@@ -159,7 +160,7 @@ class _Watch:
             if name.endswith(_UNFINISHED) or path.startswith(own):
                 continue
             try:
-                found = Path(path).stat()
+                found = os.stat(path)  # noqa: PTH116 (a million times, maybe)
             except OSError:  # it is gone, or a link that leads nowhere
                 if path == str(self._folder):
                     closed.add(path)
