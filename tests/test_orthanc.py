@@ -19,13 +19,13 @@ from PIL import Image
 from servers import ROOT
 
 hd = pytest.importorskip("highdicom")
-from test_dicom_out import UIDS, WHOSE, film  # noqa: E402
+from test_dicom_out import STUDY, WHOSE, film  # noqa: E402
 
 pytestmark = pytest.mark.server
 
 PAGE = (ROOT / "docs" / "orthanc.md").read_text(encoding="utf-8")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-STUDY = f"/dicom-web/studies/{UIDS['StudyInstanceUID']}"
+OF_STUDY = f"/dicom-web/studies/{STUDY}"
 
 
 def blocks(kind: str) -> list[str]:
@@ -101,7 +101,7 @@ def stow(url: str, *files: bytes) -> None:
 
 def wado(url: str, one: pydicom.Dataset) -> bytes:
     """Retrieve a file from an archive by DICOMweb, as it is stored."""
-    address = f"{url}{STUDY}/series/{one.SeriesInstanceUID}/instances"
+    address = f"{url}{OF_STUDY}/series/{one.SeriesInstanceUID}/instances"
     found = requests.get(
         f"{address}/{one.SOPInstanceUID}",
         headers={"Accept": 'multipart/related; type="application/dicom"'},
@@ -143,7 +143,7 @@ def test_a_film_goes_round_as_the_page_says(orthanc, tmp_path):
     assert len([*(tmp_path / "in").iterdir()]) == 1
     assert not any(v in (tmp_path / "watch.log").read_text() for v in WHOSE.values())
 
-    kinds = requests.get(f"{orthanc}{STUDY}/series", timeout=60).json()
+    kinds = requests.get(f"{orthanc}{OF_STUDY}/series", timeout=60).json()
     found = sorted(series["00080060"]["Value"][0] for series in kinds)
     assert found == ["CR", "OT", "SEG", "SR"]  # one study, each once
     places = {}
@@ -157,7 +157,7 @@ def test_a_film_goes_round_as_the_page_says(orthanc, tmp_path):
     assert hd.seg.segread(places["lungs"]).number_of_segments == 2
     capture = pydicom.dcmread(places["heatmap"])
     rendered = requests.get(
-        f"{orthanc}{STUDY}/series/{capture.SeriesInstanceUID}/instances/"
+        f"{orthanc}{OF_STUDY}/series/{capture.SeriesInstanceUID}/instances/"
         f"{capture.SOPInstanceUID}/rendered",
         headers={"Accept": "image/png"},
         timeout=60,

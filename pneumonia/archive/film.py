@@ -98,7 +98,7 @@ def read(data: bytes) -> Film:
         data = deflated.inflated(data)
         header = headers.read(data)
         dataset = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
-        found = {name: str(dataset.get(name) or "") for name in _UIDS}
+        found = {name: str(dataset.get(name) or "").strip(" \0") for name in _UIDS}
     except ImageError as error:
         raise FilmError(str(error)) from None
     except attributes.PARSE_ERRORS:  # what they say may quote the file

@@ -68,22 +68,20 @@ class Folder:
     def _write(
         self, maker: Maker, name: Path, data: bytes, answer: Prediction | ImageError
     ) -> None:
-        reason = ""
+        given: Prediction | str
         if isinstance(answer, ImageError):
             if not answer.offers:  # it could not even be read
                 raise answer
-            reason = answer.reason
-        elif not answer.valid:  # a number that means nothing is no part of a record
-            reason = answer.refused_for[0]
+            given = answer.reason
+        else:  # a number that means nothing is no part of a record
+            given = answer if answer.valid else answer.refused_for[0]
         with film.quietly():
             of = film.read(data)
             found: dict[str, hd.SOPClass | None] = {}
-            if reason or isinstance(answer, ImageError):
-                found["report"] = report.write(maker, of, None, reason)
-            else:
-                found["report"] = report.write(maker, of, answer, "")
-                found["heatmap"] = capture.write(maker, of, answer)
-                found["lungs"] = lungs.write(maker, of, answer)
+            found["report"] = report.write(maker, of, given)
+            if not isinstance(given, str):
+                found["heatmap"] = capture.write(maker, of, given)
+                found["lungs"] = lungs.write(maker, of, given)
             places = self.places(name)
             with kept.all_of(places["report"].parent) as folder:
                 for kind, one in found.items():
@@ -97,7 +95,8 @@ class Folder:
     def holds(self, path: Path) -> bool:
         """Tell by its name whether a file is one that is written here."""
         ends = tuple(f".{kind}.dcm" for kind in KINDS)
-        return path.name.endswith(ends) and self._path in path.parents
+        written = path.name.endswith(ends)
+        return written and self._path.resolve() in path.resolve().parents
 
     def places(self, name: Path) -> dict[str, Path]:
         """Return where the files of a film are kept, by their kind.
