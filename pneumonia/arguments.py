@@ -28,6 +28,7 @@ EXAMPLES_OF = {
     "predict": "xrays/ film.dcm --csv answers.csv --overlays overlays",
     "gate": "chest_xray/train --bundle bundle",
     "serve": "gradio --port 7860",
+    "watch": "incoming --out answers",
     "yours": "xrays.zip --out report.html",
     "space": "space --model OWNER/NAME",
     "selftest": "--bundle hf://OWNER/NAME",
