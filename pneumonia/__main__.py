@@ -18,6 +18,15 @@ from .training.backend import keras_explained
 
 _TRAINING_PACKAGES = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "onnx"}
 _APPS = {"gradio": "demo.app", "flask": "form.app", "form": "form.under_gunicorn"}
+_EXPLAINED = {
+    "fcntl": "gunicorn needs a POSIX system. Serve the form by `serve flask`.",
+    "highdicom": "--dicom needs highdicom. Install it with "
+    "`pip install 'pneumonia-xray[dicom]'`.",
+    "ray": "--engine ray needs Ray on every machine. Install it with "
+    "`pip install -r requirements-cluster.txt`.",
+}
+"""What to do about a module that is missing."""
+
 _PACKAGES_OF_APPS = {"flask", "gradio", "gunicorn", "jinja2", "reportlab", "segno"}
 
 
@@ -170,7 +179,23 @@ def _export(args: argparse.Namespace) -> None:
 def _predict(args: argparse.Namespace) -> None:
     from .serving import predicting
 
-    predicting.run(args)
+    predicting.run(args, _keeper(args.dicom))
+
+
+def _watch(args: argparse.Namespace) -> None:
+    from .serving import watching
+
+    kept.check(args.out)
+    watching.run(args, _keeper(args.out / "dicom" if args.dicom else None))
+
+
+def _keeper(folder: Path | None):
+    """Return what keeps answers as DICOM, if that is asked for."""
+    if folder is None:
+        return None
+    from .archive.folder import Folder
+
+    return Folder(folder)
 
 
 def _gate(args: argparse.Namespace) -> None:
@@ -231,6 +256,7 @@ _COMMANDS = (
     _card,
     _export,
     _predict,
+    _watch,
     _gate,
     _serve,
     _yours,
@@ -268,13 +294,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _mend(missing: str | None) -> str:
     """Return what to do where a module is not installed; "": nobody knows."""
-    if missing == "ray":
-        return (
-            "--engine ray needs Ray on every machine. Install it with "
-            "`pip install -r requirements-cluster.txt`."
-        )
-    if missing == "fcntl":
-        return "gunicorn needs a POSIX system. Serve the form by `serve flask`."
+    if missing in _EXPLAINED:
+        return _EXPLAINED[missing]
     if missing in _PACKAGES_OF_APPS:
         install = "the apps with `pip install 'pneumonia-xray[apps]'`"
     elif missing == "tensorflow" and sys.version_info >= (3, 14):  # there is none yet

@@ -26,9 +26,9 @@ EXAMPLES_OF = {
     "card": "--page page",
     "export": "runs/1 --out bundle",
     "predict": "xrays/ film.dcm --csv answers.csv --overlays overlays",
+    "watch": "incoming --out answers",
     "gate": "chest_xray/train --bundle bundle",
     "serve": "gradio --port 7860",
-    "watch": "incoming --out answers",
     "yours": "xrays.zip --out report.html",
     "space": "space --model OWNER/NAME",
     "selftest": "--bundle hf://OWNER/NAME",
@@ -280,18 +280,41 @@ def build(  # noqa: PLR0915 (a list of options)
         "(default: half; 1: all channels)",
     )
 
-    sub = command("predict", "answer image files and folders, one CSV row each")
-    sub.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    sub = command("predict", "answer image files and folders, one row each")
     sub.add_argument(
-        "--csv", type=Path, metavar="FILE", help="default: standard output"
+        "paths",  # as text: ./- is a file
+        nargs="*",
+        metavar="PATH",
+        help="file or folder; - reads a list of them from standard input",
+    )
+    sub.add_argument(
+        "-0",
+        "--null",
+        action="store_true",
+        help="in that list NUL ends a path, as find -print0 writes it",
+    )
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="default: - (printed)")
+    sub.add_argument(
+        "--jsonl",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="lines of JSON, which say more (default: printed instead of CSV)",
     )
     sub.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the table in --csv, after the files that have a row",
+        help="go on with --csv or --jsonl, after the files that have a row",
     )
     sub.add_argument(
         "--overlays", type=Path, metavar="DIR", help="write overlays as JPEG"
+    )
+    sub.add_argument(
+        "--dicom",
+        type=Path,
+        metavar="DIR",
+        help="write answers to DICOM files as DICOM, into their studies; "
+        "docs/orthanc.md",
     )
     sub.add_argument(
         "--method",
@@ -302,6 +325,12 @@ def build(  # noqa: PLR0915 (a list of options)
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
     sub.add_argument(
         "--anyway", action="store_true", help="answer what the gate refuses, warned"
+    )
+    sub.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cuda: a GPU, by onnxruntime-gpu installed instead of onnxruntime",
     )
     sub.add_argument(
         "--engine",
@@ -317,6 +346,36 @@ def build(  # noqa: PLR0915 (a list of options)
     )
     sub.add_argument(
         "--address", help="of the Ray cluster (default: start one on this machine)"
+    )
+
+    sub = command("watch", "answer each new file of a folder, as it comes")
+    sub.add_argument("folder", type=Path, metavar="IN", help="sub-folders, too")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for answers.jsonl, a line for each file",
+    )
+    sub.add_argument(
+        "--dicom", action="store_true", help="write answers as DICOM, too, in OUT/dicom"
+    )
+    sub.add_argument(
+        "--every",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="seconds between two looks; a file that is alike in both is whole",
+    )
+    sub.add_argument(
+        "--patience",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds for which a file that can't be read may still grow",
+    )
+    sub.add_argument("--bundle", type=Path, help="default: the one that ships")
+    sub.add_argument(
+        "--anyway", action="store_true", help="answer what the gate refuses, warned"
     )
 
     sub = command("gate", "fit anew which pictures a bundle refuses")

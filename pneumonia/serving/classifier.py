@@ -43,10 +43,15 @@ if _HAS_BEGUN and [int(n) for n in onnxruntime.__version__.split(".")[:2]] >= [1
     )
 
 _PNEUMONIA = LABELS.index("Pneumonia")
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class BundleError(RuntimeError):
     """The installation is at fault, not the image; says the command that mends it."""
+
+
+class DeviceError(RuntimeError):
+    """The network can't run on the device that was asked for; says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +68,7 @@ class Classifier:
         facts: everything that bundle.json holds.
         folder: of the bundle.
         gate: decides which pictures get no answer; None if the bundle has none.
+        device: `cpu` or `cuda`, which the network runs on.
     """
 
     temperature: float
@@ -73,6 +79,7 @@ class Classifier:
     folder: Path
     _session: onnxruntime.InferenceSession = field(repr=False)
     gate: gates.Gate | None = field(default=None, repr=False)
+    device: str = "cpu"
 
     def run(self, inputs: np.ndarray) -> Outputs:
         """Run the graph once.
@@ -185,7 +192,9 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def load_classifier(
-    bundle: str | Path | None = None, threads: int | None = None
+    bundle: str | Path | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> Classifier:
     """Load a bundle and verify it.
 
@@ -194,6 +203,7 @@ def load_classifier(
             which is fetched from the Hugging Face Hub once; None: what ships.
         threads: how many work on one run; None: one a core, the quickest answer. One is
             best where as many pictures as cores are under way at once.
+        device: `cpu`, or `cuda` for a GPU of NVIDIA's, by ONNX Runtime's own provider.
 
     Returns:
         The classifier, ready for `predict`.
@@ -201,6 +211,7 @@ def load_classifier(
     Raises:
         BundleError: a file is missing, damaged, of another format or not the one whose
             checksum is recorded; or it can't be fetched.
+        DeviceError: the network can't run on that device here.
     """
     folder = BUNDLE if bundle is None else Path(bundle)
     if bundle is None:
@@ -248,8 +259,9 @@ def load_classifier(
             sha256=sha256,
             facts=facts,
             folder=folder,
-            _session=_open_session(weights, threads),
+            _session=_open_session(weights, threads, device),
             gate=gates.from_facts(facts.get("gate")),
+            device=device,
         )
     except OSError as error:
         raise BundleError(
@@ -263,14 +275,44 @@ def load_classifier(
         ) from error
 
 
-def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceSession:
+def _open_session(
+    weights: bytes, threads: int | None, device: str = "cpu"
+) -> onnxruntime.InferenceSession:
+    """Open a graph for a device, and never for another without a word.
+
+    Raises:
+        DeviceError: it can't run there.
+    """
+    there, wanted = onnxruntime.get_available_providers(), _PROVIDERS[device]
+    if wanted not in there:
+        raise DeviceError(
+            f"{device} was asked for, and this onnxruntime {onnxruntime.__version__} "
+            f"has only {', '.join(there)}. Install onnxruntime-gpu instead of "
+            "onnxruntime: `pip uninstall onnxruntime`, then "
+            "`pip install onnxruntime-gpu`."
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # a thread that waits for its part leaves its core to whoever decodes a picture
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only
-    return onnxruntime.InferenceSession(
-        weights, options, providers=["CPUExecutionProvider"]
+    why = ""
+    try:  # what a GPU can't do is left to the CPU, but not all of it
+        session = onnxruntime.InferenceSession(
+            weights,
+            options,
+            providers=[*dict.fromkeys([wanted, _PROVIDERS["cpu"]])],
+            enable_fallback=0,
+        )
+        if wanted in session.get_providers():
+            return session
+    except Exception as error:  # of many kinds, by what the provider lacks
+        if device == "cpu":
+            raise
+        why = f" ({str(error).strip().partition(chr(10))[0][:200]})"
+    raise DeviceError(
+        f"{device} was asked for, and ONNX Runtime could not start on it here{why}. It "
+        "needs a GPU, its driver, and the CUDA and cuDNN that onnxruntime-gpu names."
     )
 
 
