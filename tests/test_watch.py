@@ -120,7 +120,8 @@ def test_a_stop_writes_down_what_is_under_way(places):
         (folder / f"{number:02}.png").write_bytes(PICTURE)
     process = start(folder, out)
     wait_for(lambda: answers(out))
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):  # as `timeout` does
+        process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert f"stopped: {len(answers(out))} files got a line, 0 of" in said
@@ -195,8 +196,15 @@ def test_no_film_is_decoded_in_the_watching_process(places, monkeypatch):
     assert [row["status"] for row in answers(out)] == ["ok"]
 
 
-def test_the_second_signal_ends_at_once():
+def test_a_second_signal_ends_at_once_unless_both_are_one_wish(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    raised = []
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
     with stopping.asked() as numbers:
-        os.kill(os.getpid(), signal.SIGTERM)
+        for later in (0, 0, 60):
+            now = time.monotonic() + later
+            monkeypatch.setattr(stopping.time, "monotonic", lambda now=now: now)
+            os.kill(os.getpid(), signal.SIGTERM)
         assert numbers == [signal.SIGTERM]
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert raised == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -280,6 +280,10 @@ def _open_session(
 ) -> onnxruntime.InferenceSession:
     """Open a graph for a device, and never for another without a word.
 
+    ONNX Runtime has no int8 convolution for CUDA. There it computes what the graph says
+    literally: it dequantises, convolves floats, and quantises.
+    https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html
+
     Raises:
         DeviceError: it can't run there.
     """
