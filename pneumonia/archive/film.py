@@ -141,17 +141,19 @@ def _is_standard(kind: UID) -> bool:
 
 
 def _readable(dataset: Dataset) -> Dataset:
-    """Return the attributes that can be read, without private ones and pixels."""
+    """Return what can be read and written again, without private ones and pixels."""
     kept = Dataset()
     for tag in sorted(dataset.keys()):
         if tag.is_private or tag >= _PIXELS:
             continue
         try:
-            element = dataset[tag]
+            element, alone = dataset[tag], Dataset()
             for item in element.value if element.VR == "SQ" else ():
                 item.remove_private_tags()
                 for _ in item.iterall():
                     pass  # to read it is to find out whether it can be read
+            alone.add(element)
+            alone.save_as(io.BytesIO(), implicit_vr=False, little_endian=True)
             kept.add(element)
         except attributes.PARSE_ERRORS:
             continue
