@@ -3,6 +3,7 @@
 import argparse
 import errno
 import importlib
+import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -286,20 +287,38 @@ def main(arguments: list[str] | None = None) -> None:
             what += ". Free some space, and run the same command again."
         raise SystemExit(f"error: {what}") from error
     except ModuleNotFoundError as error:
-        if error.name in _EXPLAINED:
-            raise SystemExit(f"error: {_EXPLAINED[error.name]}") from error
-        if error.name in _PACKAGES_OF_APPS:
-            raise SystemExit(
-                f"error: this command needs {error.name}. "
-                "Install the apps with `pip install 'pneumonia-xray[apps]'`."
-            ) from error
-        if error.name not in _TRAINING_PACKAGES:
+        if not (mend := _mend(error.name)):
             raise
-        raise SystemExit(
-            f"error: this command needs {error.name}. "
-            "Install everything with `pip install -r requirements.txt`."
-        ) from error
+        raise SystemExit(f"error: {mend}") from error
+
+
+def _mend(missing: str | None) -> str:
+    """Return what to do where a module is not installed; "": nobody knows."""
+    if missing in _EXPLAINED:
+        return _EXPLAINED[missing]
+    if missing in _PACKAGES_OF_APPS:
+        install = "the apps with `pip install 'pneumonia-xray[apps]'`"
+    elif missing == "tensorflow" and sys.version_info >= (3, 14):  # there is none yet
+        install = (
+            "JAX with `pip install 'pneumonia-xray[train,jax]'` and set "
+            "KERAS_BACKEND=jax, or use Python 3.13"
+        )
+    elif missing in _TRAINING_PACKAGES:
+        install = "everything with `pip install -r requirements.txt`"
+    else:
+        return ""
+    return f"this command needs {missing}. Install {install}."
+
+
+def run() -> None:
+    """Run the command that this process was started for."""
+    # What it starts takes no modules from the working directory either: since Python
+    # 3.14, a progress bar starts a process that looks after locks.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(p for p in given if p in sys.path)
+    main()
 
 
 if __name__ == "__main__":
-    main()
+    run()

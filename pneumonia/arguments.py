@@ -364,7 +364,7 @@ def build(  # noqa: PLR0915 (a list of options)
         type=float,
         default=2.0,
         metavar="S",
-        help="seconds between two looks; a file that is alike in both is whole",
+        help="seconds between two looks; a file that stays alike is whole",
     )
     sub.add_argument(
         "--patience",

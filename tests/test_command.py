@@ -1,10 +1,14 @@
 """The command line by itself: its help, its examples, completion in a shell."""
 
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
+import yaml
+from servers import ROOT
 
 from pneumonia import __main__, arguments
 from pneumonia.__main__ import main
@@ -39,3 +43,14 @@ def test_a_shell_completes_commands_and_options(capsys):
         )
         done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True)
         assert done.stdout.split() == [completed]
+
+
+def test_the_containers_run_what_the_page_about_archives_says():
+    told = yaml.safe_load((ROOT / "docs" / "compose.yaml").read_text())
+    page = (ROOT / "docs" / "orthanc.md").read_text()
+    called = told["services"]["watch"]["entrypoint"]
+    assert " ".join(called) in page
+    assert arguments.build(dict.fromkeys(NAMES, 1)).parse_args(called[1:]).dicom
+    (script,) = re.findall(r"```lua\n(.*?)```", page, re.DOTALL)
+    found = told["configs"]["films.lua"]["content"]
+    assert found.strip() == textwrap.dedent(script).strip()

@@ -133,7 +133,8 @@ def installed(steps, wheel, tmp_path_factory) -> Path:
     python = environment(tmp_path_factory.mktemp("installed") / "venv")
     (install,) = (what for name, what in steps if name == "RUN" and "install" in what)
     words = shlex.split(install.partition(" install ")[2])
-    words[words.index(".[$EXTRAS]")] = f"{wheel}[{dict(steps)['ARG'].partition('=')[2]}]"
+    extras = dict(steps)["ARG"].partition("=")[2]
+    words[words.index(".[$EXTRAS]")] = f"{wheel}[{extras}]"
     pip(python, "install", *words)
     return python
 

@@ -8,6 +8,7 @@ import contextlib
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,7 +150,7 @@ def _read_png(data: bytes, detail: Detail, notes: set[str]) -> tuple[Image.Image
     picture = _open(parts.data, notes)
     if not parts.deep:
         return _by_pillow(picture, detail, notes, parts.tone)
-    lie = _lie_of(picture, notes)
+    lie = _lie_of(picture, notes, Image.Image.getexif)  # PNG's own decodes the pixels
     return _shown(png.decode(parts.data), parts.tone, detail, notes), lie
 
 
@@ -272,11 +273,15 @@ def _tone_of(profile: bytes | None, colours: bool, notes: set[str]) -> Tone | No
         return None
 
 
-def _lie_of(picture: Image.Image, notes: set[str]) -> _Lie:
+def _lie_of(
+    picture: Image.Image,
+    notes: set[str],
+    exif_of: Callable[[Image.Image], Image.Exif] = lambda picture: picture.getexif(),
+) -> _Lie:
     said = [picture.info.get(name) for name in ("aspect", "jfif_density", "dpi")]
     turn = 1
     try:
-        exif = picture.getexif()
+        exif = exif_of(picture)
         turn = exif.get(ExifTags.Base.Orientation, 1)
         said.append([exif.get(tag) for tag in _DENSITY])
     except _DECODE_ERRORS:

@@ -17,6 +17,7 @@ from .batch import File
 from .classifier import Classifier, load_classifier
 
 _STANDARD = "-"  # instead of a file: standard input, or standard output
+_FEW = 100_000  # files that are kept in memory
 _NOBODY_READS = 141  # the status of a program that a closed pipe ends, in a shell
 
 Tables = list[rows.Table | rows.Printed]
@@ -66,8 +67,10 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
             tables.append(opened.enter_context(closing(table)))
             _warn_unlocked(table, file)
         lacks_row = _without_row(tables)
-        extent = None if listed else _measure(files(), lacks_row)
-        left = (file for file in files() if not file or lacks_row(file))
+        extent, few = (None, None) if listed else _measure(files(), lacks_row)
+        # many are walked again, and not kept
+        walked = (file for file in files() if not file or lacks_row(file))
+        left: Iterable[File | None] = walked if few is None else few
         _fill(tables, classifier, left, extent, args, keeper)
 
 
@@ -137,13 +140,17 @@ class _Extent:
 
 def _measure(
     files: Iterable[File | None], lacks_row: Callable[[File], bool]
-) -> _Extent:
+) -> tuple[_Extent, list[File] | None]:
+    """Return how much there is to do, and the files if they are few."""
     count = left = work = 0
+    few: list[File] = []
     for file in files:
         count += 1
         if file and lacks_row(file):
             left, work = left + 1, work + batch.work(file[0])
-    return _Extent(count, left, work)
+            if left <= _FEW:
+                few.append(file)
+    return _Extent(count, left, work), few if left <= _FEW else None
 
 
 def _without_row(tables: Tables) -> Callable[[File], bool]:
