@@ -126,12 +126,14 @@ def read(data: bytes) -> Film:
         setattr(facts, name, uid)
     facts.Modality = attributes.text(dataset, "Modality") or "CR"
     facts.Rows, facts.Columns = header.rows, header.columns
-    for name in _LOSS:
-        if attributes.text(dataset, name):
-            facts.add(dataset[name])
+    people = _readable(dataset)
+    if attributes.text(dataset, "LossyImageCompression") == "01":
+        for name in _LOSS:
+            if name in people:
+                facts.add(people[name])
     lie, contradicted = geometry.lie_of(header)
     trusted = header.orientation if lie.sides_known and not contradicted else ()
-    return Film(facts, _readable(dataset), lie, trusted)
+    return Film(facts, people, lie, trusted)
 
 
 def _is_standard(kind: UID) -> bool:
