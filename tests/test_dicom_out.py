@@ -398,7 +398,9 @@ def standard():
     return tables({f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("7", "66.4", "88.33")})
 
 
-WRITTEN = [film(), film(REFUSED), film(PatientOrientation=None)]
+LOST = {"LossyImageCompression": "01", "LossyImageCompressionRatio": 8}
+LOST |= {"LossyImageCompressionMethod": "ISO_10918_1"}
+WRITTEN = [film(), film(REFUSED), film(PatientOrientation=None, **LOST)]
 
 
 @pytest.mark.differential

@@ -126,12 +126,14 @@ def read(data: bytes) -> Film:
         setattr(facts, name, uid)
     facts.Modality = attributes.text(dataset, "Modality") or "CR"
     facts.Rows, facts.Columns = header.rows, header.columns
-    for name in _LOSS:
-        if attributes.text(dataset, name):
-            facts.add(dataset[name])
+    people = _readable(dataset)
+    if attributes.text(dataset, "LossyImageCompression") == "01":
+        for name in _LOSS:
+            if name in people:
+                facts.add(people[name])
     lie, contradicted = geometry.lie_of(header)
     trusted = header.orientation if lie.sides_known and not contradicted else ()
-    return Film(facts, _readable(dataset), lie, trusted)
+    return Film(facts, people, lie, trusted)
 
 
 def _is_standard(kind: UID) -> bool:
@@ -141,17 +143,19 @@ def _is_standard(kind: UID) -> bool:
 
 
 def _readable(dataset: Dataset) -> Dataset:
-    """Return the attributes that can be read, without private ones and pixels."""
+    """Return what can be read and written again, without private ones and pixels."""
     kept = Dataset()
     for tag in sorted(dataset.keys()):
         if tag.is_private or tag >= _PIXELS:
             continue
         try:
-            element = dataset[tag]
+            element, alone = dataset[tag], Dataset()
             for item in element.value if element.VR == "SQ" else ():
                 item.remove_private_tags()
                 for _ in item.iterall():
                     pass  # to read it is to find out whether it can be read
+            alone.add(element)
+            alone.save_as(io.BytesIO(), implicit_vr=False, little_endian=True)
             kept.add(element)
         except attributes.PARSE_ERRORS:
             continue
