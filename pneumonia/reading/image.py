@@ -28,7 +28,7 @@ DISPLAY_SIDE = 1024
 SHARP_SIDE = 2048
 """The same of a picture that is to be sharp, for looking closely."""
 
-_ANSWER = Detail(ANSWER_SIDE, ANSWER_SIDE, DISPLAY_SIDE)
+_ANSWER = Detail(ANSWER_SIDE, ANSWER_SIDE, DISPLAY_SIDE, ANSWER_SIDE)
 _DISPLAY = Detail(ANSWER_SIDE, DISPLAY_SIDE, DISPLAY_SIDE)
 _SHARP = Detail(SHARP_SIDE, SHARP_SIDE, SHARP_SIDE)
 _risky_decoders = False

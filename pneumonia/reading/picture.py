@@ -71,13 +71,16 @@ class Detail(NamedTuple):
 
     Attributes:
         jpeg: what the scale at which a JPEG is decoded keeps of either side.
-        least: what averaging keeps: that of other codecs' scales, and of deep pixels.
+        scale: what the scale of other codecs keeps.
         most: a longer one comes out reduced to this.
+        averaged: what averaging keeps of numbers that are decoded; None: they are shown
+            first.
     """
 
     jpeg: int
-    least: int
+    scale: int
     most: int
+    averaged: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -259,7 +259,7 @@ def _by_pillow(
 def _shown(
     numbers: deep.Numbers, meant: Tone | None, detail: Detail, notes: set[str]
 ) -> Image.Image:
-    pixels, clipped = deep.shown(numbers, meant, detail.least)
+    pixels, clipped = deep.shown(numbers, meant, detail.averaged)
     if clipped:
         notes.add("outliers_clipped")
     return Image.fromarray(pixels)

@@ -46,13 +46,13 @@ def decode(
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = headers.read(data)
-        decoded = _decoded(header, detail.least)
+        decoded = _decoded(header, detail.scale)
         if header.photometric not in headers.GREY:
             shown = colour.colours(header, decoded)
             if shown is None:
                 raise headers.unsupported("holds colours in an unusual form")
         else:
-            shown = grayscale.shades(header, decoded, detail.least)
+            shown = grayscale.shades(header, decoded, detail.averaged)
         pixels, of_pixels = shown
         pixels, sides_known, of_lie = geometry.upright(header, pixels, detail.most)
         found = dict.fromkeys([*header.warnings, *of_pixels, *of_lie])

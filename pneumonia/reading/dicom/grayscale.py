@@ -22,14 +22,14 @@ _MOST_LOST = 0.5  # share of pixels that a window may send to black, or to white
 
 
 def shades(
-    header: Header, decoded: Decoded, least: int
+    header: Header, decoded: Decoded, least: int | None = None
 ) -> tuple[np.ndarray, list[str]]:
     """Return what a grey picture is meant to look like.
 
     Args:
         header: of the file.
         decoded: (H, W) of whole numbers or floats.
-        least: pixels that the longer side keeps, where pixels are averaged.
+        least: as in `deep.averaged`.
 
     Returns:
         uint8 (h, w), bright where much was absorbed, padding black; codes of warnings.
