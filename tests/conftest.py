@@ -3,35 +3,34 @@
 And what a test needs, so that `make quick` can leave out what is slow to have.
 """
 
+import io
 import os
 import re
 import shutil
 import socket
 import sys
-import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from servers import in_thread
 
 from pneumonia import load_classifier, phantoms
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-NEEDED_BY = {
-    "browser": "browser",
-    "demo_port": "server",
-    "empty": "install",
-    "flask_url": "server",
-    "form_port": "server",
-    "gradio_url": "server",
-    "live": "server",
-    "xrays": "xrays",
-}
+SERVING = ("demo_port", "flask_url", "gradio_url", "live")
+NEEDED_BY = dict.fromkeys(SERVING, "server")
+NEEDED_BY |= {"browser": "browser", "empty": "install", "xrays": "xrays"}
 """What the tests that take a fixture, directly or not, need: fixture and marker."""
 
-LEFT_OUT = ("keras", "browser", "server", "xrays", "install", "slow")
-"""Markers of tests that `--quick` leaves out; pyproject.toml says what each means."""
+LEFT_OUT = ("install", "keras", "slow", "server", "browser", "xrays")
+"""Markers of tests that `--quick` leaves out, and the order of those that begin first.
+
+pyproject.toml says what each means.
+"""
 
 FRAMEWORKS = {"keras", "tensorflow", "torch", "jax"}
 SERVERS = re.compile(
@@ -40,15 +39,16 @@ SERVERS = re.compile(
 _WHOLE_FILE = re.compile(
     rf"^pytestmark = .*\bmark\.({'|'.join(LEFT_OUT)})\b", re.MULTILINE
 )
+LOCAL = re.compile(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:|file:")
+SIZES = {
+    "desktop": {"width": 1280, "height": 900},
+    "phone": {"width": 390, "height": 844},
+}
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--quick",
-        action="store_true",
-        help=f"leave out what is marked {', '.join(LEFT_OUT)}, and fail where a test "
-        "needs one of them all the same",
-    )
+    told = f"leave out what is marked {', '.join(LEFT_OUT)}; fail where a test needs it"
+    parser.addoption("--quick", action="store_true", help=told)
 
 
 def pytest_configure(config):
@@ -77,25 +77,21 @@ def forbid_servers():
 def pytest_ignore_collect(collection_path, config):
     # To import a file of tests for Keras takes seconds, before a test is left out.
     tests = config.option.quick and collection_path.match("test_*.py")
-    if tests and _WHOLE_FILE.search(collection_path.read_text()):
-        return True
-    return None
+    return True if tests and _WHOLE_FILE.search(collection_path.read_text()) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before what -m leaves out is left out
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     for item in items:
         for name in NEEDED_BY.keys() & set(item.fixturenames):
             item.add_marker(NEEDED_BY[name])
+
+    def haste(item):
+        found = [n for n, name in enumerate(LEFT_OUT) if item.get_closest_marker(name)]
+        return found[0] if found else len(LEFT_OUT)
+
     # What takes long begins first, else the last of it runs beside an idle worker.
-    items.sort(key=_haste)
-
-
-def _haste(item):
-    """Tell when a test begins: lower is earlier."""
-    slow = ("install", "keras", "slow", "server", "browser", "xrays")
-    found = [n for n, name in enumerate(slow) if item.get_closest_marker(name)]
-    return found[0] if found else len(slow)
+    items.sort(key=haste)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -141,21 +137,39 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
-def page(request, browser):
-    """A page that fails the test on a request to anywhere but this machine."""
-    width, height = request.param
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(30_000)
-    foreign = []
-    page.on("request", lambda r: is_local(r.url) or foreign.append(r.url))
-    yield page
-    page.close()
-    assert foreign == []
+@pytest.fixture
+def visit(browser):
+    """Open pages; fail on a request to elsewhere, or an error that nobody caught."""
+    pages, faults = [], []
+
+    def visit(url=None, size="desktop", **options):
+        page = browser.new_page(viewport=SIZES[size], **options)
+        page.set_default_timeout(60_000)
+        page.on("request", lambda r: LOCAL.match(r.url) or faults.append(r.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        pages.append(page)
+        if url:
+            page.goto(url)
+        return page
+
+    yield visit
+    for page in pages:
+        page.close()
+    assert faults == []
 
 
-def is_local(url: str) -> bool:
-    return bool(re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", url))
+@pytest.fixture(params=SIZES)
+def page(request, visit):
+    return visit(size=request.param)
+
+
+@pytest.fixture(params=["demo", "form"])
+def app(request, page):
+    from visits import App
+
+    is_form = request.param == "form"
+    url = request.getfixturevalue("flask_url" if is_form else "gradio_url")
+    return App(page, url, is_form)
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +180,18 @@ def classifier():
 @pytest.fixture(scope="session")
 def phantom_bytes() -> bytes:
     return phantoms()[0].read_bytes()
+
+
+@pytest.fixture(scope="session")
+def photograph() -> bytes:
+    """A colour picture that no lungs can be found in."""
+    down, right = np.mgrid[:300, :260]
+    red = 128 + 127 * np.sin(down / 37 + right / 90)
+    blue = 128 + 127 * np.cos(down / 80 - right / 29)
+    file = io.BytesIO()
+    pixels = np.stack([red, 255 - red, blue], axis=-1).astype(np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -190,8 +216,7 @@ def held_out(all_xrays):
     """The patients that the shipped bundle did not learn from."""
     from pneumonia.data.folder import split
 
-    _, validation = split(all_xrays)
-    return validation
+    return split(all_xrays)[1]
 
 
 @pytest.fixture(scope="session")
@@ -206,16 +231,11 @@ def answers(classifier, held_out):
 def flask_url(classifier):
     from werkzeug.serving import make_server
 
-    from pneumonia.web.form import app as flask_app
+    from pneumonia.web.form.app import create_app
 
-    server = make_server(
-        "127.0.0.1", 0, flask_app.create_app(classifier), threaded=True
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
+    app = create_app(classifier)
+    with in_thread(make_server("127.0.0.1", 0, app, threaded=True)) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

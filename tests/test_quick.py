@@ -1,11 +1,9 @@
 """`make quick` fails where a test needs more than it should, and says its marker."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from servers import ROOT, run
 
 FILES = {
     "test_at_top.py": "import keras\ndef test(): pass\n",
@@ -32,31 +30,26 @@ FILES = {
 
 
 def quick(folder: Path, *names: str) -> str:
+    (folder / "keras.py").touch()  # stands for the framework
     for name in names:
         (folder / name).write_text(FILES[name])
-    arguments = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}"]
-    arguments += ["-p", "conftest", "-p", "no:cacheprovider", "--quick"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments, str(folder)],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}:{folder}"},
-        capture_output=True,
-        text=True,
-    )
+    options = f"-c {ROOT / 'pyproject.toml'} --rootdir={folder} -p conftest --quick"
+    tests = ROOT / "tests"
+    path = {"PYTHONPATH": f"{tests}:{tests / 'helpers'}:{ROOT}:{folder}"}
+    environment = {"cwd": folder, "env": os.environ | path}
+    command = ("-m", "pytest", "-p", "no:cacheprovider", *options.split(), str(folder))
+    done = run(*command, **environment)
     return done.stdout + done.stderr
 
 
 def test_a_file_that_imports_a_framework_must_say_so(tmp_path):
-    (tmp_path / "keras.py").touch()  # stands for the framework
     said = quick(tmp_path, "test_at_top.py")
     assert "test_at_top.py imports keras: mark it" in said
     assert "1 error" in said
 
 
 def test_a_quick_test_needs_no_framework_and_no_server(tmp_path):
-    (tmp_path / "keras.py").touch()  # stands for the framework
-    names = FILES.keys() - {"test_at_top.py"}
-    said = quick(tmp_path, *sorted(names))
+    said = quick(tmp_path, *sorted(FILES.keys() - {"test_at_top.py"}))
     assert "This imports keras: mark it `keras`." in said
     assert "A quick test started a server: mark it `server`." in said
     assert "A quick test started an app or a browser: mark it `server`." in said

@@ -1,9 +1,11 @@
-"""The apps as processes of their own, as users start them."""
+"""The apps as users start them, in processes or threads of their own."""
 
+import asyncio
 import contextlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +20,12 @@ def answers(port: int) -> bool:
         socket.create_connection(("127.0.0.1", port)).close()
         return True
     return False
+
+
+def run(*command: str, python=sys.executable, **options):
+    """Run Python to its end, from the root, and return what it said."""
+    usual = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 300}
+    return subprocess.run([python, *command], **usual | options)
 
 
 @contextlib.contextmanager
@@ -48,3 +56,31 @@ def served(*command: str, python=sys.executable, inside: tuple = (), **options):
     finally:
         process.terminate()
         process.wait(120)
+
+
+@contextlib.contextmanager
+def in_thread(server):
+    """Let a server of the standard library serve; gives its address."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+
+
+def tools_of(url: str, *pictures: str) -> list:
+    """Let a language model use the demo; gives the tool's name and each answer."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def use():
+        async with (
+            streamablehttp_client(f"{url}gradio_api/mcp/") as (receive, send, _),
+            ClientSession(receive, send) as session,
+        ):
+            await session.initialize()
+            (tool,) = (await session.list_tools()).tools
+            asked = [await session.call_tool(tool.name, {"path": p}) for p in pictures]
+            return [(tool.name, answer) for answer in asked]
+
+    return asyncio.run(use())
