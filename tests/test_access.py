@@ -18,7 +18,7 @@ def page(request, visit):
 
 
 def is_accessible(page, after: int = 0) -> bool:
-    """Whether axe-core calls nothing serious; what fades in has no contrast at first."""
+    """Whether axe-core calls nothing serious, after what fades in has its contrast."""
     page.wait_for_timeout(after)
     options = {"rules": {"target-size": {"enabled": True}}}
     for rule in Axe().run(page, options=options).response["violations"]:
