@@ -57,11 +57,11 @@ def pytest_configure(config):
         asked = config.option.markexpr
         if left_out not in asked:  # a worker of xdist has got it
             config.option.markexpr = f"({asked}) and {left_out}" if asked else left_out
-        forbid_servers()
+        forbid()
 
 
-def forbid_servers():
-    """Let whatever starts a server or a browser in this process fail."""
+def forbid():
+    """Let whatever starts a server or a browser fail, or loads what trains."""
 
     def refuse(*args):
         pytest.fail("A quick test started a server: mark it `server`.")
@@ -69,6 +69,9 @@ def forbid_servers():
     def watch(event, args):
         if event == "subprocess.Popen" and SERVERS.search(repr(args[1])):
             pytest.fail("A quick test started an app or a browser: mark it `server`.")
+        if event == "import" and args[0] in FRAMEWORKS:
+            mark = "`keras`, a whole file by `pytestmark = pytest.mark.keras`"
+            pytest.fail(f"A quick test imports {args[0]}: mark it {mark}.")
 
     socket.socket.listen = refuse
     sys.addaudithook(watch)
@@ -92,30 +95,6 @@ def pytest_collection_modifyitems(items):
 
     # What takes long begins first, else the last of it runs beside an idle worker.
     items.sort(key=haste)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector):
-    before = FRAMEWORKS & sys.modules.keys()
-    report = yield
-    loaded = (FRAMEWORKS & sys.modules.keys()) - before
-    if collector.config.option.quick and loaded:
-        report.outcome = "failed"
-        report.longrepr = (
-            f"{collector.nodeid} imports {', '.join(sorted(loaded))}: mark it by "
-            "`pytestmark = pytest.mark.keras`, or import where it is needed."
-        )
-    return report
-
-
-@pytest.fixture(autouse=True)
-def no_framework(request):
-    """Let a quick test fail that imports what trains."""
-    before = FRAMEWORKS & sys.modules.keys()
-    yield
-    loaded = (FRAMEWORKS & sys.modules.keys()) - before
-    if request.config.option.quick and loaded:
-        pytest.fail(f"This imports {', '.join(sorted(loaded))}: mark it `keras`.")
 
 
 FLAGS = (
