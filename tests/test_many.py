@@ -127,7 +127,7 @@ def test_zips_of_windows_are_read():
     folders = (
         ("set\\", 0),
         ("set\\NORMAL\\", 0),
-        ("set\\PNEUMONIA", 0x10),  # the attribute of DOS alone
+        ("set\\dos", 0x10),  # its attribute alone
         ("set\\NORMAL", 0),  # nothing says it but what lies in it
         ("other", 0o40755 << 16),
     )

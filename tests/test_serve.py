@@ -1,7 +1,6 @@
 """Ways to start the apps: the command, the link, the folder of a Space."""
 
 import argparse
-import base64
 import contextlib
 import dataclasses
 import json
@@ -13,9 +12,9 @@ from unittest.mock import MagicMock
 
 import pytest
 import requests
-from servers import ROOT, run, served, tools_of
+from servers import ROOT, run, served
 
-from pneumonia import phantoms, predict, verdict
+from pneumonia import phantoms
 from pneumonia.contract import BUNDLE
 from pneumonia.reading.image import read_picture
 from pneumonia.web import measurements, startup
@@ -99,23 +98,6 @@ def test_the_public_link_is_printed_with_its_code(
     assert said.count("█") > 50 or said.count("▀") > 50
 
 
-@pytest.mark.server
-def test_the_demo_is_a_tool_for_language_models(classifier, phantom_bytes):
-    app = demo.build_demo(classifier, read_picture)
-    url, _ = demo.launch(app, mcp_server=True)
-    drawing = "data:image/png;base64," + base64.b64encode(phantom_bytes).decode()
-    letter = "data:text/plain;base64," + base64.b64encode(b"Dear doctor").decode()
-    try:
-        (name, answer), (_, refusal) = tools_of(url, drawing, letter)
-    finally:
-        app.close()
-    assert name == "predict"
-    expected = verdict(classifier, predict(classifier, phantom_bytes))
-    assert expected in answer.content[0].text
-    assert refusal.isError
-    assert "not a picture" in refusal.content[0].text
-
-
 @contextlib.contextmanager
 def served_alone(python, command, folder, home, look=True):
     """Start an app from its folder, knowing nothing of this environment."""
@@ -141,27 +123,24 @@ def test_a_space_runs_as_it_is(tmp_path):
         pass
 
 
-def test_a_space_is_never_written_over_something_else(tmp_path):
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="something else"):
-        space.write(tmp_path)
-    (tmp_path / "app.py").write_text("import flask")  # another project
-    with pytest.raises(FileExistsError, match="something else"):
-        space.write(tmp_path)
+def test_a_space_replaces_its_own_files_alone(tmp_path):
+    for name, text in (("thesis.txt", "mine"), ("app.py", "import flask")):
+        (tmp_path / name).write_text(text)  # another project's
+        with pytest.raises(FileExistsError, match="something else"):
+            space.write(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
-
-
-def test_a_space_keeps_its_repository(tmp_path):
-    (tmp_path / ".git").mkdir()
-    (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/main")
-    space.write(tmp_path)
-    for part in ("pneumonia", "web"):  # the latter stood beside it in 0.1
-        (tmp_path / part).mkdir(exist_ok=True)
-        (tmp_path / part / "gone.py").write_text("of a version before")
-    space.write(tmp_path)
-    assert (tmp_path / ".git" / "HEAD").exists()
-    assert not (tmp_path / "pneumonia" / "gone.py").exists()
-    assert not (tmp_path / "web").exists()
+    mine = tmp_path / "mine"
+    kept, *gone = (mine / ".git/HEAD", mine / "pneumonia/gone.py", mine / "web/gone.py")
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    space.write(mine)
+    for path in gone:  # of a version before; `web` stood beside the package in 0.1
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    space.write(mine)
+    assert kept.exists()
+    assert not any(path.exists() for path in gone)
+    assert not (mine / "web").exists()
 
 
 def test_the_image_copies_what_is_there_and_runs_as_nobody():

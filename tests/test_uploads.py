@@ -16,8 +16,11 @@ from pathlib import Path
 import gradio_client
 import pytest
 import requests
-from servers import served, tools_of
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+from servers import served
 
+from pneumonia import predict, verdict
 from pneumonia.web import words
 from pneumonia.web.demo import app as demo
 from pneumonia.web.demo import uploads
@@ -338,6 +341,24 @@ def ask(url: str, picture: Path, place: Path) -> str:
     return bars["label"]
 
 
+def ask_as_a_tool(url: str, *pictures: bytes) -> list:
+    """Ask as a language model does; returns each answer."""
+    texts = [base64.b64encode(picture).decode() for picture in pictures]
+    paths = [f"data:image/png;base64,{text}" for text in texts]
+
+    async def use():
+        async with (
+            streamablehttp_client(f"{url}gradio_api/mcp/") as (receive, send, _),
+            ClientSession(receive, send) as session,
+        ):
+            await session.initialize()
+            (tool,) = (await session.list_tools()).tools
+            assert tool.name == "predict"
+            return [await session.call_tool("predict", {"path": p}) for p in paths]
+
+    return asyncio.run(use())
+
+
 def kept_by(pid: int, place: Path) -> Path:
     """Where a process keeps files: they are private, to the eyes of others, too."""
     places = (Path("/dev/shm"), place)
@@ -361,7 +382,7 @@ def seen_by_others(*paths: Path) -> str:
 
 
 @pytest.mark.server
-def test_nobody_else_sees_what_the_demo_keeps(phantom_bytes, tmp_path):
+def test_nobody_else_sees_what_the_demo_keeps(classifier, phantom_bytes, tmp_path):
     place, picture = shared(tmp_path), tmp_path / "private.png"
     picture.write_bytes(phantom_bytes)
     options = {"umask": 0o022, "env": os.environ | {"TMPDIR": str(place)}}
@@ -374,9 +395,11 @@ def test_nobody_else_sees_what_the_demo_keeps(phantom_bytes, tmp_path):
         second = kept_by(process.pid, place)
         assert second != first
         shutil.rmtree(second)
-        drawing = "data:image/png;base64," + base64.b64encode(phantom_bytes).decode()
-        ((_, answer),) = tools_of(url, drawing)
-        assert not answer.isError
+        answer, refusal = ask_as_a_tool(url, phantom_bytes, b"Dear doctor")
+        expected = verdict(classifier, predict(classifier, phantom_bytes))
+        assert expected in answer.content[0].text
+        assert refusal.isError
+        assert "not a picture" in refusal.content[0].text
         third = kept_by(process.pid, place)
         shutil.rmtree(third)
         third.mkdir(mode=0o777)  # somebody wants to see what comes

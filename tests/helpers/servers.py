@@ -1,6 +1,5 @@
 """The apps as users start them, in processes or threads of their own."""
 
-import asyncio
 import contextlib
 import socket
 import subprocess
@@ -66,21 +65,3 @@ def in_thread(server):
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     thread.join()
-
-
-def tools_of(url: str, *pictures: str) -> list:
-    """Let a language model use the demo; gives the tool's name and each answer."""
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
-
-    async def use():
-        async with (
-            streamablehttp_client(f"{url}gradio_api/mcp/") as (receive, send, _),
-            ClientSession(receive, send) as session,
-        ):
-            await session.initialize()
-            (tool,) = (await session.list_tools()).tools
-            asked = [await session.call_tool(tool.name, {"path": p}) for p in pictures]
-            return [(tool.name, answer) for answer in asked]
-
-    return asyncio.run(use())
