@@ -3,7 +3,6 @@
 And what a test needs, so that `make quick` can leave out what is slow to have.
 """
 
-import io
 import os
 import re
 import shutil
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from servers import in_thread
 
 from pneumonia import load_classifier, phantoms
@@ -164,13 +162,12 @@ def phantom_bytes() -> bytes:
 @pytest.fixture(scope="session")
 def photograph() -> bytes:
     """A colour picture that no lungs can be found in."""
+    from pictures import encode
+
     down, right = np.mgrid[:300, :260]
     red = 128 + 127 * np.sin(down / 37 + right / 90)
     blue = 128 + 127 * np.cos(down / 80 - right / 29)
-    file = io.BytesIO()
-    pixels = np.stack([red, 255 - red, blue], axis=-1).astype(np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    return encode(np.stack([red, 255 - red, blue], axis=-1).astype(np.uint8))
 
 
 @pytest.fixture(scope="session")

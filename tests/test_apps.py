@@ -12,7 +12,7 @@ import pytest
 import requests
 from dicoms import make as make_dicom
 from gradio_client.exceptions import AppError, AuthenticationError
-from pictures import palette_with_alpha, rotated_by_exif
+from pictures import encode, palette_with_alpha, rotated_by_exif
 from PIL import Image
 from servers import PACKAGE, run
 from test_image import BAD
@@ -63,18 +63,12 @@ def upload(web, *data: bytes, path="/api/predict", field="image"):
     return web.post(path, data={field: files})
 
 
-def png(pixels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 GREY = read_picture(phantoms()[0].read_bytes()).pixels
 KINDS = {
     "phantom.png": phantoms()[0].read_bytes,
     "turned by EXIF.jpg": lambda: rotated_by_exif(6),
     "palette with alpha.png": palette_with_alpha,
-    "16 bit.png": lambda: png(GREY.astype(np.uint16) * 40),
+    "16 bit.png": lambda: encode(GREY.astype(np.uint16) * 40),
     "I0000001": lambda: make_dicom(GREY.astype(np.uint16) * 16),
 }
 
@@ -136,7 +130,7 @@ def test_gradio_refuses_bad_files_with_the_same_sentence(gradio, web, kind):
 
 
 def test_gradio_refuses_what_is_no_chest_and_answers_anyway(gradio):
-    text = png(not_chests.KINDS["text"](np.random.default_rng(5)))
+    text = encode(not_chests.KINDS["text"](np.random.default_rng(5)))
     with pytest.raises(AppError, match="does not look like"):
         gradio(text)
     assert "does not look like a chest" in gradio(text, anyway=True)[2]
@@ -233,7 +227,7 @@ def test_flask_writes_no_upload_to_disk(web, monkeypatch):
         monkeypatch.setattr(tempfile, name, refuse)
     monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
     noise = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
-    large = png(noise)
+    large = encode(noise)
     assert len(large) > 2**20
     assert upload(web, large, path="/api/predict?anyway=1").status_code == 200
 

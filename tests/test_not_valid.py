@@ -51,7 +51,6 @@ def adult(valid):
 
 
 def pages(classifier, prediction) -> tuple[str, str]:
-    """Return an answer's card, and its report."""
     facts = report.gather(classifier, prediction)
     card = answer.render(classifier, prediction, keep=True)
     return card, report.write_html(facts).decode()

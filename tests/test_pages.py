@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import visits
-from PIL import Image, ImageOps
+from pictures import encode
+from PIL import Image
 from playwright.sync_api import expect
 from visits import DRAWING, alert, choose, download, fits, on_desktop, plate, press, tab
 
@@ -126,18 +127,12 @@ def test_the_form_works_without_any_script(visit, flask_url, tmp_path):
     expect(page.locator(".done")).to_have_text(words.INVERTED)
 
 
-def negative() -> bytes:
-    file = io.BytesIO()
-    with Image.open(DRAWING) as drawing:
-        ImageOps.invert(drawing.convert("L")).save(file, "PNG")
-    return file.getvalue()
-
-
+PIXELS = np.asarray(Image.open(DRAWING).convert("L"))
 NEGATIVE = pneumonia.SENTENCES["negative"]
 REFUSED = {
     "letter.txt": (b"Dear doctor", "not a picture", []),
     "half.png": (DRAWING.read_bytes()[:5000], "damaged or incomplete", []),
-    "negative.png": (negative(), NEGATIVE, [words.INVERT, words.ANYWAY]),
+    "negative.png": (encode(255 - PIXELS), NEGATIVE, [words.INVERT, words.ANYWAY]),
 }
 """What a file holds, what is said of it and which buttons are offered."""
 
@@ -271,7 +266,6 @@ def test_the_viewer_changes_without_a_new_answer(page, gradio_url, classifier):
 
 
 def view(page) -> dict:
-    """Return how the picture is looked at."""
     return page.evaluate(
         """() => { const { zoom, x, y, width, level, inverted, tool } =
         document.querySelector("xray-viewer").stage;
@@ -361,9 +355,8 @@ def marked(folder: Path, number: int) -> Path:
     drawing = np.asarray(Image.open(phantoms()[number % 3]).convert("L")) // 2
     drawing = drawing + np.random.default_rng(number).integers(0, 16, drawing.shape)
     drawing[:32, :32] = 20 * number
-    path = folder / f"{number}.png"
-    Image.fromarray(drawing.astype(np.uint8)).save(path)
-    return path
+    (folder / f"{number}.png").write_bytes(encode(drawing.astype(np.uint8)))
+    return folder / f"{number}.png"
 
 
 def number_of(address: str) -> int:
@@ -462,7 +455,6 @@ def folder(tmp_path):
 
 @pytest.fixture
 def large(tmp_path):
-    """A file that takes no room and is larger than what is read."""
     with (tmp_path / "x.dcm").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     return tmp_path / "x.dcm"
@@ -627,14 +619,11 @@ def test_a_stopped_batch_keeps_what_is_answered(page, gradio_url, tmp_path):
     expect(rows).to_have_count(2)
 
 
-def test_the_report_prints_on_one_page(visit, classifier, phantom_bytes, tmp_path):
-    tall = Image.open(io.BytesIO(phantom_bytes)).crop((100, 0, 400, 512))
-    file = io.BytesIO()
-    tall.resize((900, 1800)).save(file, "PNG")
-    prediction = dataclasses.replace(
-        predict(classifier, file.getvalue(), anyway=True),
-        warnings=("outside_population", "first_frame", "empty_heat_map"),
-    )
+def test_the_report_prints_on_one_page(visit, classifier, tmp_path):
+    tall = Image.fromarray(PIXELS[:, 100:400]).resize((900, 1800))
+    answer = predict(classifier, encode(tall), anyway=True)
+    warnings = ("outside_population", "first_frame", "empty_heat_map")
+    prediction = dataclasses.replace(answer, warnings=warnings)
     path = tmp_path / "report.html"
     path.write_bytes(report.write_html(report.gather(classifier, prediction)))
     printed = visit(path.as_uri()).pdf(prefer_css_page_size=True)

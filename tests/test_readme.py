@@ -49,7 +49,6 @@ def table(page: str, start: str) -> list[list[str]]:
 
 
 def prose(page: str) -> str:
-    """Return a page without its blocks of code."""
     return re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
 
 
@@ -146,7 +145,6 @@ DOOR, DEMO, *FORM = (
 
 
 def mentioned(text: str) -> set[str]:
-    """Return the options that stand in a text."""
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
 
 

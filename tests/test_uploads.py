@@ -430,7 +430,6 @@ exec "$@"
 
 
 def read_only(memory: str) -> tuple:
-    """Return what runs a command as in a read-only container, with memory of a size."""
     return ("unshare", "-m", "bash", "-c", READ_ONLY, "bash", memory)
 
 

@@ -51,7 +51,6 @@ def divider_slider(page):
 
 
 def look_of(viewer) -> dict:
-    """Return how a picture is looked at."""
     return viewer.evaluate(
         "(viewer, names) => Object.fromEntries(names.map((n) => [n, viewer.stage[n]]))",
         LOOK,
@@ -59,7 +58,6 @@ def look_of(viewer) -> dict:
 
 
 def swipe(page, x: float, y: float, right: float, down: float) -> None:
-    """Move one finger over the screen."""
     line = page.context.new_cdp_session(page)
     for n in range(10):
         kind = "touchStart" if n == 0 else "touchMove" if n < 9 else "touchEnd"
@@ -148,7 +146,6 @@ def test_a_saved_view_is_what_is_seen(demo):
     whole = saved(demo)
 
     def colours(pixels):
-        """How much colour there is in each column."""
         return (pixels.max(axis=2) - pixels.min(axis=2)).mean(axis=0)
 
     divider_slider(demo).fill("50")
@@ -280,7 +277,6 @@ SHOWN = """(image) => {
 
 
 def pixels_of(image) -> np.ndarray:
-    """Return what an element shows, (H, W)."""
     data = base64.b64decode(image.evaluate(SHOWN).partition(",")[2])
     return np.asarray(Image.open(io.BytesIO(data)).convert("L"), float)
 

@@ -14,7 +14,6 @@ FORM = ("-m", "pneumonia", "serve", "form")
 
 
 def answers(port: int) -> bool:
-    """Return whether somebody listens on a port."""
     with contextlib.suppress(OSError):
         socket.create_connection(("127.0.0.1", port)).close()
         return True

@@ -98,12 +98,10 @@ def posts(page) -> list:
 
 
 def download(page, name: str, role: str = "button"):
-    """Press what saves a file, and return its path."""
     with page.expect_download() as saved:
         page.get_by_role(role, name=name).click()
     return saved.value.path()
 
 
 def fits(page) -> bool:
-    """Whether nothing stands out sideways."""
     return page.evaluate("document.body.scrollWidth <= window.innerWidth")
