@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from importlib.util import resolve_name
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,9 @@ def name_of(path: Path) -> str:
 
 def room_of(module: str) -> str:
     """Return the room of a dotted name: the longest that it begins with."""
-    parts = module.split(".")
-    for count in range(len(parts), 0, -1):
-        if (room := ".".join(parts[:count])) in MAY_IMPORT.keys() | OPEN.keys():
-            return room
-    return "the face"
+    rooms = MAY_IMPORT.keys() | OPEN.keys()
+    found = (room for room in rooms if f"{module}.".startswith(f"{room}."))
+    return max(found, key=len, default="the face")
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
@@ -77,14 +76,13 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
     Imports inside of functions count. A relative import is followed from where the file
     stands: `..data` in `training/train.py` is `data`.
     """
-    here = ["pneumonia", *path.relative_to(PACKAGE).parent.parts]
+    here = ".".join(["pneumonia", *path.relative_to(PACKAGE).parent.parts])
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            start = here[: len(here) - node.level + 1] if node.level else []
-            module = ".".join([*start, *([node.module] if node.module else [])])
+            module = resolve_name("." * node.level + (node.module or ""), here)
             # of `from . import x` and `from .. import x` it is x that is imported
             found |= {f"{module}.{alias.name}" for alias in node.names}
     ours = {name.partition(".")[2] for name in found if name.startswith("pneumonia.")}
