@@ -173,37 +173,6 @@ def fidelity() -> str:
     )
 
 
-_GATE = {
-    "children_let_in": "children let in",
-    "children_changed_let_in": "the same, brightened, mirrored and trimmed: let in",
-    "children_warned": "children warned of anything",
-    "other_pictures_refused": "other pictures refused",
-    "negatives_recognised": "negatives recognised",
-    "upside_down_recognised": "upside down, recognised",
-    "rotated_recognised": "on their side, recognised",
-    "pieces_refused": "small pieces of chest X-rays refused",
-    "cropped_noticed": "strongly cropped, noticed",
-    "children_normal_let_in": "Normal, let in",
-    "children_pneumonia_let_in": "Pneumonia, let in",
-    "children_normal_under_stress_let_in": "Normal under stress, let in",
-    "children_pneumonia_under_stress_let_in": "Pneumonia under stress, let in",
-    "adults_outside": "adults told that they are outside",
-    "adults_refused": "adults refused for any reason",
-}
-
-
-@_marked
-def gate() -> str:
-    """Write whom the gate lets in."""
-    measured = dict(_BUNDLED["gate"]["measured"])
-    hospitals = measured.pop("adults_answered_without_a_word", {})
-    shares = {name: of for name, of in measured.items() if isinstance(of, dict)}
-    found = {_GATE[name]: shares[name] for name in sorted(shares, key=[*_GATE].index)}
-    found |= {f"adults of {name}, answered": of for name, of in hospitals.items()}
-    rows = ([what, str(of["n"]), _percent(of["share"])] for what, of in found.items())
-    return _table(["what", "n", "share"], rows)
-
-
 @_marked
 def maps_judged() -> str:
     """Write which maps show the evidence of their own image."""
