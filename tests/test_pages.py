@@ -298,19 +298,15 @@ def test_a_picture_is_looked_at_as_readers_do(page, flask_url):
     zoomed = view(page)
     # what was below the pointer stays there
     assert zoomed["x"] == pytest.approx(-(zoomed["zoom"] - 1) * width / 4, abs=2)
-    for tool, one, two in (
-        ("move_tool", "x", "y"),
-        ("window_tool", "width", "level"),
-    ):
-        press(page, words.VIEWER[tool])
+    for tool, changed in (("move", "xy"), ("window", ("width", "level"))):
+        press(page, words.VIEWER[f"{tool}_tool"])
         before = view(page)
         x, y, _ = point()
         page.mouse.down()
         page.mouse.move(x + 40, y + 30, steps=3)
         page.mouse.up()
         after = view(page)
-        assert after[one] > before[one]
-        assert after[two] > before[two]
+        assert all(after[name] > before[name] for name in changed)
         assert after["zoom"] == before["zoom"]
     stage.dblclick()
     assert view(page) == as_it_was | {"tool": "window"}
