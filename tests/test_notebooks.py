@@ -48,7 +48,7 @@ def drawings(tmp_path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("path", (ROOT / "notebooks").glob("*.ipynb"))
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")))
 def test_committed_without_outputs(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
