@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "reading": {"contract", "words", "safe_path", "reading.dicom"},
     "reading.dicom": {"contract", "reading"},
     "serving": {"contract", "outputs", "words", "reading"},
+    "archive": {"contract", "kept", "words", "reading", "reading.dicom", "serving"},
     "data": {"contract", "kept", "reading"},
     "network": {"contract", "outputs"},
     "training": {"contract", "kept", "data", "network"},
@@ -51,8 +52,8 @@ OPEN = {
 
 HEAVY_ROOMS = {"data", "network", "training", "evaluation", "export", "gate", "study"}
 LIGHT = MAY_IMPORT.keys() - HEAVY_ROOMS | {"the face", "arguments"}
-FRAMEWORKS = {"flask": {"web.form"}, "gradio": {"web.demo"}}
-"""Which room alone may import a framework of pages."""
+FRAMEWORKS = {"flask": {"web.form"}, "gradio": {"web.demo"}, "highdicom": {"archive"}}
+"""Which room alone may import a framework of pages, or of files."""
 
 TRAINERS = {"keras", "tensorflow", "jax", "torch", "matplotlib", "scipy"}
 HEAVY = TRAINERS | {"sklearn", "onnx"}

@@ -366,6 +366,7 @@ def test_a_table_s_bomb_is_read_no_further_than_a_table(classifier):
     bomb = zlib.compress(bytes(2 * MAX_BYTES), 9)
     assert len(inflate(bomb)) == MAX_BYTES + 1
     case = Case("labels.csv", table=bomb)
-    assert ask_many.from_json([ask_many.to_json(case)]) == [case]
+    (read,) = ask_many.from_json([ask_many.to_json(case)])
+    assert vars(read) == vars(case)  # no distance is NaN, which equals nothing
     said = trial.measure(classifier, [case])["doubts"]
     assert said == [LABELLED["large"].format(table="labels.csv", limit=32)]

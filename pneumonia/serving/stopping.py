@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,22 +12,44 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
+def asked() -> Iterator[list[int]]:
+    """Give a list that gets the number of a signal that asks this process to end.
+
+    Nothing is raised: what is under way can be brought to its end. The second signal
+    ends the process at once. One that is ignored, as after nohup, stays so.
+    """
+    numbers: list[int] = []
+    with _caught(numbers.append):
+        yield numbers
+
+
+@contextmanager
 def stoppable() -> Iterator[None]:
     """Raise `Stopped` where a signal asks this process to end.
 
     The second one ends it at once. A signal that is ignored, as after nohup, stays so.
     """
+
+    def stop(number: int) -> None:
+        raise Stopped(number)
+
+    with _caught(stop):
+        yield
+
+
+@contextmanager
+def _caught(stop: Callable[[int], None]) -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
 
-    def stop(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         for caught in before:
             signal.signal(caught, signal.SIG_DFL)
-        raise Stopped(number)
+        stop(number)
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, stop)
+                before[number] = signal.signal(number, handle)
     try:
         yield
     finally:
