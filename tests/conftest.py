@@ -21,7 +21,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 SERVING = ("demo_port", "flask_url", "gradio_url", "live")
 NEEDED_BY = dict.fromkeys(SERVING, "server")
-NEEDED_BY |= {"browser": "browser", "empty": "install", "xrays": "xrays"}
+NEEDED_BY |= {"browser": "browser", "xrays": "xrays"}
 """What the tests that take a fixture, directly or not, need: fixture and marker."""
 
 LEFT_OUT = ("install", "keras", "slow", "server", "browser", "xrays")
