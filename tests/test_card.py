@@ -72,16 +72,12 @@ def files(rows):
     files["ablation"] = copy.deepcopy(rows)
     cuts = {"nothing": (0.85, None), "6 % on all sides": (0.66, 0.18)}
     cuts |= {"12 % on all sides": (0.36, 0.47)}
+    names = ("cut", "specificity", "normal_answers_changed")
     files["official_test"] = {
-        "bundle_sha256": files["bundle"]["weights"]["sha256"],
-        "n": 624,
-        "what": "the official test split",
-        "auroc": 0.98,
-        "specificity": 0.85,
-        "cuts": [
-            {"cut": cut, "specificity": of, "normal_answers_changed": changed}
-            for cut, (of, changed) in cuts.items()
-        ],
+        **{"n": 624, "what": "the official test split"},
+        **{"bundle_sha256": files["bundle"]["weights"]["sha256"]},
+        **{"auroc": 0.98, "specificity": 0.85},
+        "cuts": [dict(zip(names, (cut, *of), strict=True)) for cut, of in cuts.items()],
         "adults": {"auroc": 0.84, "n": 591, "what": "adults"},
     }
     return files
@@ -205,7 +201,7 @@ def test_every_figure_stands_in_its_section(files, write):
         ("official_test.bundle_sha256", "0", "-" + FAULT, "specificity"),
         ("official_test.bundle_sha256", "0", OFFICIAL, GAP),
     ],
-)  # fmt: skip
+)
 def test_a_figure_changes_what_the_card_says(files, write, path, value, title, text):
     before = section(write(files), title.strip("-"))
     *way, last = [int(key) if key.isdigit() else key for key in path.split(".")]
