@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from pneumonia.__main__ import main
 from pneumonia.contract import BUNDLE, METHODS
-from pneumonia.data import folder, regions
+from pneumonia.data import folder
 from pneumonia.network import finder, framing, graph, heatmaps, vgg19
 from pneumonia.outputs import Outputs
 from pneumonia.serving.classifier import softmax
@@ -153,15 +153,6 @@ def test_size_of_the_originals_is_read(tmp_path):
     assert [row["name"] for row in originals["rows"]] == ["aspect ratio", "size"]
     assert all(row["auroc"]["value"] == 1 for row in originals["rows"])
     assert originals["percentiles"]["Pneumonia"]["width"][1] == 135.5
-
-
-def test_regions_are_where_they_should_be():
-    assert regions.border_mask(128, 8).sum() == 128**2 - 112**2
-    assert regions.corner_mask(128, 24).sum() == 4 * 24**2
-    boxes = np.array([[0.25, 0.75, 0, 1], [0.5, 0.625, 0.5, 0.75]])
-    masks = interventions.box_masks(boxes, 8)
-    assert masks[0, 2:6].all() and masks[1, 4, 4:6].all()
-    assert masks.sum(axis=(1, 2)).ravel().tolist() == [32, 2]
 
 
 BOXES = np.tile(np.array([0.2, 0.8, 0.15, 0.85], np.float32), (40, 1))
@@ -392,29 +383,6 @@ def shipped(classifier):
     logits = behind_the_crop(classifier)(shown)
     np.testing.assert_allclose(logits, outputs.logits, atol=0.05)  # as the whole does
     return network, outputs, network.features.predict(shown, verbose=0)
-
-
-def test_unshuffled_head_gives_the_maps_that_the_bundle_serves(shipped):
-    """But for the channels that were taken away and the rounding to int8."""
-    network, outputs, features = shipped
-    head = map_checks.shuffle_head(network.head, 0, np.random.default_rng(0))
-    # Grad-CAM has a ReLU before it is scaled, and these decide what it lets through
-    for served, draw_maps, off, median, least in (
-        (outputs.maps.reshape(-1, 8, 8), heatmaps.heat_maps, 0.06, 0.8, 0.1),
-        (outputs.evidence, heatmaps.evidence, 0.02, 0.95, 0.9),
-    ):
-        true, drawn = (
-            keras.ops.convert_to_numpy(draw_maps(features, some))
-            for some in (network.head, head)
-        )
-        assert (drawn == true).all()
-        drawn = drawn.reshape(served.shape)
-        assert np.abs(drawn - served).mean() < off * np.ptp(served)
-        alike = map_checks.rank_correlations(drawn, served)
-        assert np.nanmedian(alike) > median
-        assert np.nanmin(alike) > least  # of faint maps the ranks are mostly rounding
-    drawn = keras.ops.convert_to_numpy(head(features))
-    np.testing.assert_allclose(drawn, outputs.logits, atol=0.1)
 
 
 @pytest.mark.parametrize("method", METHODS)
