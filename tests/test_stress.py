@@ -111,11 +111,6 @@ def test_a_family_moves_masks_if_it_moves_pixels(family):
     assert max(alike) < 0.8 if moves else min(alike) > 0.8
 
 
-def test_a_family_must_say_whether_it_moves_lungs():
-    with pytest.raises(TypeError, match="moves"):
-        stress.Family(99, lambda case: case.picture, kin=frozenset())
-
-
 def test_tone_and_frame_come_from_the_other_class():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 60, (6, 224, 224, 1)).astype(np.uint8)
