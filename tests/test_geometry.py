@@ -69,15 +69,9 @@ def test_other_spellings_are_understood(written, meant):
 @pytest.mark.parametrize(
     ("orientation", "attributes", "warned"),
     [
-        (None, {}, False),
-        ("", {}, False),
-        ("\\", {}, False),
-        ("L", {}, True),
-        ("L\\R", {}, True),
+        *((said, {}, False) for said in (None, "", "\\")),
+        *((said, {}, True) for said in ("L", "X\\Y", "LR\\F", "LEFT\\FOOT", "L\\R")),
         ("L\\A", {}, True),  # seen from above
-        ("X\\Y", {}, True),
-        ("LR\\F", {}, True),
-        ("LEFT\\FOOT", {}, True),
         ("R\\F", angles("L\\F"), True),
         ("L\\F", {"ImageOrientationPatient": [0] * 6}, False),
         ("R\\F", {"ViewPosition": "LL"}, True),
