@@ -13,8 +13,9 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -123,7 +124,7 @@ class App(abc.ABC):
         while not app.ready():
             if process.poll() is not None or time.monotonic() > end:
                 raise SystemExit(f"error: {cls.start[-1]} does not start")
-            time.sleep(0.2)
+            time.sleep(0.02)
         return app
 
     def ready(self) -> bool:
@@ -266,6 +267,20 @@ def multipart(field: str, data: bytes, name: str = "x") -> tuple[bytes, str]:
     )
     body = head.encode() + data + f"\r\n--{_BOUNDARY}--\r\n".encode()
     return body, f"multipart/form-data; boundary={_BOUNDARY}"
+
+
+def begin(deeds: Iterable[Callable[[], object]]) -> list[threading.Thread]:
+    """Do several things at once, in threads of their own."""
+    threads = [threading.Thread(target=deed) for deed in deeds]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def end(threads: Iterable[threading.Thread]) -> None:
+    """Wait for threads."""
+    for thread in threads:
+        thread.join()
 
 
 def free_port() -> int:

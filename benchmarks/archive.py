@@ -1,7 +1,7 @@
 """An archive: images a second of `python -m pneumonia predict DIR`, and its memory.
 
     python benchmarks/archive.py DIR [--images 600] [--rounds 7] [--repeat 50000]
-    python benchmarks/archive.py DIR --kinds
+    python benchmarks/archive.py DIR --kinds [NAME ...] [--against CHECKOUT]
 
 Answers the files of DIR, as links in a folder, in a process of its own. Compares with
 the rate of bare int8 runs on all cores: as many threads as cores, each running the
@@ -9,25 +9,33 @@ graph on one image after another, and nothing else; and of runs on as many image
 once as `predict DIR` takes. The ways take turns, because a machine that is shared
 changes its pace within a minute. `--repeat` watches memory over that many images.
 `--kinds` measures `predict FOLDER` on each kind of file that a hospital has instead,
-made of twelve files of DIR and as large as a detector's pictures.
+made of twelve files of DIR and as large as a detector's pictures; `mixed` has all of
+them. Beside it stand the codec and the network alone on all cores. `--against` takes
+turns with another checkout of the project and the Python in its `.venv`.
 """
 
 import argparse
 import contextlib
+import io
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle, islice
 from operator import truediv
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
+import pydicom
 from measure import machine, memory, read_folder, spread, table
 from PIL import Image
+from pydicom.encaps import get_frame
 
 from pneumonia import load_classifier
 from pneumonia.reading.image import read_picture, to_input
@@ -35,6 +43,8 @@ from pneumonia.serving.batch import FILES_A_RUN
 
 ROOT = Path(__file__).parent.parent
 SIZE = 2500, 2048  # pixels of a detector's picture
+NEW = ("deflated", "HTJ2K")  # once refused, so no part of a mixed archive
+DICOM = ("explicit", "JPEG 2000", "lossless JPEG, SV1", "JPEG-LS", *NEW)
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 
@@ -58,14 +68,20 @@ def bare_runs(files: list[bytes]) -> Callable[[int, int], float]:
     return run
 
 
-def answer(folder: Path, csv: Path, *options: str) -> tuple[float, list[float]]:
-    """Return seconds from the first row to the last, and MiB held every half second."""
+def answer(
+    folder: Path, csv: Path, *options: str, root: Path = ROOT
+) -> tuple[float, list[float]]:
+    """Return seconds from the first row to the last, and MiB held every half second.
+
+    By the code of a checkout; MiB of its workers, too.
+    """
     csv.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pneumonia", "predict", str(folder), *options]
+    python = sys.executable if root == ROOT else str(root / ".venv/bin/python")
+    command = [python, "-m", "pneumonia", "predict", str(folder), *options]
     process = subprocess.Popen(
         [*command, "--csv", str(csv), "--anyway"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
         stderr=subprocess.DEVNULL,
     )
     held, begun = [], None
@@ -90,39 +106,107 @@ def fill(folder: Path, sources: list[Path], count: int) -> Path:
     return folder
 
 
-def make_kinds(sources: list[Path], folder: Path) -> dict[str, list[Path]]:
-    """Write files of each kind; return them by kind."""
+def half(source: Path) -> bytes:
+    """Return a file that was cut in its middle."""
+    return source.read_bytes()[: source.stat().st_size // 2]
+
+
+def png(deep: np.ndarray) -> bytes:
+    """Return 12 bits as the upper ones of a PNG."""
+    file = io.BytesIO()
+    Image.fromarray(deep * 16).save(file, "PNG")
+    return file.getvalue()
+
+
+def make_kinds(sources: list[Path], folder: Path, asked: list[str]) -> dict:
+    """Write files of each kind that is asked for; return them by kind."""
     from dicoms import SYNTAXES, make
 
-    kinds = {"JPEG, original": sources}
+    def wanted(name: str) -> bool:
+        old = "mixed" in asked and not name.endswith(NEW)
+        return not asked or old or name in asked
+
+    kinds: dict[str, list[Path]] = {}
     for number, source in enumerate(sources):
         with Image.open(source) as picture:
             large = picture.convert("L").resize(SIZE, Image.Resampling.BICUBIC)
         noise = np.random.default_rng(number).normal(0, 6, SIZE[::-1])
         deep = np.clip(np.asarray(large) * 16.0 + noise, 0, 4095).astype(np.uint16)
-        files = {"PNG, 16 bits": folder / f"{number}.png"}
-        Image.fromarray(deep * 16).save(files["PNG, 16 bits"])
-        files["broken"] = folder / f"{number}.jpeg"
-        files["broken"].write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-        for name in ("explicit", "JPEG 2000", "lossless JPEG", "HTJ2K"):
-            file = folder / f"{number}-{name}.dcm"
-            file.write_bytes(make(deep, SYNTAXES[name], BitsStored=12, HighBit=11))
-            files[f"DICOM, {name}"] = file
-        for name, file in files.items():
+        ways = {
+            "JPEG, original": source.read_bytes,
+            "broken JPEG": partial(half, source),
+            "PNG, 16 bits": partial(png, deep),
+        }
+        for name in DICOM:
+            packed = partial(make, deep, SYNTAXES[name], BitsStored=12, HighBit=11)
+            ways[f"DICOM, {name}"] = packed
+        for name in filter(wanted, ways):
+            file = folder / f"{number} {name}.{name.split()[0].strip(',').lower()}"
+            file.write_bytes(ways[name]())
             kinds.setdefault(name, []).append(file)
-    return kinds
+    old = [files for name, files in kinds.items() if not name.endswith(NEW)]
+    if wanted("mixed"):
+        kinds["mixed"] = [file for group in zip(*old, strict=True) for file in group]
+    return {name: kinds[name] for name in kinds if not asked or name in asked}
 
 
-def measure_kinds(sources: list[Path], place: Path, each: int) -> None:
+def bare_decoder(file: Path) -> Callable[[], object]:
+    """Return what decodes a file's pixels as `predict FOLDER` does, and no more."""
+    data = file.read_bytes()
+    if file.suffix == ".png":
+        return lambda: imagecodecs.png_decode(data)
+    if file.suffix == ".jpeg":
+        return lambda: scaled(data, Image.Image.draft, "L", (512, 512))
+    dataset = pydicom.dcmread(file)
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return lambda: pydicom.dcmread(file).PixelData
+    stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if stream.startswith(b"\xff\x4f"):
+        return lambda: scaled(stream, setattr, "reduce", 2)
+    whole = imagecodecs.jpegls_decode if stream[3] == 0xF7 else imagecodecs.jpeg8_decode
+    return lambda: whole(stream)
+
+
+def scaled(data: bytes, ask: Callable[..., object], *how: object) -> None:
+    """Decode by Pillow at the scale that it is asked for."""
+    with Image.open(io.BytesIO(data)) as picture:
+        ask(picture, *how)
+        picture.load()
+
+
+def measure_kinds(sources: list[Path], place: Path, args: argparse.Namespace) -> None:
     """Print images a second of each kind."""
     (place / "made").mkdir()
-    lines = []
-    for name, files in make_kinds(sources[:12], place / "made").items():
-        folder = fill(place / f"kind{len(lines)}", files, each)
-        seconds, _ = answer(folder, place / "rows.csv")
+    cores, lines = os.cpu_count(), []
+    builds = {"before": args.against} if args.against else {}
+    builds |= {"now": ROOT}
+    run_network = bare_runs(read_folder(args.source, 12))
+    network = args.images / run_network(args.images, FILES_A_RUN)
+    made = make_kinds(sources[:12], place / "made", args.kinds)
+    for name, files in made.items():
+        folder, rows = fill(place / name, files, args.images), place / "rows.csv"
+        rates, most = {build: [] for build in builds}, dict.fromkeys(builds, 0)
+        for _ in range(args.rounds):
+            for build, root in builds.items():
+                seconds, held = answer(folder, rows, root=root)
+                answered = ",ok," in rows.read_text() or name == "broken JPEG"
+                rates[build].append(args.images / seconds if answered else 0)
+                most[build] = max([most[build], *held])
+        middle = [statistics.median(some) for some in rates.values()]
+        decoder = 0
+        if name not in ("broken JPEG", "mixed"):
+            ways = [bare_decoder(file) for file in files]
+            with ThreadPoolExecutor(cores) as pool:
+                begun = time.perf_counter()
+                list(pool.map(lambda way: way(), ways * 2))
+                decoder = 2 * len(ways) / (time.perf_counter() - begun)
         size = np.mean([file.stat().st_size for file in files]) / 1e6
-        lines.append([name, f"{size:.1f}", f"{each / seconds:.1f}"])
-    print(table(["kind", "MB a file", "images/s"], lines))
+        cells = [f"{rate:.1f}" if rate else "-" for rate in (*middle, decoder, network)]
+        times = f"{middle[-1] / middle[0]:.2f}" if middle[0] else "-"
+        held = [f"{most[build]:.0f}" for build in builds]
+        lines.append([name, f"{size:.1f}", *cells, times, *held])
+    head = ["kind", "MB a file", *builds, "bare decoder", "bare network", "now / first"]
+    print(table([*head, *(f"MiB {build}" for build in builds)], lines))
 
 
 def main() -> None:
@@ -132,14 +216,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--repeat", type=int, default=0)
-    parser.add_argument("--kinds", action="store_true")
+    parser.add_argument("--kinds", nargs="*", metavar="NAME")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     args = parser.parse_args()
     print(f"{machine()}\n")
     sources = sorted(path for path in args.source.rglob("*") if path.is_file())
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
-        if args.kinds:
-            measure_kinds(sources, place, args.images)
+        if args.kinds is not None:
+            sources = sources[:: max(1, len(sources) // 12)]
+            measure_kinds(sources, place, args)
             return
         bare = bare_runs(read_folder(args.source, 60))
         folder, csv = fill(place / "files", sources, args.images), place / "rows.csv"

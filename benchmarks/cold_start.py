@@ -10,10 +10,12 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.request
+from functools import partial
 from pathlib import Path
 
+from app_requests import App, FlaskApp, GradioApp, GunicornApp
 from measure import machine, peak_memory, spread, table
 
 ROOT = Path(__file__).parent.parent
@@ -46,27 +48,14 @@ def wait(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - begun, usage.ru_maxrss / 1024
 
 
-def serve(command: list[str], path: str, port: int) -> tuple[float, float]:
-    """Return seconds until a server answers `path`, and its memory then."""
+def serve(app: type[App]) -> tuple[float, float]:
+    """Return seconds until a server answers, and its memory then."""
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, "--port", str(port)],
-        cwd=ROOT,
-        env=_env(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while process.poll() is None:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").close()
-                return time.perf_counter() - begun, peak_memory(process.pid)
-            except OSError:
-                time.sleep(0.02)
-        raise SystemExit(f"error: {command} ended with status {process.returncode}.")
-    finally:
-        process.terminate()
-        process.wait()
+    with tempfile.TemporaryDirectory() as place:
+        running = app.run(folder=Path(place))
+        took = time.perf_counter() - begun, peak_memory(running.process.pid)
+        running.close()
+    return took
 
 
 def _env() -> dict[str, str]:
@@ -80,7 +69,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, metavar="DIR")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--port", type=int, default=5071)
     args = parser.parse_args()
     print(f"{machine()}\n")
     image = str(min(path for path in args.source.resolve().rglob("*.*")))
@@ -92,16 +80,10 @@ def main() -> None:
         "`python -m pneumonia predict FILE`": lambda: wait(
             [sys.executable, "-m", "pneumonia", "predict", image, "--csv", os.devnull]
         ),
-        "`flask_app.py` serves": lambda: serve(
-            [sys.executable, "flask_app.py"], "/healthz", args.port
-        ),
-        "`serve form` serves": lambda: serve(
-            [sys.executable, "-m", "pneumonia", "serve", "form"], "/healthz", args.port
-        ),
+        "`flask_app.py` serves": partial(serve, FlaskApp),
+        "`serve form` serves": partial(serve, GunicornApp),
         "`import gradio`": lambda: wait([*python, "import gradio"]),
-        "`demo.py` serves": lambda: serve(
-            [sys.executable, "demo.py"], "/", args.port + 1
-        ),
+        "`demo.py` serves": partial(serve, GradioApp),
         "TensorFlow, Keras, first `model.predict`": lambda: wait(
             [*python, KERAS, image]
         ),

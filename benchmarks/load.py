@@ -16,10 +16,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from app_requests import App, GradioApp, GunicornApp, Outcome, expected
+from app_requests import App, GradioApp, GunicornApp, Outcome, begin, expected
 from measure import machine, read_folder, table
 
 from pneumonia import load_classifier
@@ -61,9 +62,7 @@ def press(
             if time.perf_counter() > end:
                 return
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(clients)]
-    for thread in threads:
-        thread.start()
+    threads = begin(partial(work, number) for number in range(clients))
     while any(thread.is_alive() for thread in threads):
         held.append(sum(app.memory()))
         time.sleep(1)

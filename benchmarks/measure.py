@@ -1,5 +1,6 @@
 """What the benchmarks share: fair rounds, tables, and a line about the machine."""
 
+import contextlib
 import os
 import platform
 import statistics
@@ -8,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnxruntime
+import psutil
 
 PAUSE = 0.1  # seconds
 
@@ -69,20 +71,25 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def peak_memory(process: int | str = "self") -> float:
+def peak_memory(process: int) -> float:
     """Return the most memory that a process ever held, in MiB (Linux)."""
-    return _status(process, "VmHWM")
-
-
-def memory(process: int | str = "self") -> float:
-    """Return the memory that a process holds, in MiB (Linux)."""
-    return _status(process, "VmRSS")
-
-
-def _status(process: int | str, field: str) -> float:
     status = Path(f"/proc/{process}/status").read_text()
-    found = status.partition(f"{field}:")[2]  # not there once it has ended
+    found = status.partition("VmHWM:")[2]  # not there once it has ended
     return int(found.split()[0]) / 1024 if found else 0.0
+
+
+def memory(process: int) -> float:
+    """Return the memory that a process and all that it started hold, in MiB.
+
+    Without pages that others share, or that hold a file: the system takes these back.
+    """
+    held = 0
+    with contextlib.suppress(psutil.Error):  # it has ended
+        held = psutil.Process(process).memory_full_info().uss
+        for child in psutil.Process(process).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                held += child.memory_full_info().uss
+    return held / 2**20
 
 
 def read_folder(folder: Path, most: int | None = None) -> list[bytes]:

@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -33,7 +34,7 @@ sys.path[:0] = [
 ]
 
 import fuzz  # noqa: E402
-from app_requests import APPS, App, Outcome, expected, hostile  # noqa: E402
+from app_requests import APPS, App, Outcome, begin, end, expected, hostile  # noqa: E402
 
 from pneumonia import IsolatedReader, load_classifier  # noqa: E402
 
@@ -118,22 +119,13 @@ def soak(apps: dict[str, App], good: Pool, bad: Pool, minutes: float) -> dict:
     """Drive all apps at once; return a tally of each."""
     tallies = {name: Tally() for name in apps}
     begun = time.monotonic()
-    end = begun + minutes * 60
-    threads = []
+    finish = begun + minutes * 60
+    deeds = []
     for name, app in apps.items():
-        threads.append(
-            threading.Thread(target=harass, args=(app, end, begun, tallies[name]))
-        )
-        threads += [
-            threading.Thread(
-                target=drive, args=(app, good, bad, end, seed, tallies[name])
-            )
-            for seed in range(CLIENTS)
-        ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        deeds.append(partial(harass, app, finish, begun, tallies[name]))
+        for seed in range(CLIENTS):
+            deeds.append(partial(drive, app, good, bad, finish, seed, tallies[name]))
+    end(begin(deeds))
     return tallies
 
 
@@ -170,25 +162,19 @@ FAULTS = {
 }
 
 
+def send_all(app: App, some: Pool, tally: Tally) -> None:
+    """Send X-rays one after the other."""
+    for one in some:
+        tally.picture(app, *one, "X-rays")
+
+
 def fault(app: App, good: Pool, name: str) -> str:
     """Send X-rays under a fault from four clients, and ten more after it."""
     during, after = Tally(), Tally()
     with FAULTS[name](app):
-        threads = [
-            threading.Thread(
-                target=lambda part: [
-                    during.picture(app, *one, "X-rays") for one in part
-                ],
-                args=(good[start : start + 5],),
-            )
-            for start in range(0, 20, 5)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    for one in good[:10]:
-        after.picture(app, *one, "X-rays")
+        parts = (good[start : start + 5] for start in range(0, 20, 5))
+        end(begin(partial(send_all, app, part, during) for part in parts))
+    send_all(app, good[:10], after)
     refused = Counter(text.said for text in during.wrong if text.is_lost)
     said = ", ".join(f"{count} {kind}" for kind, count in refused.items())
     wrong = [str(text) for text in during.wrong if not text.is_lost]
@@ -218,17 +204,14 @@ def stop(app: App, good: Pool) -> str:
                     tally.wrong.append(said)
 
     workers = app.workers()
-    threads = [threading.Thread(target=client, args=(seed,)) for seed in range(6)]
-    for thread in threads:
-        thread.start()
+    threads = begin(partial(client, seed) for seed in range(6))
     time.sleep(3)
     begun = time.monotonic()
     app.process.send_signal(signal.SIGTERM)
     code = app.process.wait(60)
     took = time.monotonic() - begun
     over.set()
-    for thread in threads:
-        thread.join()
+    end(threads)
     left = len(psutil.wait_procs(workers, timeout=3)[1])
     cut = Counter(outcome.said for outcome in tally.wrong)
     said = ", ".join(f"{count} {kind}" for kind, count in cut.items()) or "none"

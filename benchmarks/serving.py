@@ -97,45 +97,6 @@ def find_lungs() -> Callable[[np.ndarray], object]:
     return onnx_run(part)
 
 
-def work(model: onnx.ModelProto) -> float:
-    """Return the multiplications and additions of the convolutions, in 1e9."""
-    shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
-    side = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in shapes}
-    kernels = {c.name: list(c.dims) for c in model.graph.initializer}
-    return (
-        sum(
-            2 * np.prod(kernels[node.input[1]]) * np.prod(side[node.output[0]][2:])
-            for node in model.graph.node
-            if node.op_type == "Conv"
-        )
-        / 1e9
-    )
-
-
-def peak_int8() -> Callable[[int], object]:
-    """Return 1.07e9 int8 multiplications and additions by ONNX Runtime, on bytes."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    side, rng = 512, np.random.default_rng(0)
-    right = rng.integers(-64, 64, (side, side), dtype=np.int8)
-    zero = numpy_helper.from_array(np.uint8(0), "zero")
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["left", "right", "zero"], ["out"])],
-        "peak",
-        [helper.make_tensor_value_info("left", TensorProto.UINT8, [4 * side, side])],
-        [helper.make_tensor_value_info("out", TensorProto.INT32, [4 * side, side])],
-        [numpy_helper.from_array(right, "right"), zero],
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-    )
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    left = rng.integers(0, 255, (4 * side, side), dtype=np.uint8)
-    return lambda _: session.run(None, {"left": left})
-
-
 def profile(classifier: serving.Classifier, files: list[bytes]) -> list[list[str]]:
     """Time each stage of `predict` on its own."""
     stages = {}
@@ -181,7 +142,7 @@ def main() -> None:
     inputs = [to_input(read_picture(data).pixels) for data in files]
     places = framing.WHOLE[None]
     tensors = [tf.constant(framing.crop(image, places)) for image in inputs]
-    lungs, peak = find_lungs(), peak_int8()
+    lungs = find_lungs()
 
     def of(items: list, call: Callable) -> Callable[[int], object]:
         return lambda number: call(items[number % len(items)])
@@ -195,10 +156,6 @@ def main() -> None:
         "of the int8 run, finding the lungs": of(inputs, lungs),
     }
     seconds, busy = take_turns(ways, args.rounds)
-    giga = work(graph)
-    operations = 2 * 2048 * 512 * 512 / 1e9
-    best = np.median(take_turns({"": peak}, 50)[0][""])
-    floor = giga / (operations / best)
     medians = {name: np.median(values) for name, values in seconds.items()}
 
     def cores(name: str) -> list[str]:
@@ -214,17 +171,6 @@ def main() -> None:
         ]
         for name, values in seconds.items()
     ]
-    rows.append(
-        [
-            f"floor: {giga:.1f} G operations at {operations / best:.0f} G/s (int8 "
-            "matrix product)",
-            f"{floor * 1000:.1f}",
-            "",
-            f"{floor / medians[ANSWER]:.2f}",
-            "",
-            "",
-        ]
-    )
     head = ["way", "ms, median", "10-90 %", "times `predict`"]
     print(table([*head, "ms of all cores", "times `predict`"], rows))
     print("\nWhere `predict` spends its time:\n")

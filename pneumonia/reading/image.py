@@ -4,12 +4,16 @@ Serving and training both go through this module, so the network meets the same 
 in both. DICOM is decoded next door; what comes back is treated alike.
 """
 
+import mmap
+
 import numpy as np
 from PIL import Image
 
 from ..contract import PICTURE_SIZE
 from . import raster
 from .picture import (
+    ANSWER_SIDE,
+    Detail,
     ImageError,
     InstallationError,
     Picture,
@@ -24,7 +28,9 @@ DISPLAY_SIDE = 1024
 SHARP_SIDE = 2048
 """The same of a picture that is to be sharp, for looking closely."""
 
-_JPEG_SIDE = 512  # a JPEG is decoded at the smallest scale that keeps this much
+_ANSWER = Detail(ANSWER_SIDE, ANSWER_SIDE, DISPLAY_SIDE, ANSWER_SIDE)
+_DISPLAY = Detail(ANSWER_SIDE, DISPLAY_SIDE, DISPLAY_SIDE)
+_SHARP = Detail(SHARP_SIDE, SHARP_SIDE, SHARP_SIDE)
 _risky_decoders = False
 
 
@@ -33,7 +39,9 @@ def read_image(data: bytes) -> np.ndarray:
     return read_picture(data).pixels
 
 
-def read_picture(data: bytes, sharp: bool = False) -> Picture:
+def read_picture(
+    data: bytes | mmap.mmap, sharp: bool = False, coarse: bool = False
+) -> Picture:
     """Decode an image file into upright greyscale pixels.
 
     The format is recognised by content. EXIF rotation is applied, transparency is laid
@@ -43,8 +51,11 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
 
     Args:
         data: the file's content, DICOM or one of `FORMATS`, at most `MAX_BYTES` long.
+            A memory map is copied, too, if it is no DICOM.
         sharp: keep up to `SHARP_SIDE` pixels a side, for looking closely; that takes
             longer. An answer never rests on it.
+        coarse: keep no more than an answer needs, about `ANSWER_SIDE`, of what can be
+            averaged while it is decoded; for pictures that nobody looks at.
 
     Returns:
         The picture, with warnings where something was passed over.
@@ -57,13 +68,12 @@ def read_picture(data: bytes, sharp: bool = False) -> Picture:
     check_bytes(data)
     sides_known = False  # no other format than DICOM tells the patient's right
     try:
-        side = SHARP_SIDE if sharp else DISPLAY_SIDE
+        detail = _SHARP if sharp else _ANSWER if coarse else _DISPLAY
         if is_dicom(data):
-            grey, chroma, warnings, sides_known = _read_dicom(data, side)
+            grey, chroma, warnings, sides_known = _read_dicom(data, detail)
         else:
-            jpeg_side = SHARP_SIDE if sharp else _JPEG_SIDE
-            grey, chroma, warnings = raster.read(data, jpeg_side, side, _risky_decoders)
-        grey.thumbnail((side, side), Image.Resampling.BOX)
+            grey, chroma, warnings = raster.read(data[:], detail, _risky_decoders)
+        grey.thumbnail((detail.most, detail.most), Image.Resampling.BOX)
         pixels = np.asarray(grey)
     except MemoryError as error:
         raise too_many_pixels("more") from error
@@ -90,7 +100,7 @@ def is_picture(head: bytes) -> bool:
     return is_dicom(head) or any(a is not None and a(head) is True for a in known)
 
 
-def is_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes | mmap.mmap) -> bool:
     """Recognise DICOM by its mark, or by a plausible first element without preamble."""
     if data[128:132] == b"DICM":
         return True
@@ -102,11 +112,11 @@ def is_dicom(data: bytes) -> bool:
 
 
 def _read_dicom(
-    data: bytes, side: int
+    data: bytes | mmap.mmap, detail: Detail
 ) -> tuple[Image.Image, float, tuple[str, ...], bool]:
     from .dicom import decode as dicom  # half a second that others need not wait for
 
-    pixels, sides_known, warnings = dicom.decode(data, side)
+    pixels, sides_known, warnings = dicom.decode(data, detail)
     picture = Image.fromarray(pixels)
     return picture.convert("L"), raster.spread_of_colour(picture), warnings, sides_known
 

@@ -7,11 +7,13 @@ to a worker. `answer_files` sends all DICOM to workers, because reading its attr
 holds Python's lock.
 
 This is the side of the server; `worker` is the other one. They speak over two pipes: a
-length, whether to be sharp, and the file in; two lengths, a JSON header and pixels out.
+length, what is wished, and the file or its path in; two lengths, a JSON header and
+pixels out. A worker that is told a path reads no more of the file than it needs.
 No pickle is sent, so a worker that a file took over can't run anything in the server.
 """
 
 import contextlib
+import errno
 import functools
 import json
 import logging
@@ -31,7 +33,7 @@ import numpy as np
 from ..safe_path import safe_path
 from ..words import READER_WARNINGS
 from .image import SHARP_SIDE, read_picture
-from .picture import ImageError, InstallationError, Picture
+from .picture import ASKED, ImageError, InstallationError, Picture
 
 WALL_SECONDS = 60
 """Time after which a worker is killed, whatever it does."""
@@ -67,33 +69,44 @@ class IsolatedReader:
         self._idle: deque[_Worker] = deque()
         self._owner = os.getpid()
 
-    def read(self, data: bytes, sharp: bool = False) -> Picture:
+    def read(
+        self, data: bytes | Path, sharp: bool = False, coarse: bool = False
+    ) -> Picture:
         """Decode a file as `read_picture` does, somewhere else.
+
+        Args:
+            data: the file's content, or where it is.
+            sharp: as there.
+            coarse: as there.
 
         Raises:
             ImageError: as there; `too_slow` and `damaged`, too, where a worker broke.
             InstallationError: as there.
+            OSError: there is no file, or it can't be read.
         """
+        asked = _asked(data, sharp, coarse)
         if self._owner != os.getpid():  # forked: the workers belong to the parent
             self._idle, self._owner = deque(), os.getpid()
         with self._slots:
             for fresh in (False, True):  # workers may have been killed from outside
                 try:
-                    return self._read_once(data, sharp, fresh)
+                    return self._read_once(asked, fresh)
+                except _UnreadableError as error:
+                    raise OSError(error.why, os.strerror(error.why), data) from None
                 except _WorkerDiedError as error:
                     if error.overran:
                         raise _too_slow() from None
         _log.warning("a reader broke down twice on one file")
         raise _broken()
 
-    def _read_once(self, data: bytes, sharp: bool, fresh: bool) -> Picture:
+    def _read_once(self, asked: tuple[bytes, ...], fresh: bool) -> Picture:
         try:
             worker = _Worker() if fresh else self._idle.pop()
         except IndexError:
             worker = _Worker()
         try:
-            picture = worker.read(data, sharp, self._wall_seconds)
-        except ImageError:
+            picture = worker.read(asked, self._wall_seconds)
+        except (ImageError, _UnreadableError):
             self._put_back(worker)
             raise
         except BaseException:
@@ -114,21 +127,28 @@ class IsolatedReader:
             self._idle.pop().end()
 
 
-def read_anywhere(data: bytes) -> Picture:
+def read_anywhere(
+    data: bytes, coarse: bool = False, reader: IsolatedReader | None = None
+) -> Picture:
     """Decode a file here, as `read_picture` does, or in a worker where that is safer.
 
     Files of strangers belong into `IsolatedReader.read`.
+
+    Args:
+        data: the file's content.
+        coarse: as in `read_picture`.
+        reader: has the workers; None: one that all calls share.
 
     Raises:
         ImageError: as there, or as `IsolatedReader.read`.
         InstallationError: as there.
     """
     try:
-        return read_picture(data)
+        return read_picture(data, coarse=coarse)
     except ImageError as error:
         if error.reason != "needs_worker":
             raise
-    return _shared_reader().read(data)
+    return (reader or _shared_reader()).read(data, coarse=coarse)
 
 
 @functools.cache
@@ -146,6 +166,25 @@ class _WorkerDiedError(RuntimeError):
     def __init__(self, overran: bool):
         super().__init__("a reader died")
         self.overran = overran
+
+
+class _UnreadableError(RuntimeError):
+    """A file could not be read where its path says that it is.
+
+    Attributes:
+        why: a number of `errno`.
+    """
+
+    def __init__(self, why: int):
+        super().__init__("a file can't be read")
+        self.why = why
+
+
+def _asked(data: bytes | Path, sharp: bool, coarse: bool) -> tuple[bytes, bytes]:
+    """Return what a worker is asked, in two parts."""
+    by_path = isinstance(data, Path)
+    content = os.fsencode(data.absolute()) if isinstance(data, Path) else data
+    return struct.pack(ASKED, len(content), sharp, coarse, by_path), content
 
 
 class _Worker:
@@ -168,11 +207,12 @@ class _Worker:
         self._answered = 0
         self.worn = False
 
-    def read(self, data: bytes, sharp: bool, seconds: float) -> Picture:
+    def read(self, asked: tuple[bytes, ...], seconds: float) -> Picture:
         """Ask for one file.
 
         Raises:
             ImageError: what the worker found.
+            _UnreadableError: likewise.
             _WorkerDiedError: it gave no answer, or none that makes sense.
         """
         overran = threading.Event()
@@ -185,21 +225,23 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            self._asked.write(struct.pack("<Q?", len(data), sharp))
-            self._asked.write(data)
+            for part in asked:
+                self._asked.write(part)
             self._asked.flush()
             lengths = struct.unpack("<II", self._receive(8))
             if lengths[0] > 2**16 or lengths[1] > SHARP_SIDE**2:
                 raise EOFError
             header = json.loads(self._receive(lengths[0]))
             return self._understand(header, self._receive(lengths[1]))
-        except (ImageError, InstallationError):
+        except (ImageError, InstallationError, _UnreadableError):
             raise
         except (OSError, EOFError, ValueError, KeyError, TypeError):
             self.end()
             if self._process.returncode == _CANT_IMPORT:
                 raise InstallationError("a package of the reader") from None
             out_of_time = -getattr(signal, "SIGXCPU", 0)
+            if self._process.returncode == -getattr(signal, "SIGBUS", 0) != 0:
+                raise _UnreadableError(errno.EIO) from None  # of a part of the map
             slow = overran.is_set() or self._process.returncode == out_of_time != 0
             raise _WorkerDiedError(slow) from None
         finally:
@@ -222,6 +264,8 @@ class _Worker:
             raise _broken()
         if "missing" in header:
             raise InstallationError(str(header["missing"])[:50])
+        if "errno" in header:
+            raise _UnreadableError(int(header["errno"]))
         if "reason" in header:
             raise ImageError(str(header["reason"]), str(header["message"]))
         height, width = header["shape"]

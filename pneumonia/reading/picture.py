@@ -1,11 +1,17 @@
 """What reading a file gives: a picture with its warnings, or the reason why not."""
 
+import mmap
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 MAX_BYTES = 32 * 2**20
 """Largest file that is read, in bytes."""
+
+ASKED = "<Q???"
+"""What a worker is asked, before a file: how many bytes follow; whether it is to be
+sharp, or coarse, and whether its path follows instead."""
 
 TOO_LARGE = (
     "This file has {size} MB; at most {limit} MB are read. Save the picture smaller."
@@ -55,6 +61,28 @@ class InstallationError(RuntimeError):
         self.package = package
 
 
+ANSWER_SIDE = 512
+"""What an answer needs of the longer side: more than twice what the network is shown.
+"""
+
+
+class Detail(NamedTuple):
+    """How fine a picture has to be; each is a length of the longer side, in pixels.
+
+    Attributes:
+        jpeg: what the scale at which a JPEG is decoded keeps of either side.
+        scale: what the scale of other codecs keeps.
+        most: a longer one comes out reduced to this.
+        averaged: what averaging keeps of numbers that are decoded; None: they are shown
+            first.
+    """
+
+    jpeg: int
+    scale: int
+    most: int
+    averaged: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """What a file holds.
@@ -75,7 +103,7 @@ class Picture:
     sides_known: bool = False
 
 
-def check_bytes(data: bytes) -> None:
+def check_bytes(data: bytes | mmap.mmap) -> None:
     """Refuse a file that is empty or too large.
 
     Raises:

@@ -8,6 +8,7 @@ import contextlib
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from ..words import READER_WARNINGS
 from . import deep, jpeg, png, square, tiff, tone, unread
-from .picture import ImageError, check_size, damaged, too_many_pixels
+from .picture import Detail, ImageError, check_size, damaged, too_many_pixels
 from .tone import Tone
 
 _FILE_TYPES = {
@@ -92,14 +93,13 @@ class _Lie(NamedTuple):
 
 
 def read(
-    data: bytes, jpeg_side: int, side: int, risky: bool
+    data: bytes, detail: Detail, risky: bool
 ) -> tuple[Image.Image, float, tuple[str, ...]]:
     """Decode a file that is no DICOM.
 
     Args:
         data: the file's content.
-        jpeg_side: a JPEG is decoded at the smallest scale that keeps this much.
-        side: a picture whose pixels are made square gets no longer side than this.
+        detail: how fine the picture has to be.
         risky: decoders that may end the process may be used.
 
     Returns:
@@ -112,13 +112,13 @@ def read(
     notes: set[str] = set()
     try:
         if data.startswith(png.START):
-            picture, lie = _read_png(data, notes)
+            picture, lie = _read_png(data, detail, notes)
         elif data.startswith(jpeg.START):
-            picture, lie = _read_jpeg(data, jpeg_side, risky, notes)
+            picture, lie = _read_jpeg(data, detail, risky, notes)
         elif data.startswith(tiff.STARTS):
-            picture, lie = _read_tiff(data, risky, notes)
+            picture, lie = _read_tiff(data, detail, risky, notes)
         else:
-            picture, lie = _by_pillow(_open(data, notes), notes)
+            picture, lie = _by_pillow(_open(data, notes), detail, notes)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -136,26 +136,26 @@ def read(
     picture = picture.convert("L")
     if lie.height != 1:
         notes.add("not_square")
-        picture = square.squared(picture, lie.height, side)
+        picture = square.squared(picture, lie.height, detail.most)
     if lie.turn in _TURNS:  # here, for all formats and depths alike
         picture = picture.transpose(_TURNS[lie.turn])
     return picture, chroma, tuple(code for code in READER_WARNINGS if code in notes)
 
 
-def _read_png(data: bytes, notes: set[str]) -> tuple[Image.Image, _Lie]:
+def _read_png(data: bytes, detail: Detail, notes: set[str]) -> tuple[Image.Image, _Lie]:
     if refused := unread.named(data):
         raise refused
     parts = png.parts(data)
     notes |= parts.notes
     picture = _open(parts.data, notes)
     if not parts.deep:
-        return _by_pillow(picture, notes, parts.tone)
-    lie = _lie_of(picture, notes)
-    return _shown(png.decode(parts.data), parts.tone, notes), lie
+        return _by_pillow(picture, detail, notes, parts.tone)
+    lie = _lie_of(picture, notes, Image.Image.getexif)  # PNG's own decodes the pixels
+    return _shown(png.decode(parts.data), parts.tone, detail, notes), lie
 
 
 def _read_jpeg(
-    data: bytes, side: int, risky: bool, notes: set[str]
+    data: bytes, detail: Detail, risky: bool, notes: set[str]
 ) -> tuple[Image.Image, _Lie]:
     head = jpeg.header(data)
     if head and not head.size[1] and _HEIGHT_BEHIND in data:
@@ -169,36 +169,38 @@ def _read_jpeg(
         bare.info |= {"jfif_density": head.density}
         numbers = deep.Numbers(pixels, 2**head.bits - 1)
         meant = _tone_of(head.profile, pixels.ndim == 3, notes)
-        return _shown(numbers, meant, notes), _lie_of(bare, notes)
+        return _shown(numbers, meant, detail, notes), _lie_of(bare, notes)
     if head and not head.ends:
         check_size(*head.size)
         data = jpeg.with_its_end(data, head, _pixels_of)
         notes.add("parts_skipped")
     picture = _open(data, notes)
     if head:  # else nobody knows what it is, and some kinds crash when reduced
-        picture.draft(picture.mode, (side, side))
+        picture.draft(picture.mode, (detail.jpeg, detail.jpeg))
         if head.ends and not jpeg.has_all_scans(data, head):
             raise damaged()
         last_rows = picture.crop((0, max(picture.height - 2, 0), *picture.size))
         looks_cut = head.ends and jpeg.looks_cut(np.asarray(last_rows))
         if looks_cut and jpeg.is_cut(data, _pixels_of):
             raise damaged()
-    return _by_pillow(picture, notes)
+    return _by_pillow(picture, detail, notes)
 
 
-def _read_tiff(data: bytes, risky: bool, notes: set[str]) -> tuple[Image.Image, _Lie]:
+def _read_tiff(
+    data: bytes, detail: Detail, risky: bool, notes: set[str]
+) -> tuple[Image.Image, _Lie]:
     page = tiff.page_of(data)
     lie = _Lie(page.turn, _height_of(page.density))
     if page.several:
         notes.add("first_frame")
     if page.pillows:
         with contextlib.suppress(UnidentifiedImageError):
-            picture, _ = _by_pillow(_open(data, notes, page.number), notes)
+            picture, _ = _by_pillow(_open(data, notes, page.number), detail, notes)
             on_its_side = lie.turn in _ON_ITS_SIDE  # Pillow has turned it already
             return picture, _Lie(1, 1 / lie.height if on_its_side else lie.height)
     numbers = tiff.read(page, risky)
     meant = _tone_of(page.profile, numbers.pixels.ndim == 3, notes)
-    return _shown(numbers, meant, notes), lie
+    return _shown(numbers, meant, detail, notes), lie
 
 
 def _open(data: bytes, notes: set[str], page: int | None = None) -> Image.Image:
@@ -218,7 +220,7 @@ def _pixels_of(data: bytes) -> np.ndarray:
 
 
 def _by_pillow(
-    picture: Image.Image, notes: set[str], meant: Tone | None = None
+    picture: Image.Image, detail: Detail, notes: set[str], meant: Tone | None = None
 ) -> tuple[Image.Image, _Lie]:
     """Decode, apply a tone, lay on black; also return how it lies."""
     profile = picture.info.get("icc_profile")
@@ -237,7 +239,7 @@ def _by_pillow(
     meant = meant or _tone_of(profile, picture.mode[0] not in "1LIF", notes)
     if picture.mode[0] in "IF":
         numbers = deep.Numbers(np.asarray(picture), 65535)
-        return _shown(numbers, meant, notes), lie
+        return _shown(numbers, meant, detail, notes), lie
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         if meant:
@@ -254,8 +256,10 @@ def _by_pillow(
     return picture, lie
 
 
-def _shown(numbers: deep.Numbers, meant: Tone | None, notes: set[str]) -> Image.Image:
-    pixels, clipped = deep.shown(numbers, meant)
+def _shown(
+    numbers: deep.Numbers, meant: Tone | None, detail: Detail, notes: set[str]
+) -> Image.Image:
+    pixels, clipped = deep.shown(numbers, meant, detail.averaged)
     if clipped:
         notes.add("outliers_clipped")
     return Image.fromarray(pixels)
@@ -269,11 +273,15 @@ def _tone_of(profile: bytes | None, colours: bool, notes: set[str]) -> Tone | No
         return None
 
 
-def _lie_of(picture: Image.Image, notes: set[str]) -> _Lie:
+def _lie_of(
+    picture: Image.Image,
+    notes: set[str],
+    exif_of: Callable[[Image.Image], Image.Exif] = lambda picture: picture.getexif(),
+) -> _Lie:
     said = [picture.info.get(name) for name in ("aspect", "jfif_density", "dpi")]
     turn = 1
     try:
-        exif = picture.getexif()
+        exif = exif_of(picture)
         turn = exif.get(ExifTags.Base.Orientation, 1)
         said.append([exif.get(tag) for tag in _DENSITY])
     except _DECODE_ERRORS:

@@ -1,7 +1,9 @@
 """The worker process that decodes files for `isolated`, within limits of its own."""
 
 import contextlib
+import errno
 import json
+import mmap
 import os
 import signal
 import struct
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .image import allow_risky_decoders, read_picture
-from .picture import ImageError, InstallationError, Picture
+from .picture import ASKED, ImageError, InstallationError, Picture
 
 CPU_SECONDS = 10
 """Processor time that one file may take; ends a loop on a busy machine, too."""
@@ -20,7 +22,7 @@ MEMORY = 3 * 2**30
 """Address space of a worker, in bytes."""
 
 
-def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
+def serve(read: Callable[..., Picture] = read_picture) -> None:
     """Answer files from standard input on standard output until it closes."""
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -30,16 +32,19 @@ def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     usage = _limit()
-    while head := asked.read(9):
-        length, sharp = struct.unpack("<Q?", head)
+    while head := asked.read(struct.calcsize(ASKED)):
+        length, sharp, coarse, by_path = struct.unpack(ASKED, head)
         data = asked.read(length)
         usage.start()
         body = b""
         header: dict[str, Any]
         try:
-            picture = read(data, sharp)
+            content = _content(os.fsdecode(data)) if by_path else data
+            picture = read(content, sharp, **({"coarse": True} if coarse else {}))
         except ImageError as error:
             header = {"reason": error.reason, "message": str(error)}
+        except _UnreadableError as error:
+            header = {"errno": error.errno}
         except InstallationError as error:
             header = {"missing": error.package}
         except Exception as error:  # told to the server by its kind alone
@@ -55,6 +60,22 @@ def serve(read: Callable[[bytes, bool], Picture] = read_picture) -> None:
         text = json.dumps(header | {"peak": usage.peak()}).encode()
         answers.write(struct.pack("<II", len(text), len(body)) + text + body)
         answers.flush()
+
+
+class _UnreadableError(OSError):
+    """A file can't be opened; what decoders raise is another matter."""
+
+
+def _content(path: str) -> bytes | mmap.mmap:
+    """Return a file as a memory map, of which only what is looked at is read."""
+    try:
+        with Path(path).open("rb") as file:
+            try:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError):  # empty, or on a file system without
+                return file.read()
+    except OSError as error:
+        raise _UnreadableError(error.errno or errno.EIO, "") from None
 
 
 class _Unlimited:

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from .batch import answer_run, in_runs
+from .batch import File, answer_run, in_runs
 from .classifier import load_classifier
 from .rows import answered, printable, write_rows
 from .stopping import Stopped
@@ -53,7 +53,7 @@ def done(shards: Path) -> set[str]:
 
 
 def answer_archive(
-    files: Iterable[tuple[Path, Path]],
+    files: Iterable[File],
     shards: str | Path,
     *,
     address: str | None = None,
@@ -85,9 +85,9 @@ def answer_archive(
     shards.mkdir(parents=True, exist_ok=True)
     there = done(shards)
     left = [
-        (str(path.absolute()), str(name))
+        (str(Path(path).absolute()), str(name))
         for path, name in files
-        if printable(path.absolute()) not in there
+        if printable(Path(path).absolute()) not in there
     ]
     starts = range(0, len(left), files_a_shard)
     # as JSON, which can hold names that are no UTF-8

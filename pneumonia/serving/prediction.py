@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from .classifier import Classifier
 from .encode import save_jpeg
 from .gate_features import root
 from .overlay import by_method, draw_overlay, enlarge, stamp
+
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,15 +201,44 @@ def predict_batch(
     Raises:
         ValueError: no method has that name.
     """
+    asked: dict[str, Any] = {"anyway": anyway, "invert": invert, "upright": upright}
+    pictures = [picture_or_error(read, image) for image in images]
+    return answer_pictures(classifier, pictures, method=method, **asked)
+
+
+def picture_or_error(
+    read: Callable[[Source], Picture], image: Source
+) -> Picture | ImageError:
+    """Return what an image holds, or the error that its reader raises."""
+    try:
+        return read(image)
+    except ImageError as error:
+        return _without_traceback(error)
+
+
+def answer_pictures(
+    classifier: Classifier,
+    pictures: Sequence[Picture | ImageError],
+    *,
+    anyway: bool = False,
+    invert: bool = False,
+    upright: bool = False,
+    method: str = TESTED,
+) -> list[Prediction | ImageError]:
+    """Answer pictures that are decoded already, as `predict_batch` does.
+
+    Raises:
+        ValueError: no method has that name.
+    """
     if method not in (TESTED, *METHODS):
         raise ValueError(f"Heat maps are {' or '.join(METHODS)}, not {method}.")
     answers: dict[int, Prediction | ImageError] = {}
     ready: dict[int, Ready] = {}
-    for at, image in enumerate(images):
-        try:
-            ready[at] = as_asked(classifier, read(image), invert, upright)
-        except ImageError as error:
-            answers[at] = _without_traceback(error)
+    for at, picture in enumerate(pictures):
+        if isinstance(picture, ImageError):
+            answers[at] = picture
+        else:
+            ready[at] = as_asked(classifier, picture, invert, upright)
     if ready:
         inputs = np.concatenate(
             [to_input(one.picture.pixels) for one in ready.values()]
@@ -224,7 +255,7 @@ def predict_batch(
             answers[at] = replace(answer, inverted=invert, turned=90 * one.turns)
         except ImageError as error:
             answers[at] = _without_traceback(error)
-    return [answers[at] for at in range(len(images))]
+    return [answers[at] for at in range(len(pictures))]
 
 
 class Ready(NamedTuple):

@@ -1,13 +1,18 @@
-"""The table of answers to many files: a row for each, written and gone on with."""
+"""The table of answers to many files: a row for each, written and gone on with.
+
+As CSV, whose columns are only ever appended to, and as JSON lines, which say more.
+"""
 
 import contextlib
 import csv
 import io
+import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from ..reading.picture import ImageError
 from .lock import HeldError, hold
@@ -36,6 +41,7 @@ class Row:
             are those of a picture that is not mirrored; likewise.
         valid: `true`; `false` where the answer means nothing, because the gate refuses
             the file and was overruled; likewise.
+        more: what JSON lines say besides, ready to be written.
     """
 
     path: str
@@ -48,9 +54,11 @@ class Row:
     partly_outside: str = ""
     sides_known: str = ""
     valid: str = ""
+    more: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
-_COLUMNS = [field.name for field in fields(Row)]
+_COLUMNS = [column.name for column in fields(Row) if column.name != "more"]
+_FLAGS = {"certain", "partly_outside", "sides_known", "valid"}
 
 
 def printable(path: str | Path) -> str:
@@ -74,13 +82,56 @@ def answered_row(path: str, prediction: Prediction) -> Row:
         partly_outside=str(prediction.partly_outside).lower(),
         sides_known=str(prediction.sides_known).lower(),
         valid=str(prediction.valid).lower(),
+        more={
+            "verdict": prediction.verdict,
+            "zone": _fullest(prediction.evidence_zones),
+            "evidence_zones": _rounded(prediction.evidence_zones),
+            "evidence_outside": round(float(prediction.evidence_outside), 4),
+            "box": [round(float(side), 4) for side in prediction.box],
+            "method": prediction.method,
+            "warnings": [*prediction.warnings],
+        },
     )
+
+
+def _fullest(zones: dict[str, float]) -> str | None:
+    """Return the zone with the most evidence, if any has some."""
+    zone = max(zones, key=zones.__getitem__)
+    return zone if zones[zone] else None
+
+
+def _rounded(shares: dict[str, float]) -> dict[str, float]:
+    return {name: round(float(share), 4) for name, share in shares.items()}
 
 
 def refused_row(path: str, error: ImageError) -> Row:
     """Return the row of a file that gets no answer."""
     status = "refused" if error.offers else "error"
-    return Row(printable(path), status, reason=error.reason)
+    said = {"message": str(error)}
+    return Row(printable(path), status, reason=error.reason, more=said)
+
+
+def as_json(row: Row) -> str:
+    """Return a row as one line of JSON, in ASCII letters, which no terminal spoils.
+
+    The columns come first, under their names: numbers and truth values as such, and
+    null where a cell is empty. The codes of an answer's warnings are a list, so
+    `reason` is only ever why there is no answer.
+    """
+    cells: dict[str, Any] = {name: value or None for name, value in _cells(row)}
+    for name in _FLAGS:
+        cells[name] = cells[name] and cells[name] == "true"
+    if row.status == "ok":
+        cells |= {"p_pneumonia": float(row.p_pneumonia), "reason": None}
+    return json.dumps(cells | row.more) + "\n"
+
+
+def _cells(row: Row) -> Iterator[tuple[str, str]]:
+    return ((name, getattr(row, name)) for name in _COLUMNS)
+
+
+def _as_csv(row: Row) -> str:
+    return _line(cell for _, cell in _cells(row))
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -110,7 +161,7 @@ def write_rows(rows: Iterable[Row], file: TextIO, head: bool = True) -> tuple[in
         file.write(_line(_COLUMNS))
     count = errors = 0
     for row in rows:
-        file.write(_line(astuple(row)))
+        file.write(_as_csv(row))
         count, errors = count + 1, errors + (row.status != "ok")
     return count, errors
 
@@ -119,6 +170,20 @@ def answered(table: Path) -> set[str]:
     """Return the paths that have a row in a table."""
     with table.open(newline="", encoding="utf-8") as file:
         return {row["path"] for row in csv.DictReader(file)}
+
+
+def key(path: str | Path) -> int:
+    """Return a number for a file, however it is spelled; of this process alone.
+
+    Tables are looked up by it, for there may be millions of rows, and a path takes four
+    times the memory. Two of a million are alike in one table of 30 million.
+    """
+    path = str(path)
+    if not path.startswith("/") and os.sep == "/":
+        path = f"{os.getcwd()}/{path}"  # noqa: PTH109 (a million times, maybe)
+    if os.sep != "/" or "//" in path or "/./" in path or path.endswith(("/", "/.")):
+        path = str(Path(path).absolute())
+    return hash(path if path.isascii() else printable(path))
 
 
 class Table:
@@ -131,6 +196,10 @@ class Table:
         locked: whether others are kept out; some file systems have no locks.
     """
 
+    head = _line(_COLUMNS)
+    _expected = ",".join(_COLUMNS)
+    written = staticmethod(_as_csv)
+
     def __init__(self, path: Path, go_on: bool = False):
         """Open a file, or begin it.
 
@@ -142,7 +211,7 @@ class Table:
         Raises:
             TableError: another process writes it, or it holds something else.
         """
-        self._path, self._added, self.locked = path, set[str](), True
+        self._path, self._keys, self.locked = path, set[int](), True
         self._end = 0
         plain = path.is_file() or not path.exists()  # and no pipe or device
         self._file = path.open("a+b" if plain else "ab", buffering=0)
@@ -150,7 +219,7 @@ class Table:
             if plain:
                 self._take(go_on)
             else:
-                self._write(_COLUMNS)
+                self._write(self.head)
         except BaseException:
             self._file.close()
             raise
@@ -160,32 +229,93 @@ class Table:
             self.locked = hold(self._file.fileno())
         except HeldError:
             raise TableError(
-                f"another predict writes {self._path}. Wait until it has ended, or "
+                f"another process writes {self._path}. Wait until it has ended, or "
                 "name another file."
             ) from None
-        self._file.seek(0)
-        content = self._file.read()
-        if content and not go_on:
+        size = self._file.seek(0, os.SEEK_END)
+        if size and not go_on:
             raise TableError(
                 f"{self._path} is there already. Add --resume to go on with it, or "
                 "name another file."
             )
+        self._file.seek(0)
+        buffered = io.BufferedReader(self._file, 2**20)
+        self._keys.update(map(key, self._read(buffered)))
+        buffered.detach()
+        self._file.truncate(self._end)
+        if not self._end:
+            self._write(self.head)
+
+    def _read(self, file: BinaryIO) -> Iterator[str]:
+        """Yield the paths of whole rows, and leave in `_end` where these end.
+
+        Raises:
+            TableError: it is no such table.
+        """
+        end = begun = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal end
+            for line in file:
+                end += len(line)
+                yield line.decode(errors="replace")
+                if not line.endswith(b"\n"):
+                    return
+
+        held: list[str] = []  # until another row shows that it is whole
         try:
-            rows, end = _whole_rows(content)
-        except csv.Error:
-            rows = []
-        if not rows and not _line(_COLUMNS).encode().startswith(content):
-            rows, end = [[content.decode(errors="replace").partition("\n")[0]]], 0
-        if rows[:1] not in ([], [_COLUMNS]):
-            raise TableError(
-                f"{self._path} is no table of answers: it begins with "
-                f"{','.join(rows[0])[:60]!r}. Expected {','.join(_COLUMNS)}. Name "
-                "another file."
-            )
-        self._file.truncate(end)
-        self._end = end
-        if not rows:
-            self._write(_COLUMNS)
+            for row in csv.reader(lines()):
+                if held:
+                    yield from self._paths_in(held)
+                    self._end = begun
+                held, begun = row or held, end
+        except csv.Error as error:
+            raise self._damaged(error) from None
+        file.seek(max(0, begun - 1))
+        if len(held) >= len(_COLUMNS) and file.read(1) == b"\n":
+            yield from self._paths_in(held)
+            self._end = begun
+        if not self._end:
+            file.seek(0)
+            content = file.read(len(self.head) + 100)
+            if not self.head.encode().startswith(content):
+                raise self._no_table(content)
+
+    def _paths_in(self, row: list[str]) -> list[str]:
+        if self._end:
+            return row[:1]
+        if row != _COLUMNS:
+            raise self._no_table(_line(row).encode())
+        return []
+
+    def _damaged(self, why: object) -> TableError:
+        return TableError(
+            f"{self._path} is damaged: what follows its byte {self._end} is no row "
+            f"({why}). Mend it, or name another file."
+        )
+
+    def _no_table(self, content: bytes) -> TableError:
+        begins = content.decode(errors="replace").partition("\n")[0]
+        return TableError(
+            f"{self._path} is no table of answers: it begins with {begins[:60]!r}. "
+            f"Expected {self._expected}. Name another file."
+        )
+
+    def __contains__(self, path: str | Path) -> bool:
+        """Tell whether a file had a row from the start, however either spells it."""
+        return key(path) in self._keys
+
+    def __len__(self) -> int:
+        """Return how many rows there were from the start."""
+        return len(self._keys)
+
+    def in_place(self) -> bool:
+        """Tell whether the file still lies where it was opened."""
+        try:
+            there = self._path.stat()
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def add(self, row: Row) -> None:
         """Write a row.
@@ -193,11 +323,10 @@ class Table:
         Raises:
             OSError: there is no room. The file is as it was before.
         """
-        self._write(astuple(row))
-        self._added.add(row.path)
+        self._write(self.written(row))
 
-    def _write(self, cells: Iterable[str]) -> None:
-        left = _line(cells).encode()
+    def _write(self, line: str) -> None:
+        left = line.encode()
         end = self._end + len(left)
         try:
             while left:  # a disk that fills up takes a part first
@@ -208,60 +337,68 @@ class Table:
             raise OSError(error.errno, error.strerror, str(self._path)) from None
         self._end = end
 
-    def paths(self) -> set[str]:
-        """Return the paths that have a row, as the file itself says it."""
-        if not self._file.readable():  # a pipe
-            return self._added
-        self._file.seek(0)
-        return {row[0] for row in _whole_rows(self._file.read())[0][1:]}
-
     def close(self) -> None:
         """Let others write it."""
         self._file.close()
 
 
+class Lines(Table):
+    """The same with JSON lines."""
+
+    head = ""
+    _expected = 'lines of JSON, {"path": ...}'
+    written = staticmethod(as_json)
+
+    def _read(self, file: BinaryIO) -> Iterator[str]:
+        start = b'{"path": "'
+        for line in file:
+            try:
+                path = _path_in(line)
+            except ValueError as error:
+                if not self._end and not start.startswith(line[: len(start)]):
+                    raise self._no_table(line) from None
+                if file.read(1):
+                    raise self._damaged(error) from None
+                return  # the last one, which was cut short
+            yield path
+            self._end += len(line)
+
+
+def _path_in(line: bytes) -> str:
+    """Return the path that a line of JSON begins with.
+
+    Raises:
+        ValueError: it is no such line.
+    """
+    text = line.decode()
+    if not text.endswith("}\n"):
+        raise ValueError("it has no end")
+    if text.startswith('{"path": "'):  # as `as_json` writes it: no need for the rest
+        return json.JSONDecoder().raw_decode(text, len('{"path": '))[0]
+    path = json.loads(text).get("path")
+    if not isinstance(path, str):
+        raise ValueError("it has no path")
+    return path
+
+
 class Printed:
-    """Standard output, to which rows are added as to a `Table`."""
+    """Standard output, to which rows are added as to a table of some form."""
 
     locked = True
 
-    def __init__(self) -> None:
-        """Begin with the names of the columns."""
-        self._added: set[str] = set()
-        sys.stdout.write(_line(_COLUMNS))
+    def __init__(self, form: type[Table] = Table):
+        """Begin it."""
+        self._form = form
+        sys.stdout.write(form.head)
+
+    def __contains__(self, path: str | Path) -> bool:
+        """Tell that no file had a row from the start."""
+        return False
 
     def add(self, row: Row) -> None:
-        """Write a row."""
-        sys.stdout.write(_line(astuple(row)))
+        """Write a row, for whoever reads it now."""
+        sys.stdout.write(self._form.written(row))
         sys.stdout.flush()
-        self._added.add(row.path)
-
-    def paths(self) -> set[str]:
-        """Return the paths that have a row."""
-        return self._added
 
     def close(self) -> None:
         """Do nothing: others may go on with it."""
-
-
-def _whole_rows(content: bytes) -> tuple[list[list[str]], int]:
-    """Return the rows of a table but a last one that is cut short, and where they end.
-
-    Raises:
-        csv.Error: it is no table.
-    """
-    ends = [0]
-    rows: list[list[str]] = []
-
-    def lines() -> Iterator[str]:
-        for line in content.split(b"\n"):
-            ends[-1] = min(ends[-1] + len(line) + 1, len(content))
-            yield line.decode(errors="replace") + "\n"
-
-    for row in csv.reader(lines()):
-        rows.append(row)
-        ends.append(ends[-1])
-    rows, ends = rows[:-1] if rows[-1:] == [[]] else rows, [0, *ends]
-    if rows and (not content.endswith(b"\n") or len(rows[-1]) < len(_COLUMNS)):
-        rows.pop()
-    return [row for row in rows if row], ends[len(rows)]

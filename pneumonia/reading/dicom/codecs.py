@@ -92,7 +92,7 @@ def decode(header: Header, side: int) -> Decoded | None:
     if header.content is None:
         return None
     stream = get_frame(
-        header.content,
+        bytes(header.content),
         0,
         number_of_frames=header.frames,
         extended_offsets=header.offsets,
@@ -109,7 +109,8 @@ def decode(header: Header, side: int) -> Decoded | None:
     if head.coding != "JPEG-LS" and (head.lossy or header.syntax in _MAY_LOSE):
         beyond = (_OVERSHOOT, 0)
     if head.coding in ("JPEG 2000", "HTJ2K") and header.photometric in GREY:
-        scaled = jpeg2000.coarse(header, stream, head, side)
+        exact = not any(beyond)
+        scaled = jpeg2000.coarse(header, stream, head, side, exact)
         if scaled is not None and _fits(header, scaled):
             return Decoded(scaled, head.precision, (_OVERSHOOT, 0))
     raw, rgb = _by_imagecodecs(header, stream, head, shape)
@@ -120,8 +121,10 @@ def decode(header: Header, side: int) -> Decoded | None:
 
 def _fits(header: Header, scaled: np.ndarray) -> bool:
     """Tell whether no bits above those that count were averaged with them."""
-    top = 2**header.stored - 1
-    return scaled.max() <= top * (1 + _OVERSHOOT)
+    if header.padding is not None:
+        scaled = scaled[scaled != np.asarray(header.padding[0]).astype(scaled.dtype)]
+    reach = 2**header.stored * (1 + _OVERSHOOT) * (0.5 if header.signed else 1)
+    return not scaled.size or (-reach <= scaled.min() and scaled.max() < reach)
 
 
 def _run_lengths(stream: bytes, shape: tuple[int, ...], allocated: int) -> Decoded:

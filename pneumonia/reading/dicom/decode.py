@@ -4,6 +4,7 @@ What a file says of its pixels stands in its `Header`. What the pixels' numbers 
 told by `grayscale`.
 """
 
+import mmap
 import threading
 import warnings
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import UID
 
+from ..picture import Detail
 from . import attributes, codecs, colour, deflated, geometry, grayscale
 from . import header as headers
 from .codecs import Decoded
@@ -22,13 +24,15 @@ from .header import Header
 _one_at_a_time = threading.Lock()  # `warnings.catch_warnings` is not made for threads
 
 
-def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+def decode(
+    data: bytes | mmap.mmap, detail: Detail
+) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     """Decode the first frame of a DICOM file as it is meant to be seen.
 
     Args:
         data: the file's content; the preamble may be missing.
-        side: how long the longer side has to be at least; a picture may come out
-            smaller than it is stored where that is quicker.
+        detail: how fine the picture has to be; it comes out smaller than it is stored
+            where that is quicker.
 
     Returns:
         uint8 (H, W), bright where much was absorbed, or uint8 (H, W, 3) for the rare
@@ -42,26 +46,26 @@ def decode(data: bytes, side: int) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = headers.read(data)
-        decoded = _decoded(header, side)
+        decoded = _decoded(header, detail.scale)
         if header.photometric not in headers.GREY:
             shown = colour.colours(header, decoded)
             if shown is None:
                 raise headers.unsupported("holds colours in an unusual form")
         else:
-            shown = grayscale.shades(header, decoded)
+            shown = grayscale.shades(header, decoded, detail.averaged)
         pixels, of_pixels = shown
-        pixels, sides_known, of_lie = geometry.upright(header, pixels, side)
+        pixels, sides_known, of_lie = geometry.upright(header, pixels, detail.most)
         found = dict.fromkeys([*header.warnings, *of_pixels, *of_lie])
         return pixels, sides_known, tuple(found)
 
 
-def _decoded(header: Header, side: int) -> Decoded:
+def _decoded(header: Header, least: int) -> Decoded:
     """Return the first frame's numbers, (H, W) or (H, W, 3), as their decoder says."""
     compressed = header.syntax in codecs.COMPRESSED
     if header.syntax not in headers.PLAIN and not compressed:
         raise headers.unsupported("is compressed in a way", "uncompressed or as PNG")
     try:
-        decoded = codecs.decode(header, side) if compressed else _plain(header)
+        decoded = codecs.decode(header, least) if compressed else _plain(header)
         if decoded is not None:
             return _in_rgb(header, decoded)
     except attributes.PARSE_ERRORS:
@@ -78,6 +82,7 @@ def _plain(header: Header) -> Decoded | None:
         return None
     said: dict[str, Any] = {
         "correct_unused_bits": False,  # before it is known which ones count
+        "view_only": True,  # where they lie: nothing is copied
         "pixel_keyword": keyword,
         "pixel_vr": kind,
         "number_of_frames": header.frames,

@@ -1,10 +1,14 @@
 """DICOM files that are compressed as a whole, behind their file meta information."""
 
+import mmap
 import struct
 import zlib
+from typing import TypeVar
 
 from ..picture import MAX_PIXELS, ImageError
 from . import header
+
+Content = TypeVar("Content", bound=bytes | mmap.mmap)
 
 _SYNTAX = b"1.2.840.10008.1.2.1.99"
 _PLAIN = b"1.2.840.10008.1.2.1".ljust(len(_SYNTAX), b"\0")
@@ -15,7 +19,7 @@ _START = 132  # of the file meta information
 _LENGTH = b"\2\0\0\0UL\4\0"  # how it begins: with its own length
 
 
-def inflated(data: bytes) -> bytes:
+def inflated(data: Content) -> Content | bytes:
     """Return a file as it is, or as it was before it was deflated (PS3.5 A.5).
 
     Args:

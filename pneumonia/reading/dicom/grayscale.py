@@ -21,15 +21,18 @@ _Map = Callable[[np.ndarray], np.ndarray]
 _MOST_LOST = 0.5  # share of pixels that a window may send to black, or to white
 
 
-def shades(header: Header, decoded: Decoded) -> tuple[np.ndarray, list[str]]:
+def shades(
+    header: Header, decoded: Decoded, least: int | None = None
+) -> tuple[np.ndarray, list[str]]:
     """Return what a grey picture is meant to look like.
 
     Args:
         header: of the file.
         decoded: (H, W) of whole numbers or floats.
+        least: as in `deep.averaged`.
 
     Returns:
-        uint8 (H, W), bright where much was absorbed, padding black; codes of warnings.
+        uint8 (h, w), bright where much was absorbed, padding black; codes of warnings.
 
     Raises:
         ImageError: these are the detector's own numbers, and what they mean is left
@@ -81,7 +84,8 @@ def shades(header: Header, decoded: Decoded) -> tuple[np.ndarray, list[str]]:
             low, high = entries.min(), entries.max()
         else:
             warnings.append("window_ignored")
-    return deep.to_eight_bits(raw, low, high, mean), warnings
+    times = deep.averaged(raw.shape, least)
+    return deep.to_eight_bits(raw, low, high, mean, times), warnings
 
 
 def _presented(of: _Map, low: float, high: float, entries: np.ndarray) -> _Map:

@@ -7,13 +7,15 @@ gets a `Header`, and never the data set that it comes from.
 """
 
 import functools
-import io
 import logging
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pydicom
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -85,6 +87,8 @@ GREY = ("MONOCHROME1", "MONOCHROME2")
 
 _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"  # digital X-ray images, so meant
 _MOST_BITS = 64
+_UNTIL_ITS_END = 2**32 - 1  # instead of a length: of fragments, each with its own
+_LARGE = 2**20  # bytes of an element that are left where they lie
 _ONE = (*GREY, "PALETTE COLOR")  # number for each pixel
 _KNOWN = (*_ONE, "RGB", "YBR_")
 
@@ -99,12 +103,13 @@ class Stored(NamedTuple):
     Attributes:
         keyword: of the element: PixelData, FloatPixelData or DoubleFloatPixelData.
         kind: its value representation.
-        content: compressed or not; None where it can't be told.
+        content: compressed or not, perhaps as it lies in the file; None where it can't
+            be told.
     """
 
     keyword: str
     kind: str
-    content: bytes | None
+    content: bytes | memoryview | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +196,7 @@ class Header:
     spacings: tuple[tuple[float, ...], ...]
 
     @property
-    def content(self) -> bytes | None:
+    def content(self) -> bytes | memoryview | None:
         """The element PixelData; None where there is none that can be told."""
         return {one.keyword: one.content for one in self.pixels}.get("PixelData")
 
@@ -213,7 +218,7 @@ def unsupported(what: str, instead: str = "as grey PNG") -> ImageError:
     )
 
 
-def read(data: bytes) -> Header:
+def read(data: bytes | mmap.mmap) -> Header:
     """Read what a file says of its pixels.
 
     Args:
@@ -228,7 +233,7 @@ def read(data: bytes) -> Header:
     number = functools.partial(attributes.number, dataset)
     numbers = functools.partial(attributes.numbers, dataset)
     tables = functools.partial(attributes.tables, dataset)
-    pixels = tuple(_stored(dataset, name) for name in _PIXELS if name in dataset)
+    pixels = tuple(_stored(dataset, name, data) for name in _PIXELS if name in dataset)
     frames, view = max(whole("NumberOfFrames") or 1, 1), text("ViewPosition")
     modality = modalities.judge(text("SOPClassUID"), text("Modality"))
     if not pixels:
@@ -297,10 +302,31 @@ def read(data: bytes) -> Header:
     )
 
 
-def _parsed(data: bytes) -> pydicom.Dataset:
+class _Reader:
+    """A file's content to read on in; what is skipped is never copied, or touched."""
+
+    def __init__(self, data: bytes | mmap.mmap):
+        self._data, self._at = data, 0
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._data) if size < 0 else self._at + size
+        found = self._data[self._at : end]
+        self._at += len(found)
+        return found
+
+    def seek(self, to: int, whence: int = 0) -> int:
+        self._at = max(0, to + (0, self._at, len(self._data))[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+def _parsed(data: bytes | mmap.mmap) -> pydicom.Dataset:
     """Find the attributes of a file; none of them is looked at."""
+    asked: dict[str, Any] = {"specific_tags": _ATTRIBUTES, "defer_size": _LARGE}
     try:
-        return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=_ATTRIBUTES)
+        return pydicom.dcmread(cast(Any, _Reader(data)), force=True, **asked)
     except attributes.PARSE_ERRORS:
         pass  # what it says may quote the file
     raise damaged()
@@ -316,8 +342,14 @@ def _needed(value: int | None, name: str) -> int:
     return value
 
 
-def _stored(dataset: pydicom.Dataset, keyword: str) -> Stored:
+def _stored(dataset: pydicom.Dataset, keyword: str, data: bytes | mmap.mmap) -> Stored:
     try:
+        raw = dataset.get_item(keyword, keep_deferred=True)
+        if isinstance(raw, RawDataElement) and raw.value is None and raw.length:
+            kind = raw.VR if raw.VR not in (None, "UN") else dictionary_VR(raw.tag)
+            view = memoryview(data)[raw.value_tell :][: raw.length]
+            content = bytes(view) if raw.length == _UNTIL_ITS_END else view
+            return Stored(keyword, kind.rpartition(" ")[2], content)
         element = dataset[keyword]
         content = element.value if isinstance(element.value, bytes) else None
         return Stored(keyword, element.VR, content)

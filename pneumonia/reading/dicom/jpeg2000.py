@@ -7,38 +7,48 @@ finest takes most of the time, and is what a smaller picture would average away.
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from .. import deep
+from ..picture import ANSWER_SIDE
 from . import attributes
 from .codestream import Codestream
 from .header import Header
 
 _SCALES = 5  # halvings that encoders make unless told otherwise
+# Pixels of a coarser scale that padding may have reached: the filter 5-3 takes in two
+# neighbours on either side at each halving, 2 x (2**n - 1) pixels in all.
+_REACH = 3
 
 
 def coarse(
-    header: Header, stream: bytes, head: Codestream, side: int
+    header: Header, stream: bytes, head: Codestream, side: int, exact: bool = False
 ) -> np.ndarray | None:
     """Decode a codestream at the smallest scale that keeps `side` pixels.
+
+    Padding would blur into its neighbours. So where a scale is exactly padding, the
+    pixels around become padding, too. Padding that is too narrow for that, as letters
+    are, is averaged into the picture.
 
     Args:
         header: of a grey picture.
         stream: JPEG 2000 or HTJ2K, of the header's size.
         head: of the stream.
         side: of the longer side, at least.
+        exact: nothing was lost, so that padding is at every scale what it is.
 
     Returns:
-        uint8 or uint16 (h, w), numbers as they stand in the file; None where the file
-        has to be decoded in full: its pixels are few, signed, or of fewer bits than
-        it says, or some of them are padding, which must not blur into others.
+        uint8, uint16 or int16 (h, w), numbers as they stand in the file; None where the
+        file has to be decoded in full: its pixels are few, or of fewer bits than it
+        says, or have a sign that the codec knows nothing of, or padding that can't be
+        told from them or is looked at.
     """
     halvings = _halvings(head.width, head.height, side)
     if (
         not halvings
-        or header.padding is not None
-        or header.signed
-        or head.signed
+        or header.signed != head.signed
         or head.precision < header.stored
+        or not (header.padding is None or (exact and side <= ANSWER_SIDE))
     ):
         return None
     try:  # not imagecodecs: it decodes the finest scale alone
@@ -46,24 +56,39 @@ def coarse(
             if picture.mode not in ("L", "I;16"):
                 return None
             setattr(picture, "reduce", halvings)  # noqa: B010 - a method besides
+            # the codestream rounds up where Pillow rounds
+            whole = (-(-side >> halvings) << halvings for side in picture.size)
+            setattr(picture, "_size", tuple(whole))  # noqa: B010 - nothing else tells
             scaled = np.asarray(picture)
     except (
         *attributes.PARSE_ERRORS,
         Image.DecompressionBombError,
     ):  # decoded in full, it says what is wrong
         return None
-    # Pillow fills up the high bits
-    return scaled >> (8 * scaled.itemsize - head.precision)
+    # Pillow fills up the high bits, and gives numbers with a sign without it
+    scaled = scaled >> (8 * scaled.itemsize - head.precision)
+    if head.signed:
+        scaled = (scaled.astype(np.int32) - 2 ** (head.precision - 1)).astype(np.int16)
+    if header.padding is None:
+        return scaled
+    return _with_wider_padding(scaled, *header.padding)
+
+
+def _with_wider_padding(
+    scaled: np.ndarray, value: int, limit: int | None
+) -> np.ndarray | None:
+    """Make padding of what padding may have blurred into; None for several numbers."""
+    if limit is not None:
+        return None
+    number = np.asarray(value).astype(scaled.dtype)  # however its sign was written
+    padding = scaled == number
+    if not padding.any():
+        return scaled
+    wider = ImageFilter.MaxFilter(2 * _REACH + 1)
+    reached = np.asarray(Image.fromarray(padding).convert("L").filter(wider))
+    return np.where(reached, number, scaled)
 
 
 def _halvings(width: int, height: int, side: int) -> int:
     """Return how often the sides can be halved; 0: not at all."""
-    for halvings in range(_SCALES, 0, -1):
-        scale = 2**halvings
-        # Pillow rounds where the codestream's sides are rounded up
-        whole = all(
-            (n + scale // 2) // scale == -(-n // scale) for n in (width, height)
-        )
-        if whole and max(width, height) >= side * scale:
-            return halvings
-    return 0
+    return min(deep.averaged((height, width), side).bit_length() - 1, _SCALES)
