@@ -71,9 +71,10 @@ def bare_runs(files: list[bytes]) -> Callable[[int, int], float]:
 def answer(
     folder: Path, csv: Path, *options: str, root: Path = ROOT
 ) -> tuple[float, list[float]]:
-    """Return seconds from the first row to the last, and MiB held every half second.
+    """Return the seconds that all rows take, and MiB held every half second.
 
-    By the code of a checkout; MiB of its workers, too.
+    By the code of a checkout; MiB of its workers, too. They start until the first rows
+    are there, which therefore don't count.
     """
     csv.unlink(missing_ok=True)
     python = sys.executable if root == ROOT else str(root / ".venv/bin/python")
@@ -84,17 +85,19 @@ def answer(
         env=os.environ | {"PYTHONPATH": str(root)},
         stderr=subprocess.DEVNULL,
     )
-    held, begun = [], None
+    held, begun, early = [], None, 0
     while process.poll() is None:
         if begun is None and csv.exists():
-            begun = time.perf_counter()
+            early = csv.read_bytes().count(b"\n") - 1
+            begun = time.perf_counter() if early > 0 else None
         if begun:
             held.append(memory(process.pid))
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.01 if begun is None else 0.5)
     if process.returncode:
         raise SystemExit(f"error: predict ended with status {process.returncode}.")
-    return time.perf_counter() - begun, held
+    count = csv.read_bytes().count(b"\n") - 1
+    return (time.perf_counter() - begun) * count / (count - early), held
 
 
 def fill(folder: Path, sources: list[Path], count: int) -> Path:
@@ -177,11 +180,13 @@ def scaled(data: bytes, ask: Callable[..., object], *how: object) -> None:
 def measure_kinds(sources: list[Path], place: Path, args: argparse.Namespace) -> None:
     """Print images a second of each kind."""
     (place / "made").mkdir()
-    cores, lines = os.cpu_count(), []
+    cores = os.cpu_count()
     builds = {"before": args.against} if args.against else {}
     builds |= {"now": ROOT}
     run_network = bare_runs(read_folder(args.source, 12))
     network = args.images / run_network(args.images, FILES_A_RUN)
+    head = ["kind", "MB a file", *builds, "bare decoder", "bare network", "now / first"]
+    print(table([*head, *(f"MiB {build}" for build in builds)], []), flush=True)
     made = make_kinds(sources[:12], place / "made", args.kinds)
     for name, files in made.items():
         folder, rows = fill(place / name, files, args.images), place / "rows.csv"
@@ -204,9 +209,9 @@ def measure_kinds(sources: list[Path], place: Path, args: argparse.Namespace) ->
         cells = [f"{rate:.1f}" if rate else "-" for rate in (*middle, decoder, network)]
         times = f"{middle[-1] / middle[0]:.2f}" if middle[0] else "-"
         held = [f"{most[build]:.0f}" for build in builds]
-        lines.append([name, f"{size:.1f}", *cells, times, *held])
-    head = ["kind", "MB a file", *builds, "bare decoder", "bare network", "now / first"]
-    print(table([*head, *(f"MiB {build}" for build in builds)], lines))
+        print(
+            f"| {' | '.join([name, f'{size:.1f}', *cells, times, *held])} |", flush=True
+        )
 
 
 def main() -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from drawings import data_set
 
-from pneumonia.data.phantom import draw
 from pneumonia.training.runs import read_history
 
 pytestmark = pytest.mark.keras
@@ -33,41 +32,29 @@ RUN = (
     "import narrow\nfrom pneumonia.__main__ import main\n"
     "with narrow.narrow():\n    main({})\n"
 )
-SETTINGS = {
-    "images_per_epoch": "8",
-    "batch_size": "4",
-    "dropout": "0",  # every device would draw its own
-    "standardize": "true",
-    "condition": "true",
-    "learning_rate": "0.01",
-}
+SETTINGS = ["images_per_epoch=8", "batch_size=4", "learning_rate=0.01"]
+SETTINGS += ["standardize=true", "condition=true"]
+SETTINGS += ["dropout=0"]  # every device would draw its own
 
 
 @pytest.mark.parametrize("backend", TWO)
 def test_two_devices_find_the_loss_of_one(backend, tmp_path):
     pytest.importorskip(backend)
-    for label, name in (("NORMAL", "IM-{:04}-0001"), ("PNEUMONIA", "person{}_virus_1")):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for number in range(24):
-            spots = ((0.5, 0.4, 0.2),) if label == "PNEUMONIA" else ()
-            picture = Image.fromarray(draw(number, spots, size=128))
-            picture.save(tmp_path / "data" / label / f"{name.format(number)}.png")
+    data_set(tmp_path / "data", 24, ill=lambda: ((0.5, 0.4, 0.2),))
     running = []
     for devices in ("one", "all"):  # at once: most of each is one thread's work
         out = tmp_path / devices
-        command = ["train", str(tmp_path / "data"), "--out", str(out), "--epochs", "2"]
-        command += ["--recipe", "published", "--backbone-weights", "random"]
-        command += ["--devices", devices]
-        for setting in SETTINGS.items():
-            command += ["--set", "=".join(setting)]
+        command = ["train", str(tmp_path / "data"), "--out", str(out)]
+        command += ["--epochs", "2", "--recipe", "published", "--devices", devices]
+        command += ["--backbone-weights", "random"]
+        for setting in SETTINGS:
+            command += ["--set", setting]
+        set_up = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         with (tmp_path / f"{devices}.log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", TWO[backend] + RUN.format(command)],
-                cwd=ROOT,
-                env=os.environ
-                | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                stdout=log,
-                stderr=log,
+                **{"cwd": ROOT, "env": os.environ | set_up},
+                **{"stdout": log, "stderr": log},
             )
         running.append((out, process))
     losses = []
@@ -105,61 +92,42 @@ KERAS = (
     "      keras.config.epsilon(), keras.config.max_epochs())\n"
 )
 MAIN = "from pneumonia.__main__ import main\nmain(['train', 'none', '--out', 'none'])\n"
-SETUPS = {
-    "a typo": (MAIN, {"KERAS_BACKEND": "tensorflwo"}, None, "expected tensorflow or"),
-    "not installed": (
-        f"import sys\nsys.modules['jax'] = None\n{MAIN}",
-        {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        None,
-        "jax, which is not installed. Install it with `pip install",
-    ),
-    "by file": (MAIN, {}, {"backend": "mxnet"}, "keras.json asks Keras to run on 'mx"),
-    "a list": (
-        MAIN,
-        {},
-        {"backend": ["jax"]},
-        "to run on ['jax']; expected tensorflow",
-    ),
-    "NNX": (
-        MAIN,
-        {"KERAS_NNX_ENABLED": "1"},
-        None,
-        "asked for NNX, which this project",
-    ),
-    "no such type": (MAIN, {}, {"floatx": "float128"}, "does not take what"),
-    "no settings": (MAIN, {}, ["channels_first"], "Mend or remove that file"),
-    "others' settings": (
-        KERAS,
-        {"KERAS_MAX_EPOCHS": "1"},
-        {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.01},
-        "(None, 8, 8, 512) float32 1e-07 None",
-    ),
-}
+NO_JAX = f"import sys\nsys.modules['jax'] = None\n{MAIN}"
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+OTHERS = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.01}
+SETUPS = [
+    (MAIN, {"KERAS_BACKEND": "tensorflwo"}, None, "expected tensorflow or"),
+    (NO_JAX, JAX, None, "jax, which is not installed. Install it with `pip install"),
+    (MAIN, {}, {"backend": "mxnet"}, "keras.json asks Keras to run on 'mx"),
+    (MAIN, {}, {"backend": ["jax"]}, "to run on ['jax']; expected tensorflow"),
+    (MAIN, {"KERAS_NNX_ENABLED": "1"}, None, "asked for NNX, which this project"),
+    (MAIN, {}, {"floatx": "float128"}, "does not take what"),
+    (MAIN, {}, ["channels_first"], "Mend or remove that file"),
+    (KERAS, {"KERAS_MAX_EPOCHS": "1"}, OTHERS, "(None, 8, 8, 512) float32 1e-07 None"),
+]
 """What runs, with which variables, with which keras.json, and what it says."""
 
 
 def test_how_keras_is_set_up_is_said_or_does_not_matter(tmp_path):
-    running = {}
-    for number, (name, (script, variables, settings, _)) in enumerate(SETUPS.items()):
+    running = []
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("KERAS_")}
+    for number, (script, variables, settings, _) in enumerate(SETUPS):
         home = tmp_path / str(number)
         home.mkdir()
         if settings is not None:
             (home / "keras.json").write_text(json.dumps(settings))
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("KERAS_")}
-        running[name] = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", script],
-            cwd=ROOT,
+            **{"cwd": ROOT, "text": True},
             env=clean | variables | {"KERAS_HOME": str(home)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
         )
-    for name, process in running.items():
+        running.append(process)
+    for (script, *_, expected), process in zip(SETUPS, running, strict=True):
         out, errors = process.communicate()
-        *_, expected = SETUPS[name]
-        if name == "others' settings":
+        if script is KERAS:
             assert out.strip() == expected, errors[-2000:]
         else:
-            assert process.returncode == 1, name
+            assert process.returncode == 1, expected
             assert expected in errors.strip().splitlines()[-1], errors[-2000:]
             assert "Traceback" not in errors, errors[-2000:]

@@ -5,21 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawings import data_set
+from pictures import encode
 from PIL import Image
 
 from pneumonia import examples, predict
 from pneumonia.contract import EXAMPLES, LABELS
-from pneumonia.data.phantom import draw
-from pneumonia.study.choose_examples import (
-    BYTES,
-    EACH,
-    SIDE,
-    SOURCE,
-    choose,
-    reduced,
-    sort,
-    write,
-)
+from pneumonia.study import choose_examples
+from pneumonia.study.choose_examples import BYTES, EACH, SIDE, SOURCE, choose, reduced
 
 
 def test_those_that_ship_are_in_the_table_and_small():
@@ -49,13 +42,10 @@ def test_the_demo_offers_a_wrong_and_an_uncertain_one(classifier):
 
 
 def test_no_patient_was_learned_from(held_out):
-    names = {Path(name).name: group for name, group in _groups(held_out)}
+    named = zip(held_out.names, held_out.groups, strict=True)
+    names = {Path(name).name: group for name, group in named}
     groups = [names[one.original] for one in examples()]
     assert len(set(groups)) == len(groups)
-
-
-def _groups(dataset):
-    return zip(dataset.names, dataset.groups, strict=True)
 
 
 def test_the_rule_takes_some_of_each_stratum():
@@ -76,9 +66,7 @@ def test_the_rule_takes_some_of_each_stratum():
 @pytest.mark.parametrize("size", [(900, 700), (300, 200)])
 def test_large_files_are_reduced(size):
     noise = np.random.default_rng(0).integers(0, 255, size, np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noise).save(file, "PNG")
-    small = reduced(file.getvalue())
+    small = reduced(encode(noise))
     assert len(small) <= BYTES
     with Image.open(io.BytesIO(small)) as picture:
         assert picture.format == "JPEG"
@@ -87,22 +75,15 @@ def test_large_files_are_reduced(size):
 
 
 def test_the_command_writes_pictures_and_table(tmp_path, classifier):
-    for label, kind in zip(LABELS, ("IM-{:04}-0001", "person{}_virus_1"), strict=True):
-        (tmp_path / "train" / label.upper()).mkdir(parents=True)
-        for number in range(40):
-            name = f"{kind.format(number + 1)}.png"
-            picture = Image.fromarray(draw(number, size=224))
-            picture.save(tmp_path / "train" / label.upper() / name)
-    rows = write(tmp_path, tmp_path / "out")
+    data_set(tmp_path / "train", 40)
+    rows = choose_examples.write(tmp_path, tmp_path / "out")
     table = (tmp_path / "out" / "examples.csv").read_text().splitlines()
     assert len(table) == 1 + len(rows)
     for row in rows:
         assert (tmp_path / "out" / row["file"]).stat().st_size <= BYTES
-        assert row["original"].startswith(
-            {"Normal": "IM", "Pneumonia": "person"}[row["truth"]]
-        )
+        begins = {"Normal": "IM", "Pneumonia": "person"}[row["truth"]]
+        assert row["original"].startswith(begins)
     letter = np.zeros((300, 300), np.uint8)
     letter[50:250, 140:160] = 255
-    file = io.BytesIO()
-    Image.fromarray(letter).save(file, "PNG")
-    assert sort({"letter": ("Normal", file.getvalue())}, classifier) == {}
+    letters = {"letter": ("Normal", encode(letter))}
+    assert choose_examples.sort(letters, classifier) == {}

@@ -1,4 +1,4 @@
-"""The lung finder: masks, boxes, training on drawings, and its measurement."""
+"""The lung finder: masks, boxes, crops to them, training, and its measurement."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from drawings import data_set, stack
 from PIL import Image, ImageDraw
 
 from pneumonia.__main__ import main
@@ -16,9 +17,11 @@ from pneumonia.contract import BUNDLE, PHANTOMS
 from pneumonia.data import lungs, stress
 from pneumonia.data.phantom import draw
 from pneumonia.evaluation import evaluate_finder as evaluation
-from pneumonia.network import finder, framing
+from pneumonia.network import finder, framing, vgg19
+from pneumonia.network.finder import Framed
 from pneumonia.reading.image import read_image, to_input
-from pneumonia.training import lung_views, train_finder
+from pneumonia.training import geometry, lung_views, train_finder
+from pneumonia.training.recipe import RECIPES
 from pneumonia.training.runs import RunError, read_history
 
 pytestmark = pytest.mark.keras
@@ -52,14 +55,10 @@ BOX = np.array([20, 70, 10, 85]) / 96
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory):
     """A data set of drawings, and a folder of their masks but one."""
-    folder = tmp_path_factory.mktemp("drawings")
+    folder = data_set(tmp_path_factory.mktemp("data") / "drawings", suffix="jpeg")
     masks = tmp_path_factory.mktemp("masks")
-    for label, name in (("NORMAL", "IM-{:04}-0001"), ("PNEUMONIA", "person{}_virus_1")):
-        (folder / label).mkdir()
-        for number in range(30):
-            picture = Image.fromarray(draw(number, size=128))
-            picture.save(folder / label / f"{name.format(number)}.jpeg")
-            drawn_mask(160).resize((160, 90)).save(masks / f"{name.format(number)}.png")
+    for path in folder.glob("*/*"):
+        drawn_mask(160).resize((160, 90)).save(masks / f"{path.stem}.png")
     (masks / "IM-0003-0001.png").unlink()
     return folder, masks
 
@@ -77,37 +76,87 @@ def plan(drawings, out, **changes) -> train_finder.FinderPlan:
     return train_finder.FinderPlan(folder, masks, out, **settings)
 
 
-def test_box_holds_all_but_the_tails():
+def test_box_holds_all_certain_pixels_but_the_tails():
     # 1 % of 2,760 pixels; 30, 30, 50 and 42 of them stand in a row or column there.
     tail = 27.6 / np.array([30, -30, 50, -42]) / 96
-    assert framing.boxes(TWO_LUNGS)[0] == pytest.approx(BOX + tail, abs=1e-5)
-
-
-def test_box_is_that_of_certain_pixels():
-    faint = np.maximum(TWO_LUNGS, 0.4)
-    speck = np.maximum(TWO_LUNGS, rectangles(np.s_[1:4, 90:93]))
     box = framing.boxes(TWO_LUNGS)
-    for mask in (faint, speck):
+    assert box[0] == pytest.approx(BOX + tail, abs=1e-5)
+    speck = np.maximum(TWO_LUNGS, rectangles(np.s_[1:4, 90:93]))
+    for mask in (np.maximum(TWO_LUNGS, 0.4), speck):
         assert framing.boxes(mask) == pytest.approx(box, abs=0.01)
-
-
-def test_box_without_lungs_is_the_whole_picture():
     box = framing.boxes(np.zeros((1, 96, 96, 1), np.float32))
     assert box == pytest.approx(np.array([[0, 1, 0, 1]]), abs=0.011)
 
 
-def test_dice_of_known_masks():
-    half = rectangles(np.s_[20:70, 10:40])
-    same, part, apart = (
-        finder.dice(half, other)[0]
-        for other in (half, rectangles(np.s_[20:45, 10:40]), 1 - half)
-    )
-    assert [float(same), float(part), float(apart)] == pytest.approx(
-        [1, 2 / 3, 0], abs=1e-3
-    )
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """Drawings, float32 (3, 224, 224, 1) in [0, 1]."""
+    return stack(3).astype(np.float32) / 255
 
 
-def test_a_moved_mask_is_measured_and_failed():
+def crop(images: np.ndarray, *places) -> np.ndarray:
+    return framing.crop(images, np.array(places, np.float32))
+
+
+def by_pillow(image: np.ndarray, place: np.ndarray) -> np.ndarray:
+    top, bottom, left, right = (float(edge) * 224 for edge in place)
+    how = Image.Resampling.BILINEAR
+    box = left, top, right, bottom
+    return np.asarray(Image.fromarray(image[..., 0]).resize((128, 128), how, box))
+
+
+def test_a_crop_is_what_pillow_makes_of_the_place_of_each(images):
+    taken_away, enlarged = (0.1, 0.8, 0.2, 0.95), (0.3, 0.7, 0.25, 0.7)
+    for places in ([framing.WHOLE] * 3, [taken_away, enlarged, (0.0, 1.0, 0.3, 0.6)]):
+        crops = crop(images, *places)
+        assert (crops.shape, crops.dtype) == ((3, 128, 128, 1), np.float32)
+        for found, image, place in zip(crops, images, places, strict=True):
+            expected = by_pillow(image, place)
+            np.testing.assert_allclose(found[..., 0], expected, atol=2e-3)
+    # beyond the edge the outermost pixels go on
+    crops = crop(images, *[[-0.5, 0.5, 0, 1]] * 3)
+    np.testing.assert_allclose(crops[:, 5], crops[:, 50], atol=1e-5)
+
+
+def test_what_is_cropped_to_lies_around_the_box():
+    boxes = np.array([[0.3, 0.7, 0.2, 0.8], [0.0, 0.9, 0.5, 0.51]], np.float32)
+    places = framing.around(boxes, room=0.1)
+    assert places[0] == pytest.approx([0.26, 0.74, 0.14, 0.86])
+    assert places[1, :2] == pytest.approx([0, 0.99])  # cut off at the edge
+    assert places[1, 3] - places[1, 2] == pytest.approx(framing.LEAST_SIDE)
+
+
+def test_a_network_of_whole_pictures_is_shown_whole_pictures(images):
+    boxes = framing.boxes(np.repeat(TWO_LUNGS, 3, axis=0))
+    framed = Framed(np.rint(images * 255).astype(np.uint8), boxes)
+    expected = crop(images, *[framing.WHOLE] * 3)
+    for how in (RECIPES["published"], vgg19.Network(*[None] * 3, aligned=False)):
+        np.testing.assert_allclose(framed.shown(how), expected, atol=3e-3)
+    aligned = framed.shown(RECIPES["default"])
+    places = framing.around(boxes)
+    np.testing.assert_allclose(aligned, crop(images, *places), atol=3e-3)
+    assert np.abs(aligned - expected).max() > 0.1
+
+
+def test_boxes_are_moved_a_little_and_some_of_them_far():
+    boxes = np.tile(np.array([0.2, 0.7, 0.1, 0.9], np.float32), (4000, 1))
+    moved, again = (geometry.jitter(boxes, np.random.default_rng(0)) for _ in range(2))
+    assert (again == moved).all()
+    assert moved.dtype == np.float32
+    share = (moved - boxes) / [0.5, 0.5, 0.8, 0.8]  # of the side of the box
+    assert np.abs(share.mean(axis=0)).max() < 0.005
+    near, far = geometry.NEAR, geometry.FAR
+    spread = np.sqrt(geometry.FAR_SHARE * far**2 + (1 - geometry.FAR_SHARE) * near**2)
+    assert share.std(axis=0) == pytest.approx([spread] * 4, rel=0.07)
+    assert np.median(np.abs(share)) < 0.8 * near  # most are near
+    sides = np.corrcoef(share.T) - np.eye(4)
+    assert np.abs(sides).max() < 0.06  # each by itself
+
+
+def test_dice_and_box_errors_of_known_masks():
+    half, quarter = rectangles(np.s_[20:70, 10:40]), rectangles(np.s_[20:45, 10:40])
+    found = [float(finder.dice(half, x)[0]) for x in (half, quarter, 1 - half)]
+    assert found == pytest.approx([1, 2 / 3, 0], abs=1e-3)
     moved = np.roll(TWO_LUNGS, 12, axis=1)  # an eighth of the side down
     dice, errors = evaluation.compare(TWO_LUNGS, moved)
     assert errors[0] == pytest.approx([12 / 96, 12 / 96, 0, 0], abs=1e-6)
@@ -121,8 +170,7 @@ def test_finder_is_small_and_gives_probabilities():
     model = finder.build()
     assert model.count_params() <= 300_000
     found = finder.find(model, np.stack([draw(1, size=128)[..., None]] * 3))
-    assert found.shape == (3, 96, 96, 1)
-    assert found.dtype == np.float32
+    assert (found.shape, found.dtype) == ((3, 96, 96, 1), np.float32)
     assert 0 <= found.min() < found.max() <= 1
 
 
@@ -130,8 +178,7 @@ def test_finder_is_small_and_gives_probabilities():
 def test_input_is_the_picture_at_96_pixels(side):
     picture = draw(4, size=side)[None, ..., None]
     small = finder.to_finder(picture)
-    assert small.shape == (1, 96, 96, 1)
-    assert small.dtype == np.float32
+    assert (small.shape, small.dtype) == ((1, 96, 96, 1), np.float32)
     assert small.mean() == pytest.approx(picture.mean() / 255, abs=0.005)
     ones = np.full((1, side, side, 1), 255, np.uint8)
     assert finder.to_finder(ones) == pytest.approx(1)
@@ -142,8 +189,7 @@ def test_masks_are_the_same_from_a_folder_and_from_arrays(drawings, tmp_path):
     names = ["NORMAL/IM-0003-0001.jpeg", "PNEUMONIA/person7_virus_1.jpeg"]
     found, masks = lungs.load(folder, names)
     assert found.tolist() == [False, True]
-    assert masks.shape == (1, 224, 224, 1)
-    assert masks.dtype == np.uint8
+    assert (masks.shape, masks.dtype) == ((1, 224, 224, 1), np.uint8)
     # a mask of 160 x 90 pixels is squashed as its picture is
     expected = np.asarray(drawn_mask(224)) > 127
     assert ((masks[0, ..., 0] > 127) != expected).mean() < 0.02
@@ -158,23 +204,23 @@ def test_masks_are_the_same_from_a_folder_and_from_arrays(drawings, tmp_path):
 
 def test_what_holds_no_masks_is_refused(drawings, tmp_path):
     _, folder = drawings
-    with pytest.raises(lungs.LungsError, match="holds no mask"):
-        lungs.load(tmp_path, ["a.png"])
-    with pytest.raises(lungs.LungsError, match="none has the name"):
-        lungs.load(folder, ["a.png"])
+
+    def refused(place, said, *names):
+        with pytest.raises(lungs.LungsError, match=said):
+            lungs.load(place, [*names])
+
+    refused(tmp_path, "holds no mask", "a.png")
+    refused(folder, "none has the name", "a.png")
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(lungs.LungsError, match="can't be read"):
-        lungs.load(tmp_path, ["a.jpeg"])
+    refused(tmp_path, "can't be read", "a.jpeg")
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "a.png").write_bytes(b"")
-    with pytest.raises(lungs.LungsError, match="one name"):
-        lungs.load(tmp_path, ["a.jpeg"])
-    with pytest.raises(lungs.LungsError, match="several images have, such as person7"):
-        lungs.load(folder, ["a/person7_virus_1.png", "b/person7_virus_1.png"])
+    refused(tmp_path, "one name", "a.jpeg")
+    twice = [f"{folder}/person7_virus_1.png" for folder in "ab"]
+    refused(folder, "several images have, such as person7", *twice)
     for arrays in ({"other": [1]}, {"names": ["a", "b"], "packed": [[[1]]]}):
         np.savez(tmp_path / "masks.npz", **arrays)
-        with pytest.raises(lungs.LungsError, match="expected"):
-            lungs.load(tmp_path / "masks.npz", ["a.jpeg"])
+        refused(tmp_path / "masks.npz", "expected", "a.jpeg")
 
 
 @pytest.mark.parametrize("family", stress.FAMILIES)
@@ -192,12 +238,9 @@ def test_masks_change_as_the_images_do(family):
         pictures = stress.changed(masks, labels, family, seed=5, boxes=boxes)
         assert np.array_equal(moved, pictures)
         assert not np.array_equal(moved, masks)
-
-
-def test_masks_framed_like_the_other_class_need_boxes():
-    masks = np.zeros((2, 224, 224, 1), np.uint8)
-    with pytest.raises(ValueError, match="needs the boxes"):
-        lungs.changed(masks, np.array([0, 1]), "framed like the other class")
+    if stress.FAMILIES[family].needs_boxes:
+        with pytest.raises(ValueError, match="needs the boxes"):
+            lungs.changed(masks, labels, family)
 
 
 @pytest.mark.parametrize("change", [lung_views.move, lung_views.border])
@@ -226,45 +269,37 @@ def test_hidden_lungs_are_hidden_in_place():
 
 def test_augmented_pairs_keep_shape_dtype_and_range():
     images = np.repeat(draw(1, size=96)[None, ..., None] / 255, 8, 0).astype(np.float32)
-    masks = np.repeat(np.asarray(drawn_mask(96))[None, ..., None] / 255, 8, 0)
-    masks = masks.astype(np.float32)
+    mask = np.asarray(drawn_mask(96), np.float32) / 255
+    masks = np.repeat(mask[None, ..., None], 8, 0)
     first, again = (
         lung_views.augment(images, masks, np.random.default_rng(7)) for _ in range(2)
     )
     for one, other, before in zip(first, again, (images, masks), strict=True):
-        assert one.shape == before.shape
-        assert one.dtype == np.float32
+        assert (one.shape, one.dtype) == (before.shape, np.float32)
         assert 0 <= one.min() < one.max() <= 1 + 1e-6
         assert np.array_equal(one, other)
 
 
-def test_training_on_drawings_lowers_the_loss(run, drawings):
-    losses = [row["loss"] for row in read_history(run)]
-    assert losses[-1] < 0.9 * losses[0]
+def test_a_run_learns_and_goes_on_when_it_was_stopped(run, drawings, tmp_path):
     record = json.loads((run / "run.json").read_text())
     assert record["epochs"] == 4
     assert str(drawings[0].parent) not in json.dumps(record)
-
-
-def test_a_stopped_run_goes_on(run, drawings, tmp_path):
-    out = tmp_path / "run"
+    out, few = tmp_path / "run", shutil.copytree(drawings[1], tmp_path / "few")
     with pytest.raises(RunError, match="no run to resume"):
         train_finder.train(plan(drawings, out, resume=True))
     train_finder.train(plan(drawings, out, epochs=2))
     with pytest.raises(RunError, match="already"):
         train_finder.train(plan(drawings, out))
-    record, few = (out / "run.json").read_text(), tmp_path / "few"
-    shutil.copytree(drawings[1], few)
+    record = (out / "run.json").read_text()
     for mask in few.glob("person1*"):
         mask.unlink()
     with pytest.raises(RunError, match="the X-rays are not those .* then and "):
         train_finder.train(plan((drawings[0], few), out, resume=True))
     assert (out / "run.json").read_text() == record
     train_finder.train(plan(drawings, out, seed=9, resume=True))  # the seed stays
-    straight, stopped = (read_history(place) for place in (run, out))
-    assert len(stopped) == 4
-    for one, other in zip(straight, stopped, strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+    losses, again = ([x["loss"] for x in read_history(place)] for place in (run, out))
+    assert losses[-1] < 0.9 * losses[0]
+    assert again == pytest.approx(losses, rel=0.02)
 
 
 def test_command_asks_for_what_the_plan_takes(monkeypatch):
@@ -306,32 +341,28 @@ def test_report_holds_every_family_and_group(run, drawings, tmp_path, capsys):
 
 
 REPORT = json.loads((BUNDLE / "finder.json").read_text())
-PAGE = (Path(__file__).parent.parent / "docs/finder.md").read_text()
 
 
-def test_shipped_figures_are_of_the_shipped_weights():
+def test_shipped_figures_are_of_the_shipped_weights(drawings, tmp_path):
     assert REPORT["sha256"] == finder.digest()
     assert REPORT["parameters"] == finder.load().count_params()
     assert REPORT["families"].keys() == stress.FAMILIES.keys()
+    assert REPORT["clean"]["all"]["dice"] >= 0.95
+    assert min(each["all"]["dice"] for each in REPORT["families"].values()) >= 0.9
+    again = evaluation.evaluate_finder(*drawings, tmp_path)
+    for name in ("training", "sha256"):  # how it was trained is told from its record
+        assert again[name] == REPORT[name]
 
 
 def test_page_says_what_was_measured():
+    page = (Path(__file__).parent.parent / "docs/finder.md").read_text()
     clean = REPORT["clean"]["all"]
     sides = clean["box_error_p95"]
     assert max(sides, key=sides.get) == "bottom"
-    assert f"lower side: {100 * sides['bottom']:.1f} % on unchanged pictures" in PAGE
-    assert clean["dice"] >= 0.95
-    assert min(each["all"]["dice"] for each in REPORT["families"].values()) >= 0.9
-    assert f"{REPORT['parameters']:,} parameters" in PAGE
-    table = evaluation.summarise(REPORT)
-    assert f"| all | {clean['n']} | {clean['dice']:.3f} |" in table
-
-
-def test_report_of_the_shipped_finder_says_how_it_was_trained(drawings, tmp_path):
-    data, masks = drawings
-    report = evaluation.evaluate_finder(data, masks, tmp_path)
-    assert report["training"] == REPORT["training"]
-    assert report["sha256"] == REPORT["sha256"]
+    assert f"lower side: {100 * sides['bottom']:.1f} % on unchanged pictures" in page
+    assert f"{REPORT['parameters']:,} parameters" in page
+    row = f"| all | {clean['n']} | {clean['dice']:.3f} |"
+    assert row in evaluation.summarise(REPORT)
 
 
 @pytest.mark.parametrize(

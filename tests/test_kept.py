@@ -110,18 +110,15 @@ def test_where_nothing_can_be_written_is_said_first(tmp_path, monkeypatch):
             main(command)
 
 
-def test_full_disk_ends_a_command_in_one_sentence(tmp_path, monkeypatch):
+def test_full_disk_ends_a_command_in_one_sentence(tmp_path, monkeypatch, phantom_bytes):
     for label in ("NORMAL", "PNEUMONIA"):
         (tmp_path / label).mkdir()
-        (tmp_path / label / "a.png").write_bytes(
-            next(Path("pneumonia/phantoms").glob("*.png")).read_bytes()
-        )
+        (tmp_path / label / "a.png").write_bytes(phantom_bytes)
     monkeypatch.setattr("numpy.savez_compressed", full)
-    arrays = tmp_path / "kept.npz"
-    with pytest.raises(
-        SystemExit, match="^error: No space is left to write .*kept.npz"
+    for name, said in (
+        ("kept.npz", "^error: No space is left to write .*kept.npz"),
+        ("kept", "expected a name FILE.npz"),
     ):
-        main(["data", str(tmp_path), "--arrays", str(arrays)])
-    assert not arrays.exists()
-    with pytest.raises(SystemExit, match="expected a name FILE.npz"):
-        main(["data", str(tmp_path), "--arrays", str(tmp_path / "kept")])
+        with pytest.raises(SystemExit, match=said):
+            main(["data", str(tmp_path), "--arrays", str(tmp_path / name)])
+        assert not (tmp_path / name).exists()

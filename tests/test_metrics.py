@@ -26,27 +26,25 @@ P = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9, 0.95])
 
 def test_metrics_are_right():
     found = measure(LABELS, P, np.arange(8), 0.5, rounds=200)
-    values = {name: metric["value"] for name, metric in found.items()}
-    assert values["accuracy"] == 6 / 8
-    assert values["sensitivity"] == 4 / 5
-    assert values["specificity"] == 2 / 3
-    assert values["auroc"] == pytest.approx(13 / 15)
     squares = (P - LABELS) ** 2
-    assert values["brier"] == pytest.approx(
-        (squares[:3].mean() + squares[3:].mean()) / 2
-    )
     # each bin holds one image but the last, which holds two
     normal, ill = [0.1, 0.2, 0.7], [0.7, 0.4, 0.2, 0.15]
-    assert values["ece"] == pytest.approx(sum(normal) / 6 + sum(ill) / 10)
+    expected = {
+        "accuracy": 6 / 8,
+        "sensitivity": 4 / 5,
+        "specificity": 2 / 3,
+        "auroc": 13 / 15,
+        "brier": (squares[:3].mean() + squares[3:].mean()) / 2,
+        "ece": sum(normal) / 6 + sum(ill) / 10,
+    }
+    for name, value in expected.items():
+        assert found[name]["value"] == pytest.approx(value), name
     for metric in found.values():
         low, high = metric["ci95"]
         assert low <= metric["value"] <= high
-    assert confusion_counts(LABELS, P, 0.5) == {
-        "true_negative": 2,
-        "false_positive": 1,
-        "false_negative": 1,
-        "true_positive": 4,
-    }
+    names = "true_negative", "false_positive", "false_negative", "true_positive"
+    counts = dict(zip(names, (2, 1, 1, 4), strict=True))
+    assert confusion_counts(LABELS, P, 0.5) == counts
 
 
 def test_areas_of_weighted_samples_are_those_of_scikit_learn():
@@ -54,10 +52,10 @@ def test_areas_of_weighted_samples_are_those_of_scikit_learn():
     labels = rng.integers(0, 2, 60)
     p = np.round(rng.random(60) * 0.6 + labels * 0.3, 1)  # many of them equal
     weights = rng.integers(0, 4, (20, 60)).astype(float)
-    for name, score in (
-        ("auroc", roc_auc_score),
-        ("auprc", average_precision_score),
-    ):
+    for name, score in {
+        "auroc": roc_auc_score,
+        "auprc": average_precision_score,
+    }.items():
         found = METRICS[name](labels, p, weights, 0.5)
         expected = [score(labels, p, sample_weight=row) for row in weights]
         np.testing.assert_allclose(found, expected, atol=1e-12)
@@ -75,12 +73,10 @@ def test_temperature_is_found_again():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 2)) * 2
     labels = (rng.random(20_000) < softmax(logits)[:, 1]).astype(int)
-    temperature, offset = fit(logits * 3, labels)
-    assert temperature == pytest.approx(3, rel=0.05)
-    assert offset == pytest.approx(0, abs=0.3)
-    temperature, offset = fit(logits * 3 - [0, 2], labels)
-    assert temperature == pytest.approx(3, rel=0.05)
-    assert offset == pytest.approx(2, abs=0.3)
+    for moved in (0, 2):
+        temperature, offset = fit(logits * 3 - [0, moved], labels)
+        assert temperature == pytest.approx(3, rel=0.05)
+        assert offset == pytest.approx(moved, abs=0.3)
 
 
 def test_how_frequent_pneumonia_is_moves_no_probability():
@@ -98,13 +94,10 @@ def test_how_frequent_pneumonia_is_moves_no_probability():
     assert band["bands"]["in"]["pneumonia"] == pytest.approx(0.5, abs=0.05)
 
 
-def test_threshold_is_in_the_middle_of_the_best_gap():
+def test_threshold_is_in_the_middle_of_the_best_gap_and_weighs_classes_alike():
     labels = np.array([0, 0, 0, 1, 1, 1])
     p = np.array([0.1, 0.2, 0.4, 0.8, 0.9, 0.95])
     assert choose_threshold(labels, p) == pytest.approx(0.6)
-
-
-def test_threshold_weighs_both_classes_alike():
     labels = np.r_[np.zeros(10, int), np.ones(1000, int)]
     p = np.r_[np.linspace(0.1, 0.5, 10), np.linspace(0.45, 1, 1000)]
     chosen = choose_threshold(labels, p)
@@ -153,9 +146,8 @@ def test_band_holds_for_new_patients_where_few_of_those_seen_have_most_pictures(
     rng, missed = np.random.default_rng(4), []
     for _ in range(300):
         pictures = rng.choice([1, 80], 60, p=[0.9, 0.1])
-        middles = rng.normal(0.7, 0.15, 60) - 0.2 * (
-            pictures == 1
-        )  # easy ones have many
+        # easy ones have many
+        middles = rng.normal(0.7, 0.15, 60) - 0.2 * (pictures == 1)
         groups = np.repeat(np.arange(60), pictures)
         p = np.clip(rng.normal(middles[groups], 0.02), 0, 1)
         low, _ = conformal_band(np.ones(len(p), int), p, groups, 1.0, 0.1)
@@ -165,19 +157,12 @@ def test_band_holds_for_new_patients_where_few_of_those_seen_have_most_pictures(
     assert np.mean(missed) == pytest.approx(0.1, abs=0.02)  # by pictures: 0.44
 
 
-@pytest.mark.parametrize(("exchanged", "asked"), [(False, False), (True, True)])
-def test_exchanged_classes_are_asked_about(exchanged, asked):
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    p = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
-    truth = 1 - labels if exchanged else labels
-    report = {
-        "n": 6,
-        "patients": 6,
-        "threshold": 0.5,
-        "confusion": confusion_counts(truth, p, 0.5),
-        **measure(truth, p, np.arange(6), 0.5, rounds=20),
-    }
-    assert ("exchanged?" in summarise(report)) == asked
+def test_exchanged_classes_are_asked_about():
+    for labels in (LABELS, 1 - LABELS):
+        report = {"n": 8, "patients": 8, "threshold": 0.5}
+        report["confusion"] = confusion_counts(labels, P, 0.5)
+        report |= measure(labels, P, np.arange(8), 0.5, rounds=20)
+        assert ("exchanged?" in summarise(report)) == (labels is not LABELS)
 
 
 def test_a_share_lies_in_its_interval():
@@ -189,10 +174,7 @@ def test_a_share_lies_in_its_interval():
             assert (low, high) == pytest.approx(tuple(expected), abs=1e-4)
             assert 0 <= low <= right / n + 1e-12
             assert right / n - 1e-12 <= high <= 1
-
-
-def test_weights_of_a_label_move_a_share():
-    found = share(np.array([True] * 30 + [False] * 10), odds=0.5)
+    found = share(np.array([True] * 30 + [False] * 10), odds=0.5)  # labels weigh
     assert found["value"] == pytest.approx(15 / 25)
     assert found["ci95"][0] < found["value"] < found["ci95"][1]
 
@@ -223,9 +205,8 @@ def test_intervals_by_label_draw_as_many_of_each():
 @pytest.mark.browser
 def test_pages_count_as_the_package_does(browser):
     """AUROC, ROC curve and Wilson's interval, in Python and in JavaScript."""
-    code = (
-        Path(__file__).parent.parent / "pneumonia/web/static/counting.js"
-    ).read_text()
+    root = Path(__file__).parent.parent
+    code = (root / "pneumonia/web/static/counting.js").read_text()
     rng = np.random.default_rng(0)
     cases = []
     for n in (2, 9, 60):

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -159,7 +158,7 @@ def test_options_exist():
     whole = arguments.build(defaultdict(lambda: print))
     kind = argparse._SubParsersAction
     (subs,) = (action for action in whole._actions if isinstance(action, kind))
-    known = DOOR | DEMO | {"--help", "--version"}
+    known = DOOR | DEMO | {"--help", "--version", "--no-deps"}
     for command in subs.choices.values():
         known |= {n for action in command._actions for n in action.option_strings}
     for quoted in re.findall(r"`([^`\n]+)`", "".join(map(prose, PAGES.values()))):
@@ -177,7 +176,7 @@ def test_the_version_that_is_said_is_the_newest_in_the_log(capsys):
 
 
 BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", ALL, re.DOTALL)).replace("\\\n", " ")
-COMMANDS = sorted({*re.findall(r"^python -m pneumonia.*", BLOCKS, re.MULTILINE)})
+COMMANDS = sorted({*re.findall(r"^python -m pneumonia[^&\n]*", BLOCKS, re.MULTILINE)})
 
 
 def understood(line: str) -> argparse.Namespace:
@@ -202,7 +201,7 @@ def test_commands_name_rows_of_the_ablation():
 def test_make_targets_exist():
     known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     named = set(re.findall(r"make ([a-z]+)\b", ALL))
-    assert {"demo", "test", "serve", "space", "flask"} <= named & known
+    assert {"demo", "test", "serve", "flask"} <= named & known
     assert set(re.findall(r"`make ([a-z]+)`", ALL)) <= known
 
 
@@ -295,7 +294,6 @@ def example(page: str, language: str, word: str) -> str:
 RUN = {
     "python": [sys.executable, "-"],
     "sh": ["bash", "-e"],
-    "js": ["node", "--input-type=module", "-"],
 }
 FOUND = "9 files, 0 not answered"
 
@@ -310,12 +308,9 @@ FOUND = "9 files, 0 not answered"
         ("docs/using.md", "sh", "predict pneumonia", FOUND),
         ("docs/using.md", "sh", "curl -F", '"label":'),
         ("docs/using.md", "python", "gradio_client", "robability of pneumonia"),
-        ("docs/using.md", "js", "fetch(", "probabilities: {"),
     ],
 )
 def test_examples_run(page, language, word, expected, flask_url, gradio_url, tmp_path):
-    if shutil.which(RUN[language][0]) is None:
-        pytest.skip(f"no {RUN[language][0]} on this machine")
     (tmp_path / "pneumonia").symlink_to(PACKAGE)  # as in a clone
     script = example(PAGES[page], language, word)
     script = script.replace("http://127.0.0.1:5000/", flask_url)

@@ -31,7 +31,7 @@ _EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("AccessionNumber", "StudyID", "StudyDate", "StudyTime"),
 )
-_LOSS = tuple(f"LossyImageCompression{of}" for of in ("", "Ratio", "Method"))
+_LOSS = {f"LossyImageCompression{of}" for of in ("", "Ratio", "Method")}
 _PIXELS = 0x7FE00000
 
 logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)  # it logs patients' names
@@ -119,6 +119,7 @@ def read(data: bytes) -> Film:
             f"the file holds {header.frames} pictures, and an answer is of one film. "
             "Export that film alone"
         )
+    people = _readable(dataset)
     facts = Dataset()
     for name in _EMPTY:
         setattr(facts, name, None)
@@ -126,11 +127,9 @@ def read(data: bytes) -> Film:
         setattr(facts, name, uid)
     facts.Modality = attributes.text(dataset, "Modality") or "CR"
     facts.Rows, facts.Columns = header.rows, header.columns
-    people = _readable(dataset)
     if attributes.text(dataset, "LossyImageCompression") == "01":
-        for name in _LOSS:
-            if name in people:
-                facts.add(people[name])
+        for name in _LOSS & {*people.dir()}:
+            facts.add(people[name])
     lie, contradicted = geometry.lie_of(header)
     trusted = header.orientation if lie.sides_known and not contradicted else ()
     return Film(facts, people, lie, trusted)
