@@ -46,8 +46,8 @@ from pneumonia.serving.batch import FILES_A_RUN
 ROOT = Path(__file__).parent.parent
 SIZE = 2500, 2048  # pixels of a detector's picture
 TWELVE, PADDED = {"BitsStored": 12, "HighBit": 11}, {"PixelPaddingValue": 0}
-NEW = ("deflated", "HTJ2K")  # once refused, so no part of a mixed archive
-DICOM = ("explicit", "JPEG 2000", "lossless JPEG, SV1", "JPEG-LS", *NEW)
+NEW = ("JPEG-LS", "deflated", "HTJ2K")  # no part of `mixed`, as in `mixed.py`
+DICOM = ("explicit", "JPEG 2000", "lossless JPEG, SV1", *NEW)
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 
