@@ -1,9 +1,11 @@
 # make demo | flask | serve | space | test | quick | installed | lint | format | docs | clean. Each sets up what it needs.
 
-PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+# the newest last: TensorFlow is not there for it yet
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3.14 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
 	2>/dev/null && echo $$p && break; done)
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 # Python compiles what it uses when it first does; all that comes along takes a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
@@ -12,61 +14,61 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo flask serve space test quick installed lint format docs clean
 
-demo: .venv/apps
+demo: $(VENV)/apps
 	$(BIN)/python demo.py
 
-flask: .venv/apps
+flask: $(VENV)/apps
 	$(BIN)/python flask_app.py
 
-space: .venv/apps
+space: $(VENV)/apps
 	$(BIN)/python -m pneumonia space build/space
 
-serve: .venv/apps
+serve: $(VENV)/apps
 	$(BIN)/python -m pneumonia serve form
 
 # More workers would need more memory, and more threads of each would wait for others'.
 PYTEST := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 	$(BIN)/python -m pytest -n 2
 
-test: .venv/all lint
+test: $(VENV)/all lint
 	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
 # What a change to reading, serving or a page needs: no training, browser or server.
-quick: .venv/all lint
+quick: $(VENV)/all lint
 	$(PYTEST) --dist worksteal --quick
 
 # What is shipped, in empty environments: the Space, the image, the wheel. It fetches packages.
-installed: .venv/all
+installed: $(VENV)/all
 	PNEUMONIA_INSTALL=1 $(BIN)/python -m pytest tests/test_install.py
 
-lint: .venv/all
+lint: $(VENV)/all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: .venv/all
+format: $(VENV)/all
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # what README and docs say of figures, files and options
-docs: .venv/all
+docs: $(VENV)/all
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf .venv
+	rm -rf $(VENV)
 
-.venv/python:
-	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found." \
+$(VENV)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.14 found." \
 		"Install one, or name it: make PYTHON=/path/to/python"; exit 1; }
-	$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or \
-		sys.exit(f"Python {v.major}.{v.minor} found, expected 3.11 to 3.13.")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 15) or \
+		sys.exit(f"Python {v.major}.{v.minor} found, expected 3.11 to 3.14.")'
+	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-.venv/apps: .venv/python pyproject.toml constraints.txt
+$(VENV)/apps: $(VENV)/python pyproject.toml constraints.txt
 	$(INSTALL) -c constraints.txt -e .[apps]
 	@touch $@
 
-.venv/all: .venv/python pyproject.toml requirements.txt constraints.txt
+$(VENV)/all: $(VENV)/python pyproject.toml requirements.txt constraints.txt
 	$(INSTALL) -c constraints.txt -r requirements.txt
-	@touch $@ .venv/apps
+	@touch $@ $(VENV)/apps

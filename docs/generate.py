@@ -26,12 +26,13 @@ sys.path.insert(0, str(ROOT))
 from pneumonia import LABELS, arguments, examples  # noqa: E402
 from pneumonia.contract import BUNDLE, METHODS  # noqa: E402
 from pneumonia.evaluation.calibrate import ERROR  # noqa: E402
+from pneumonia.figures.intervals import wilson  # noqa: E402
 
 _MARKED = re.compile(r"(<!-- (\w+) -->)(.*?)(<!-- end -->)", re.DOTALL)
 _FACTS = {path.stem: json.loads(path.read_text()) for path in BUNDLE.glob("*.json")}
 _REPORT, _ADULTS, _AUDIT = (_FACTS[name] for name in ("report", "adults", "audit"))
 _STRESS, _BUNDLED = _REPORT["stress"], _FACTS["bundle"]
-_OFFICIAL_BEFORE = _FACTS["official_test"]
+_OFFICIAL = _FACTS["official_test"]
 _OF_METHOD = {"Grad-CAM": _AUDIT, "HiResCAM": _AUDIT["hirescam"]}
 _QUALITY = ("auroc", "accuracy", "sensitivity", "specificity")
 
@@ -74,9 +75,13 @@ def _whole(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def _interval(found: dict) -> str:
-    low, high = found["ci95"]
-    return f"{found['value']:.3f} ({low:.3f}-{high:.3f})"
+def _interval(found: dict | float, n: int | None) -> str:
+    """Return a figure and its interval; of a bare share, the one of n counts."""
+    if isinstance(found, dict):
+        value, ends = found["value"], found["ci95"]
+    else:
+        value, ends = found, wilson(found, n) if n else None
+    return f"{value:.3f}" + (" ({:.3f}-{:.3f})".format(*ends) if ends else "")
 
 
 def _measured() -> Iterator[tuple[str, dict, int]]:
@@ -88,27 +93,19 @@ def _measured() -> Iterator[tuple[str, dict, int]]:
     lowest = f"the family of the lowest AUROC: {worst}"
     yield lowest, families[worst], families[worst]["n"]
     yield "adults of another hospital, read by radiologists", _ADULTS, _ADULTS["n"]
+    yield "the official test split, by somebody who holds it", _OFFICIAL, _OFFICIAL["n"]
 
 
 @_marked
 def quality() -> str:
     """Write how good the answers are."""
-    return _table(
-        ["images", "n", "AUROC", "accuracy", "sensitivity", "specificity"],
-        (
-            [f"{i}. {what}", f"{n:,}", *(_interval(found[name]) for name in _QUALITY)]
-            for i, (what, found, n) in enumerate(_measured(), 1)
-        ),
-    )
-
-
-@_marked
-def quality_and_calibration() -> str:
-    """Write the same with the calibration error."""
-    head, rule, *rows = quality().splitlines()
-    eces = [f"{found['ece']['value']:.3f}" for _, found, _ in _measured()]
-    more = [f"{row} {ece} |" for row, ece in zip(rows, eces, strict=True)]
-    return "\n".join([f"{head} ECE |", f"{rule} --- |", *more])
+    rows = []
+    for i, (what, found, n) in enumerate(_measured(), 1):
+        healthy, ill = found.get("n_by_label", {}).values() or (None, None)
+        counted = dict(zip(_QUALITY, (None, n, ill, healthy), strict=True))
+        figures = [_interval(found[name], of) for name, of in counted.items()]
+        rows.append([f"{i}. {what}", f"{n:,}", *figures])
+    return _table(["images", "n", "AUROC", *_QUALITY[1:]], rows)
 
 
 @_marked
@@ -145,10 +142,7 @@ def error() -> str:
 @_marked
 def called_ill_before() -> str:
     """Write how many healthy children the hardest cut made ill."""
-    (hardest,) = (
-        cut for cut in _OFFICIAL_BEFORE["cuts"] if cut["cut"] == "12 % on all sides"
-    )
-    return _whole(1 - hardest["specificity"])
+    return _whole(1 - _OFFICIAL["before"]["specificity_cut"])
 
 
 @_marked
@@ -162,7 +156,7 @@ def cut_now() -> str:
 def lungs_covered() -> str:
     """Write what is left to answer from without lungs."""
     rows = {row["name"]: row for row in _AUDIT["interventions"]}
-    return _interval(rows["lungs covered"]["auroc"])
+    return _interval(rows["lungs covered"]["auroc"], None)
 
 
 @_marked
@@ -177,37 +171,6 @@ def fidelity() -> str:
         f"{found['mean_map_correlation']:.3f} (Grad-CAM) and "
         f"{found['mean_evidence_correlation']:.3f} (HiResCAM) on average."
     )
-
-
-_GATE = {
-    "children_let_in": "children let in",
-    "children_changed_let_in": "the same, brightened, mirrored and trimmed: let in",
-    "children_warned": "children warned of anything",
-    "other_pictures_refused": "other pictures refused",
-    "negatives_recognised": "negatives recognised",
-    "upside_down_recognised": "upside down, recognised",
-    "rotated_recognised": "on their side, recognised",
-    "pieces_refused": "small pieces of chest X-rays refused",
-    "cropped_noticed": "strongly cropped, noticed",
-    "children_normal_let_in": "Normal, let in",
-    "children_pneumonia_let_in": "Pneumonia, let in",
-    "children_normal_under_stress_let_in": "Normal under stress, let in",
-    "children_pneumonia_under_stress_let_in": "Pneumonia under stress, let in",
-    "adults_outside": "adults told that they are outside",
-    "adults_refused": "adults refused for any reason",
-}
-
-
-@_marked
-def gate() -> str:
-    """Write whom the gate lets in."""
-    measured = dict(_BUNDLED["gate"]["measured"])
-    hospitals = measured.pop("adults_answered_without_a_word", {})
-    shares = {name: of for name, of in measured.items() if isinstance(of, dict)}
-    found = {_GATE[name]: shares[name] for name in sorted(shares, key=[*_GATE].index)}
-    found |= {f"adults of {name}, answered": of for name, of in hospitals.items()}
-    rows = ([what, str(of["n"]), _percent(of["share"])] for what, of in found.items())
-    return _table(["what", "n", "share"], rows)
 
 
 @_marked

@@ -1,14 +1,16 @@
-"""Command line, python -m pneumonia: each command imports only what it needs."""
+"""Command line, `pneumonia`: each command imports only what it needs."""
 
 import argparse
 import errno
 import importlib
+import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
 
 from . import kept
 from .arguments import build as parser
+from .arguments import prog
 from .serving import stopping
 from .serving.classifier import BundleError, load_classifier
 from .serving.selfcheck import selftest
@@ -149,9 +151,14 @@ def _card(args: argparse.Namespace) -> None:
     from .study import card
 
     options = _options(args)
-    with kept.whole(options.pop("out")) as path:
-        path.write_text(card.write_card(**options), encoding="utf-8")
-    print(f"model card written to {args.out}")
+    out, page = options.pop("out"), options.pop("page")
+    if page:
+        card.write_page(page, **options)
+        print(f"page written to {page}; next: hf upload OWNER/NAME {page}")
+    else:
+        with kept.whole(out) as path:
+            path.write_text(card.write_card(**options), encoding="utf-8")
+        print(f"model card written to {out}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -178,6 +185,7 @@ def _predict(args: argparse.Namespace) -> None:
 def _watch(args: argparse.Namespace) -> None:
     from .serving import watching
 
+    kept.check(args.out)
     watching.run(args, _keeper(args.out / "dicom" if args.dicom else None))
 
 
@@ -207,7 +215,7 @@ def _gate(args: argparse.Namespace) -> None:
 
 def _serve(args: argparse.Namespace) -> None:
     module = importlib.import_module(f".web.{_APPS[args.app]}", __package__)
-    module.main(args.options, prog=f"python -m pneumonia serve {args.app}")
+    module.main(args.options, prog=f"{prog()} serve {args.app}")
 
 
 def _yours(args: argparse.Namespace) -> None:
@@ -219,8 +227,9 @@ def _yours(args: argparse.Namespace) -> None:
 def _space(args: argparse.Namespace) -> None:
     from .web.demo import space
 
-    space.write(args.out)
-    print(f"Space written to {args.out}; push it to the Space's own git repository.")
+    space.write(args.out, args.model)
+    upload = f"hf upload OWNER/NAME {args.out} --repo-type space"
+    print(f"Space written to {args.out}; next: {upload}")
 
 
 def _selftest(args: argparse.Namespace) -> None:
@@ -278,20 +287,38 @@ def main(arguments: list[str] | None = None) -> None:
             what += ". Free some space, and run the same command again."
         raise SystemExit(f"error: {what}") from error
     except ModuleNotFoundError as error:
-        if error.name in _EXPLAINED:
-            raise SystemExit(f"error: {_EXPLAINED[error.name]}") from error
-        if error.name in _PACKAGES_OF_APPS:
-            raise SystemExit(
-                f"error: this command needs {error.name}. "
-                "Install the apps with `pip install -e .[apps]`."
-            ) from error
-        if error.name not in _TRAINING_PACKAGES:
+        if not (mend := _mend(error.name)):
             raise
-        raise SystemExit(
-            f"error: this command needs {error.name}. "
-            "Install everything with `pip install -r requirements.txt`."
-        ) from error
+        raise SystemExit(f"error: {mend}") from error
+
+
+def _mend(missing: str | None) -> str:
+    """Return what to do where a module is not installed; "": nobody knows."""
+    if missing in _EXPLAINED:
+        return _EXPLAINED[missing]
+    if missing in _PACKAGES_OF_APPS:
+        install = "the apps with `pip install 'pneumonia-xray[apps]'`"
+    elif missing == "tensorflow" and sys.version_info >= (3, 14):  # there is none yet
+        install = (
+            "JAX with `pip install 'pneumonia-xray[train,jax]'` and set "
+            "KERAS_BACKEND=jax, or use Python 3.13"
+        )
+    elif missing in _TRAINING_PACKAGES:
+        install = "everything with `pip install -r requirements.txt`"
+    else:
+        return ""
+    return f"this command needs {missing}. Install {install}."
+
+
+def run() -> None:
+    """Run the command that this process was started for."""
+    # What it starts takes no modules from the working directory either: since Python
+    # 3.14, a progress bar starts a process that looks after locks.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(p for p in given if p in sys.path)
+    main()
 
 
 if __name__ == "__main__":
-    main()
+    run()

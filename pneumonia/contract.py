@@ -40,3 +40,9 @@ PHANTOMS = Path(__file__).parent / "phantoms"
 
 EXAMPLES = Path(__file__).parent / "examples"
 """Folder of the real X-rays that ship."""
+
+HUB_DATASETS = {
+    "children": "hf-vision/chest-xray-pneumonia",
+    "adults": "alkzar90/NIH-Chest-X-ray-dataset",
+}
+"""Copies, on the Hugging Face Hub, of what the network that ships learned from."""

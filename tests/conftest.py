@@ -8,30 +8,27 @@ import re
 import shutil
 import socket
 import sys
-import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from servers import in_thread
 
 from pneumonia import load_classifier, phantoms
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-NEEDED_BY = {
-    "browser": "browser",
-    "demo_port": "server",
-    "empty": "install",
-    "flask_url": "server",
-    "form_port": "server",
-    "gradio_url": "server",
-    "live": "server",
-    "xrays": "xrays",
-}
+SERVING = ("demo_port", "flask_url", "gradio_url", "live")
+NEEDED_BY = dict.fromkeys(SERVING, "server")
+NEEDED_BY |= {"browser": "browser", "xrays": "xrays"}
 """What the tests that take a fixture, directly or not, need: fixture and marker."""
 
-LEFT_OUT = ("keras", "browser", "server", "xrays", "install", "slow")
-"""Markers of tests that `--quick` leaves out; pyproject.toml says what each means."""
+LEFT_OUT = ("install", "keras", "slow", "server", "browser", "xrays")
+"""Markers of tests that `--quick` leaves out, and the order of those that begin first.
+
+pyproject.toml says what each means.
+"""
 
 FRAMEWORKS = {"keras", "tensorflow", "torch", "jax"}
 SERVERS = re.compile(
@@ -40,15 +37,16 @@ SERVERS = re.compile(
 _WHOLE_FILE = re.compile(
     rf"^pytestmark = .*\bmark\.({'|'.join(LEFT_OUT)})\b", re.MULTILINE
 )
+LOCAL = re.compile(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:|file:")
+SIZES = {
+    "desktop": {"width": 1280, "height": 900},
+    "phone": {"width": 390, "height": 844},
+}
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--quick",
-        action="store_true",
-        help=f"leave out what is marked {', '.join(LEFT_OUT)}, and fail where a test "
-        "needs one of them all the same",
-    )
+    told = f"leave out what is marked {', '.join(LEFT_OUT)}; fail where a test needs it"
+    parser.addoption("--quick", action="store_true", help=told)
 
 
 def pytest_configure(config):
@@ -57,11 +55,11 @@ def pytest_configure(config):
         asked = config.option.markexpr
         if left_out not in asked:  # a worker of xdist has got it
             config.option.markexpr = f"({asked}) and {left_out}" if asked else left_out
-        forbid_servers()
+        forbid()
 
 
-def forbid_servers():
-    """Let whatever starts a server or a browser in this process fail."""
+def forbid():
+    """Let whatever starts a server or a browser fail, or loads what trains."""
 
     def refuse(*args):
         pytest.fail("A quick test started a server: mark it `server`.")
@@ -69,6 +67,9 @@ def forbid_servers():
     def watch(event, args):
         if event == "subprocess.Popen" and SERVERS.search(repr(args[1])):
             pytest.fail("A quick test started an app or a browser: mark it `server`.")
+        if event == "import" and args[0] in FRAMEWORKS:
+            mark = "`keras`, a whole file by `pytestmark = pytest.mark.keras`"
+            pytest.fail(f"A quick test imports {args[0]}: mark it {mark}.")
 
     socket.socket.listen = refuse
     sys.addaudithook(watch)
@@ -77,49 +78,21 @@ def forbid_servers():
 def pytest_ignore_collect(collection_path, config):
     # To import a file of tests for Keras takes seconds, before a test is left out.
     tests = config.option.quick and collection_path.match("test_*.py")
-    if tests and _WHOLE_FILE.search(collection_path.read_text()):
-        return True
-    return None
+    return True if tests and _WHOLE_FILE.search(collection_path.read_text()) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before what -m leaves out is left out
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     for item in items:
         for name in NEEDED_BY.keys() & set(item.fixturenames):
             item.add_marker(NEEDED_BY[name])
+
+    def haste(item):
+        found = [n for n, name in enumerate(LEFT_OUT) if item.get_closest_marker(name)]
+        return found[0] if found else len(LEFT_OUT)
+
     # What takes long begins first, else the last of it runs beside an idle worker.
-    items.sort(key=_haste)
-
-
-def _haste(item):
-    """Tell when a test begins: lower is earlier."""
-    slow = ("install", "keras", "slow", "server", "browser", "xrays")
-    found = [n for n, name in enumerate(slow) if item.get_closest_marker(name)]
-    return found[0] if found else len(slow)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector):
-    before = FRAMEWORKS & sys.modules.keys()
-    report = yield
-    loaded = (FRAMEWORKS & sys.modules.keys()) - before
-    if collector.config.option.quick and loaded:
-        report.outcome = "failed"
-        report.longrepr = (
-            f"{collector.nodeid} imports {', '.join(sorted(loaded))}: mark it by "
-            "`pytestmark = pytest.mark.keras`, or import where it is needed."
-        )
-    return report
-
-
-@pytest.fixture(autouse=True)
-def no_framework(request):
-    """Let a quick test fail that imports what trains."""
-    before = FRAMEWORKS & sys.modules.keys()
-    yield
-    loaded = (FRAMEWORKS & sys.modules.keys()) - before
-    if request.config.option.quick and loaded:
-        pytest.fail(f"This imports {', '.join(sorted(loaded))}: mark it `keras`.")
+    items.sort(key=haste)
 
 
 FLAGS = (
@@ -141,21 +114,39 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
-def page(request, browser):
-    """A page that fails the test on a request to anywhere but this machine."""
-    width, height = request.param
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(30_000)
-    foreign = []
-    page.on("request", lambda r: is_local(r.url) or foreign.append(r.url))
-    yield page
-    page.close()
-    assert foreign == []
+@pytest.fixture
+def visit(browser):
+    """Open pages; fail on a request to elsewhere, or an error that nobody caught."""
+    pages, faults = [], []
+
+    def visit(url=None, size="desktop", **options):
+        page = browser.new_page(viewport=SIZES[size], **options)
+        page.set_default_timeout(60_000)
+        page.on("request", lambda r: LOCAL.match(r.url) or faults.append(r.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        pages.append(page)
+        if url:
+            page.goto(url)
+        return page
+
+    yield visit
+    for page in pages:
+        page.close()
+    assert faults == []
 
 
-def is_local(url: str) -> bool:
-    return bool(re.match(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:", url))
+@pytest.fixture(params=SIZES)
+def page(request, visit):
+    return visit(size=request.param)
+
+
+@pytest.fixture(params=["demo", "form"])
+def app(request, page):
+    from visits import App
+
+    is_form = request.param == "form"
+    url = request.getfixturevalue("flask_url" if is_form else "gradio_url")
+    return App(page, url, is_form)
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +157,17 @@ def classifier():
 @pytest.fixture(scope="session")
 def phantom_bytes() -> bytes:
     return phantoms()[0].read_bytes()
+
+
+@pytest.fixture(scope="session")
+def photograph() -> bytes:
+    """A colour picture that no lungs can be found in."""
+    from pictures import encode
+
+    down, right = np.mgrid[:300, :260]
+    red = 128 + 127 * np.sin(down / 37 + right / 90)
+    blue = 128 + 127 * np.cos(down / 80 - right / 29)
+    return encode(np.stack([red, 255 - red, blue], axis=-1).astype(np.uint8))
 
 
 @pytest.fixture(scope="session")
@@ -190,8 +192,7 @@ def held_out(all_xrays):
     """The patients that the shipped bundle did not learn from."""
     from pneumonia.data.folder import split
 
-    _, validation = split(all_xrays)
-    return validation
+    return split(all_xrays)[1]
 
 
 @pytest.fixture(scope="session")
@@ -206,16 +207,11 @@ def answers(classifier, held_out):
 def flask_url(classifier):
     from werkzeug.serving import make_server
 
-    from pneumonia.web.form import app as flask_app
+    from pneumonia.web.form.app import create_app
 
-    server = make_server(
-        "127.0.0.1", 0, flask_app.create_app(classifier), threaded=True
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
+    app = create_app(classifier)
+    with in_thread(make_server("127.0.0.1", 0, app, threaded=True)) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

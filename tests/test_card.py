@@ -73,7 +73,7 @@ def files(rows):
     cuts = {"nothing": (0.85, None), "6 % on all sides": (0.66, 0.18)}
     cuts |= {"12 % on all sides": (0.36, 0.47)}
     files["official_test"] = {
-        "bundle_sha256": files["bundle"]["weights"]["sha256"],
+        "bundle_sha256": files["bundle"]["weights"]["graph"]["sha256"],
         "n": 624,
         "what": "the official test split",
         "auroc": 0.98,

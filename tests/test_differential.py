@@ -13,15 +13,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicoms import make
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-    JPEGLSLossless,
-    RLELossless,
-)
-from test_codecs import burned_out
+from dicoms import SYNTAXES, burned_out, make, signed
+from pictures import framed
+from PIL import Image
 
 from pneumonia.reading.image import read_picture
 
@@ -34,18 +28,16 @@ pytestmark = [
 ]
 
 STUDY = {"StudyInstanceUID": "1.2.4", "SeriesInstanceUID": "1.2.5"}
-TWELVE = {"BitsStored": 12, "HighBit": 11}
-WINDOW = {"WindowCenter": "2048", "WindowWidth": "3000"}  # it clips at both ends
-SIGNED_WINDOW = {"WindowCenter": "0", "WindowWidth": "3000"}
+FILM, SIGNED = burned_out(), signed()
+INVERTED = {"PhotometricInterpretation": "MONOCHROME1"}
 
 
-def film(pixels: np.ndarray, **attributes) -> bytes:
-    window = SIGNED_WINDOW if pixels.dtype.kind == "i" else WINDOW
-    return make(pixels, **(TWELVE | window | STUDY | attributes))
-
-
-def signed() -> np.ndarray:
-    return (burned_out().astype(int) - 2048).astype(np.int16)
+def film(pixels: np.ndarray, bits: int = 12, center: int | None = None, **said):
+    """Write a film whose window clips at both ends."""
+    shown = {"BitsStored": bits, "HighBit": bits - 1, "WindowWidth": 3 << bits - 2}
+    middle = 0 if pixels.dtype.kind == "i" else 2 ** (bits - 1)
+    shown["WindowCenter"] = middle if center is None else center
+    return make(pixels, **(shown | STUDY | said))
 
 
 def overlaid(pixels: np.ndarray) -> np.ndarray:
@@ -57,12 +49,11 @@ def overlaid(pixels: np.ndarray) -> np.ndarray:
 
 def with_plane() -> bytes:
     """Add an overlay that has its own attribute, as has been done since 2004."""
-    dataset = pydicom.dcmread(io.BytesIO(film(burned_out())))
-    rows, columns = dataset.Rows, dataset.Columns
-    plane = np.zeros((rows, columns), np.uint8)
+    dataset = pydicom.dcmread(io.BytesIO(film(FILM)))
+    plane = np.zeros(FILM.shape, np.uint8)
     plane[40:90, 50:120] = 1
     for element, kind, value in (
-        *((0x10, "US", rows), (0x11, "US", columns), (0x40, "CS", "G")),
+        *((0x10, "US", dataset.Rows), (0x11, "US", dataset.Columns), (0x40, "CS", "G")),
         *((0x50, "SS", [1, 1]), (0x100, "US", 1), (0x102, "US", 0)),
         (0x3000, "OW", np.packbits(plane, bitorder="little").tobytes()),
     ):
@@ -72,39 +63,21 @@ def with_plane() -> bytes:
     return file.getvalue()
 
 
-def framed() -> np.ndarray:
-    pixels = burned_out()
-    pixels[:30] = pixels[:, :20] = 0
-    return pixels
-
-
+SLOPE = {"RescaleSlope": "0.5", "RescaleIntercept": "1000"}
 FILMS = {
-    "plain": lambda: film(burned_out()),
-    "MONOCHROME1": lambda: film(burned_out(), PhotometricInterpretation="MONOCHROME1"),
-    "signed": lambda: film(signed()),
-    "signed, MONOCHROME1": lambda: film(
-        signed(), PhotometricInterpretation="MONOCHROME1"
-    ),
-    "HighBit 15": lambda: film(burned_out() << 4, HighBit=15),
-    "signed, HighBit 15": lambda: film(signed() << 4, HighBit=15),
-    "HighBit 13": lambda: film(burned_out() << 2, HighBit=13),
-    "overlays in the bits above": lambda: film(overlaid(burned_out())),
-    "an overlay beside": with_plane,
-    "padding": lambda: film(framed(), PixelPaddingValue=0),
-    "slope": lambda: film(
-        burned_out(),
-        **{"RescaleSlope": "0.5", "RescaleIntercept": "1000"},
-        **{"WindowCenter": "2024", "WindowWidth": "1500"},
-    ),
-    "8 bits": lambda: film(
-        (burned_out() >> 4).astype(np.uint8),
-        **{"BitsStored": 8, "HighBit": 7, "WindowCenter": "128", "WindowWidth": "190"},
-    ),
-    "16 bits": lambda: film(
-        burned_out() << 4,
-        **{"BitsStored": 16, "HighBit": 15},
-        **{"WindowCenter": "32768", "WindowWidth": "48000"},
-    ),
+    "plain": film(FILM),
+    "MONOCHROME1": film(FILM, **INVERTED),
+    "signed": film(SIGNED),
+    "signed, MONOCHROME1": film(SIGNED, **INVERTED),
+    "HighBit 15": film(FILM << 4, HighBit=15),
+    "signed, HighBit 15": film(SIGNED << 4, HighBit=15),
+    "HighBit 13": film(FILM << 2, HighBit=13),
+    "overlays in the bits above": film(overlaid(FILM)),
+    "an overlay beside": with_plane(),
+    "padding": film(framed(FILM, 0, rows=30), PixelPaddingValue=0),
+    "slope": film(FILM, center=2024, WindowWidth=1500, **SLOPE),
+    "8 bits": film((FILM >> 4).astype(np.uint8), bits=8),
+    "16 bits": film(FILM << 4, bits=16),
 }
 
 EXACT = {
@@ -172,7 +145,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> int:
 
 @pytest.mark.parametrize("name", FILMS)
 def test_a_film_is_read_as_dcmtk_reads_it_however_it_is_packed(name, tmp_path):
-    original = FILMS[name]()
+    original = FILMS[name]
     right = read_picture(original).pixels
     assert apart(right, by_dcmtk(original, tmp_path)) <= 1
     tried = 0
@@ -193,7 +166,7 @@ def test_a_film_is_read_as_dcmtk_reads_it_however_it_is_packed(name, tmp_path):
     "name", ["plain", "MONOCHROME1", "signed", "8 bits", "padding"]
 )
 def test_what_a_lossy_codec_changes_is_no_more_than_it_says(name, tmp_path):
-    original = FILMS[name]()
+    original = FILMS[name]
     right = read_picture(original).pixels
     for way, (command, loss) in LOSSY.items():
         packed = by_tool(original, tmp_path, *command)
@@ -207,24 +180,17 @@ def test_what_a_lossy_codec_changes_is_no_more_than_it_says(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "syntax",
-    [
-        *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless),
-        *(JPEGBaseline8Bit, JPEGLSLossless),
-    ],
+    ("bits", "storage"),
+    [(8, "JPEG")]
+    + [(b, s) for b in (8, 12, 16) for s in ("explicit", "implicit", "RLE", "JPEG-LS")],
 )
-@pytest.mark.parametrize("bits", [8, 12, 16])
-def test_what_highdicom_writes_is_read(syntax, bits, tmp_path):
+def test_what_highdicom_writes_is_read(bits, storage, tmp_path):
     highdicom = pytest.importorskip("highdicom")
-    if bits > 8 and syntax == JPEGBaseline8Bit:
-        pytest.skip("8 bits alone")
-    pixels = (burned_out() >> 4).astype(np.uint8) if bits == 8 else burned_out()
-    if bits == 16:
-        pixels = pixels << 4
+    pixels = (FILM >> 4).astype(np.uint8) if bits == 8 else FILM << max(bits - 12, 0)
     image = highdicom.sc.SCImage(
         pixel_array=pixels,
         photometric_interpretation="MONOCHROME2",
-        bits_allocated=8 if bits == 8 else 16,
+        bits_allocated=8 * pixels.itemsize,
         coordinate_system="PATIENT",
         study_instance_uid="1.2.4",
         series_instance_uid="1.2.5",
@@ -233,36 +199,28 @@ def test_what_highdicom_writes_is_read(syntax, bits, tmp_path):
         instance_number=1,
         manufacturer="none",
         patient_orientation=("L", "F"),
-        transfer_syntax_uid=syntax,
+        transfer_syntax_uid=SYNTAXES[storage],
     )
     image.Modality = "CR"
-    image.WindowCenter = str(2 ** (bits - 1))
-    image.WindowWidth = str(3 * 2 ** (bits - 2))
-    if bits == 12:
-        image.BitsStored, image.HighBit = 12, 11
+    image.WindowCenter, image.WindowWidth = 1 << bits - 1, 3 << bits - 2
+    image.BitsStored, image.HighBit = bits, bits - 1
     file = io.BytesIO()
     image.save_as(file)
     found = read_picture(file.getvalue())
     assert found.sides_known
     assert apart(found.pixels, by_dcmtk(file.getvalue(), tmp_path)) <= 1
-    window = {"WindowCenter": image.WindowCenter, "WindowWidth": image.WindowWidth}
-    stored = {"BitsStored": bits, "HighBit": bits - 1}
-    right = read_picture(film(pixels, **(stored | window))).pixels
-    assert apart(found.pixels, right) <= (12 if syntax == JPEGBaseline8Bit else 1)
+    right = read_picture(film(pixels, bits)).pixels
+    assert apart(found.pixels, right) <= (12 if storage == "JPEG" else 1)
 
 
 def test_what_img2dcm_wraps_is_read(tmp_path, phantom_bytes):
     """A JPEG is wrapped as it is."""
-    from PIL import Image
-
-    picture = tmp_path / "film.jpg"
-    Image.open(io.BytesIO(phantom_bytes)).convert("L").save(picture, quality=95)
-    made = tmp_path / "film.dcm"
+    picture, made = tmp_path / "film.jpg", tmp_path / "film.dcm"
+    Image.open(io.BytesIO(phantom_bytes)).save(picture, quality=95)
     subprocess.run(["img2dcm", picture, made], check=True, capture_output=True)
     dataset = pydicom.dcmread(made)
     dataset.Modality = "CR"
     dataset.save_as(made)
-    found = read_picture(made.read_bytes()).pixels
-    plain = read_picture(picture.read_bytes()).pixels
+    found, plain = (read_picture(one.read_bytes()).pixels for one in (made, picture))
     assert found.shape == plain.shape
     assert np.abs(found.astype(int) - plain).mean() < 3

@@ -1,7 +1,6 @@
 """A short run of the fuzzer, and proof that it would find something."""
 
 import fuzz
-import pytest
 
 from pneumonia.reading.isolated import read_anywhere
 
@@ -19,24 +18,9 @@ def test_the_corpus_itself_is_read():
         assert min(read_anywhere(data).pixels.shape) >= 64, name
 
 
-def test_the_fuzzer_reports_what_it_finds(monkeypatch):
-    def broken(data):
-        raise KeyError("x")
-
-    monkeypatch.setattr(fuzz, "read_picture", broken)
-    findings = fuzz.work(seed=1, start=0, count=3)["findings"]
+def test_the_fuzzer_reports_what_it_finds():
+    findings = fuzz.work(seed=1, start=0, count=3, read=lambda data: {}["x"])[
+        "findings"
+    ]
     assert [finding["number"] for finding in findings] == [0, 1, 2]
     assert "KeyError" in findings[0]["what"]
-
-
-def test_files_repeat_by_their_number():
-    files = list(fuzz.corpus().values())
-    assert fuzz.mutate(files, 1, 7) == fuzz.mutate(files, 1, 7)
-    assert fuzz.mutate(files, 1, 7) != fuzz.mutate(files, 2, 7)
-
-
-@pytest.mark.parametrize("number", range(5))
-def test_mutations_change_something(number):
-    files = list(fuzz.corpus().values())
-    changed = [fuzz.mutate(files, 3, number * 50 + i) for i in range(20)]
-    assert sum(data not in files for data in changed) >= 15

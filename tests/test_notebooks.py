@@ -7,44 +7,32 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from PIL import Image
+from servers import ROOT
 
 from pneumonia.data.phantom import draw
 
 pytestmark = pytest.mark.keras
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-
-def read(name: str) -> nbformat.NotebookNode:
-    return nbformat.read(ROOT / "notebooks" / name, as_version=4)
-
-
-def execute(notebook, folder: Path) -> str:
-    """Run a notebook in a folder and return all that it printed."""
+def execute(name: str, folder: Path, parameters: str = "") -> tuple[str, int]:
+    """Run a notebook in a folder; return what it printed and how many pictures."""
+    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
+    if parameters:
+        tagged = [
+            c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])
+        ]
+        (cell,) = tagged
+        cell.source = parameters
     search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    where = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
+        notebook, timeout=600, kernel_name="python3", resources=where
     )
     client.execute(env={**os.environ, "PYTHONPATH": search})
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
-    return "".join(o["text"] for o in outputs if o.output_type == "stream")
-
-
-def set_parameters(notebook, source: str) -> None:
-    """Replace the cell that is tagged as parameters."""
-    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    cell.source = source
-
-
-def pictures(notebook) -> int:
-    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
-    return sum("image/png" in o.get("data", {}) for o in outputs)
+    printed = "".join(o["text"] for o in outputs if o.output_type == "stream")
+    return printed, sum("image/png" in o.get("data", {}) for o in outputs)
 
 
 @pytest.fixture
@@ -60,12 +48,7 @@ def drawings(tmp_path) -> Path:
     return folder
 
 
-def test_both_are_there():
-    names = {path.name for path in NOTEBOOKS}
-    assert names == {"train_and_evaluate.ipynb", "explain.ipynb"}
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")))
 def test_committed_without_outputs(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
@@ -81,43 +64,38 @@ def test_committed_without_outputs(path):
     assert "image/png" not in path.read_text(encoding="utf-8")
 
 
+PARAMETERS = """
+from pathlib import Path
+import sys
+SOURCE, OUT = {drawings!r}, Path("out")
+BACKBONE, FINDER, FULL = None, None, False
+SMALL = {{"epochs": "1", "images_per_epoch": "16", "stress_views": "1"}}
+sys.path.append({helpers!r})
+import narrow
+small = narrow.narrow()
+small.__enter__()
+from pneumonia.export import export
+export.CALIBRATION_IMAGES = 16
+export.SLIM_IMAGES = 8
+"""
+
+
 def test_from_a_folder_to_a_bundle(drawings, tmp_path):
-    notebook = read("train_and_evaluate.ipynb")
-    set_parameters(
-        notebook,
-        "from pathlib import Path\n"
-        f"SOURCE, OUT = {str(drawings)!r}, Path('out')\n"
-        "BACKBONE, FINDER, FULL = None, None, False\n"
-        "SMALL = {'epochs': '1', 'images_per_epoch': '16', 'stress_views': '1'}\n"
-        "import sys\n"
-        f"sys.path.append({str(Path(__file__).parent / 'helpers')!r})\n"
-        "import narrow\n"
-        "small = narrow.narrow()\n"
-        "small.__enter__()\n"
-        "from pneumonia.export import export\n"
-        "export.CALIBRATION_IMAGES = 16\n"
-        "export.SLIM_IMAGES = 8\n",
-    )
-    printed = execute(notebook, tmp_path)
+    helpers = str(ROOT / "tests" / "helpers")
+    parameters = PARAMETERS.format(drawings=str(drawings), helpers=helpers)
+    printed, pictures = execute("train_and_evaluate.ipynb", tmp_path, parameters)
     assert "patients on both sides: 0" in printed
     assert "auroc" in printed
     for name in ("run/best.weights.h5", "bundle/classifier.onnx", "report/report.json"):
         assert (tmp_path / "out" / name).is_file(), name
-    assert pictures(notebook) >= 5
+    assert pictures >= 5
 
 
 def test_explanations(tmp_path, monkeypatch):
     monkeypatch.delenv("PNEUMONIA_DATA", raising=False)  # so that it draws its own
-    notebook = read("explain.ipynb")
-    printed = execute(notebook, tmp_path)
+    printed, pictures = execute("explain.ipynb", tmp_path)
     assert "lungs covered" in printed
     assert "Normal or Pneumonia    borders" in printed
     assert "answers are wrong" in printed
     assert "another image, true head" in printed
-    assert pictures(notebook) >= 6
-
-
-def test_a_failing_cell_fails_the_test(tmp_path):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
-    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
-        execute(notebook, tmp_path)
+    assert pictures >= 6

@@ -1,23 +1,22 @@
 """Nothing is imported from the working directory; a failed import is told as one."""
 
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from dicoms import SYNTAXES, make
 from pictures import GREY, encode
+from servers import ROOT, run
 
 from pneumonia import IsolatedReader
 from pneumonia.reading import image, isolated
 from pneumonia.reading.picture import InstallationError
 from pneumonia.safe_path import safe_path
 
-ROOT = Path(__file__).parent.parent
-NAMES = ("gdcm", "numpy", "PIL", "json", "web", "pydicom", "imagecodecs")
-NAMES += ("onnxruntime", "tifffile", "tqdm", "struct", "dataclasses", "isal")
+NAMES = ("gdcm", "numpy", "PIL", "json", "web", "pydicom", "imagecodecs", "hashlib")
+NAMES += ("onnxruntime", "tifffile", "tqdm", "struct", "dataclasses", "isal", "csv")
+NAMES += ("argparse", "queue")
 FILM = make(GREY.astype(np.uint16) * 16, SYNTAXES["lossless JPEG"])
 
 
@@ -32,41 +31,14 @@ def trap(tmp_path):
         else:
             (tmp_path / name).mkdir()
             (tmp_path / name / "__init__.py").write_text(mark)
-    (tmp_path / "film.dcm").write_bytes(FILM)
+    (tmp_path / "set" / "NORMAL").mkdir(parents=True)
+    for path in (tmp_path / "film.dcm", tmp_path / "set" / "NORMAL" / "film.dcm"):
+        path.write_bytes(FILM)
     return tmp_path
 
 
-def run(*command: str, folder: Path, **environment: str):
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_the_command_line_imports_nothing_from_the_working_directory(trap):
-    done = run(
-        *("-m", "pneumonia", "predict", "film.dcm", "--anyway"),
-        folder=trap,
-        PYTHONPATH=f"{ROOT}{os.pathsep}",  # its empty part: the working directory
-    )
-    assert done.returncode == 0, done.stderr
-    assert "film.dcm,ok," in done.stdout
-    assert not (trap / "mark").exists()
-
-
-def test_testing_on_yours_imports_nothing_from_the_working_directory(trap):
-    for name in ("hashlib", "argparse", "queue", "csv"):
-        (trap / f"{name}.py").write_text("raise ImportError('trap')")
-    (trap / "mine" / "NORMAL").mkdir(parents=True)
-    (trap / "film.dcm").rename(trap / "mine" / "NORMAL" / "film.dcm")
-    command = ("-m", "pneumonia", "yours", "mine", "--out", "report.html")
-    done = run(*command, folder=trap)
-    assert done.returncode == 0, done.stderr
-    assert not (trap / "mark").exists()
-    assert (trap / "report.html").exists()
+def inside(trap, *command: str, path=str(ROOT)):
+    return run(*command, cwd=trap, env=os.environ | {"PYTHONPATH": path})
 
 
 READ = """
@@ -81,15 +53,20 @@ reader.close()
 """
 
 
-def test_a_worker_imports_nothing_from_the_working_directory(trap):
-    done = run("-P", "-c", READ, folder=trap)
-    assert done.stdout.strip() == str(GREY.shape), done.stderr
-    assert not (trap / "mark").exists()
-
-
-def test_apps_import_nothing_from_the_working_directory(trap):
-    done = run("-m", "pneumonia", "serve", "flask", "--help", folder=trap)
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["-m", "pneumonia", "predict", "film.dcm", "--anyway"], "film.dcm,ok,"),
+        (["-m", "pneumonia", "yours", "set", "--out", "mine.html"], "mine.html"),
+        (["-m", "pneumonia", "serve", "flask", "--help"], "usage: "),
+        (["-P", "-c", READ], str(GREY.shape)),  # a worker
+    ],
+)
+def test_nothing_is_imported_from_the_working_directory(trap, command, said):
+    path = f"{ROOT}{os.pathsep}"  # its empty part: the working directory
+    done = inside(trap, *command, path=path if "predict" in command else str(ROOT))
     assert done.returncode == 0, done.stderr
+    assert said in done.stdout
     assert not (trap / "mark").exists()
 
 
@@ -102,24 +79,18 @@ def test_the_path_keeps_what_was_installed(monkeypatch, tmp_path):
 
 
 def test_a_failed_import_is_told_as_one(monkeypatch):
-    monkeypatch.delattr(
-        "pneumonia.reading.dicom.decode", raising=False
-    )  # imported before
-    monkeypatch.setitem(sys.modules, "pneumonia.reading.dicom.decode", None)
+    decode = "pneumonia.reading.dicom.decode"
+    monkeypatch.delattr(decode, raising=False)  # imported before
+    monkeypatch.setitem(sys.modules, decode, None)
     with pytest.raises(InstallationError, match=r"pip install -r requirements\.txt"):
         image.read_picture(FILM)
     assert image.read_picture(encode(GREY)).pixels.shape == GREY.shape
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        "sys.modules['pydicom'] = None",  # when a file asks for it
-        "sys.modules['PIL'] = None",  # at once
-    ],
-)
-def test_a_failed_import_in_a_worker_is_told_as_one(monkeypatch, broken):
-    start = isolated._START.replace("import types", f"import types\n{broken}")
+@pytest.mark.parametrize("name", ["pydicom", "PIL"])  # when a file asks, and at once
+def test_a_failed_import_in_a_worker_is_told_as_one(monkeypatch, name):
+    broken = f"import types; sys.modules[{name!r}] = None"
+    start = isolated._START.replace("import types", broken)
     monkeypatch.setattr(isolated, "_START", start)
     reader = IsolatedReader(1)
     with pytest.raises(InstallationError, match="can't be imported"):
@@ -127,16 +98,18 @@ def test_a_failed_import_in_a_worker_is_told_as_one(monkeypatch, broken):
     reader.close()
 
 
+MAIN = """
+import sys; sys.modules["pydicom"] = None
+from pneumonia.__main__ import main
+from pneumonia.reading import isolated
+broken = "import types; sys.modules['pydicom'] = None"
+isolated._START = isolated._START.replace("import types", broken)
+main(["predict", "film.dcm"])
+"""
+
+
 def test_the_command_line_says_it_in_one_sentence(trap):
-    script = (
-        "import sys; sys.modules['pydicom'] = None\n"
-        "from pneumonia.__main__ import main\n"
-        "from pneumonia.reading import isolated\n"
-        "isolated._START = isolated._START.replace('import types', "
-        "'import types; sys.modules[\"pydicom\"] = None')\n"
-        "main(['predict', 'film.dcm'])"
-    )
-    done = run("-P", "-c", script, folder=trap)
+    done = inside(trap, "-P", "-c", MAIN)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: No file was looked")
     assert "Traceback" not in done.stderr

@@ -5,22 +5,22 @@ import contextlib
 import http.client
 import http.server
 import re
-import threading
+from urllib.parse import urljoin
 
 import gradio_client
 import pytest
 import requests
 import schemathesis
+import visits
 from playwright.sync_api import expect
-from test_pages import heading, shown
-from werkzeug.serving import make_server
+from servers import in_thread
+from visits import DRAWING, choose, press
 
-from pneumonia import phantoms, predict
+from pneumonia import predict
 from pneumonia.reading.image import read_picture
 from pneumonia.web import door, words
 from pneumonia.web.demo import app as demo
 from pneumonia.web.demo import asgi
-from pneumonia.web.form import app as flask_app
 
 pytestmark = pytest.mark.server
 
@@ -54,7 +54,6 @@ class Proxy(http.server.ThreadingHTTPServer):
     def __init__(self, port: int, headers: dict[str, str]):
         super().__init__(("127.0.0.1", 0), _Passing)
         self.port, self.headers, self.strangers = port, headers, []
-        self.url = f"http://127.0.0.1:{self.server_port}{PREFIX}"
 
 
 class _Passing(http.server.BaseHTTPRequestHandler):
@@ -90,20 +89,20 @@ class _Passing(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def proxied(port: int, headers: dict[str, str]):
     """Put a proxy before an app; nothing may be sent to anything beside the app."""
-    with Proxy(port, headers) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield proxy.url
-        proxy.shutdown()
+    with Proxy(port, headers) as proxy, in_thread(proxy) as url:
+        yield f"{url.rstrip('/')}{PREFIX}"
     assert not [asked for asked in proxy.strangers if asked.startswith("POST")]
 
 
-@pytest.fixture(scope="module")
-def form_port(classifier):
-    app = flask_app.create_app(classifier, read=read_picture)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
+@pytest.fixture(params=[{}, ANNOUNCED], ids=["silent", "announced"])
+def headers(request):
+    return request.param
+
+
+@pytest.fixture
+def form(flask_url, headers):
+    with proxied(int(flask_url.rpartition(":")[2].strip("/")), headers) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=[None, KEY], ids=["open", "locked"])
@@ -119,25 +118,6 @@ def locked(demo_port, request):
     return request.node.callspec.params["demo_port"] is KEY
 
 
-@pytest.fixture(params=[{}, ANNOUNCED], ids=["silent", "announced"])
-def headers(request):
-    return request.param
-
-
-@pytest.fixture
-def form(form_port, headers):
-    with proxied(form_port, headers) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser):
-    page = browser.new_page()
-    page.set_default_timeout(60_000)
-    yield page
-    page.close()
-
-
 def watched(page, url: str) -> list[str]:
     """Return a list that grows by each request of the page to elsewhere."""
     beside = []
@@ -146,51 +126,54 @@ def watched(page, url: str) -> list[str]:
     return beside
 
 
-def expected(classifier) -> str:
-    return heading(predict(classifier, phantoms()[0].read_bytes()))
+@pytest.fixture(scope="module")
+def heading(classifier):
+    return visits.heading(predict(classifier, DRAWING.read_bytes()))
 
 
-def test_the_form_answers_in_a_browser(page, form, classifier):
+def test_the_form_answers_in_a_browser(visit, form, heading):
+    page = visit()
     beside = watched(page, form)
     page.goto(f"{form}/")
-    page.get_by_label("Chest X-ray").set_input_files(phantoms()[0])
-    page.get_by_role("button", name="Predict").click()
-    expect(page.get_by_role("heading", level=2)).to_have_text(expected(classifier))
-    shown(page)  # by its scripts
+    choose(page, DRAWING)
+    press(page, words.PREDICT)
+    expect(page.get_by_role("heading", level=2)).to_have_text(heading)
+    visits.shown(page)  # by its scripts
     page.get_by_role("link", name=words.AGAIN).click()
     expect(page.get_by_label("Chest X-ray")).to_be_visible()
     assert page.url == f"{form}/"
     page.get_by_role("link", name="API").click()
-    example = page.get_by_text("curl -F")
-    expect(example).to_contain_text(f"{form}/api/predict?overlay=1")
+    address = f"{form}/api/predict?overlay=1"
+    expect(page.get_by_text("curl -F")).to_contain_text(address)
     page.get_by_role("link", name="openapi.json").click()
     assert page.url == f"{form}/openapi.json"
+    page.goto(f"{form}/no/such/page")  # an error deep in the form leads back
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("form")).to_have_count(0)  # from here it could lead astray
+    page.get_by_role("link", name=words.AGAIN).click()
+    assert page.url == f"{form}/"
     assert beside == []
 
 
-def test_an_upload_stays_with_the_form_where_the_slash_is_missing(
-    browser, form, classifier
-):
-    page = browser.new_page(java_script_enabled=False)
-    page.goto(f"{form}?x=1")
-    page.get_by_label("Chest X-ray").set_input_files(phantoms()[0])
-    page.get_by_role("button", name="Predict").click()
-    expect(page.get_by_role("heading", level=2)).to_have_text(expected(classifier))
+def test_an_upload_stays_with_the_form_where_the_slash_is_missing(visit, form, heading):
+    page = visit(f"{form}?x=1", java_script_enabled=False)
+    choose(page, DRAWING)
+    press(page, words.PREDICT)
+    expect(page.get_by_role("heading", level=2)).to_have_text(heading)
     assert page.url == f"{form}?"
-    page.close()
 
 
 def test_programs_reach_the_form(form, headers, phantom_bytes):
     files = {"image": phantom_bytes}
     for path in ("/static/answer.css", "/static/page.js", "/healthz", "/api"):
-        assert requests.get(form + path, timeout=60).status_code == 200
-    page = requests.post(f"{form}/", files=files, timeout=60)
+        assert requests.get(form + path).status_code == 200
+    page = requests.post(f"{form}/", files=files)
     assert page.status_code == 200
     assert not re.search(r"""(href|src|action)=["'](/|https?:)""", page.text)
     place = f"{form}/openapi.json"
-    (server,) = requests.get(place, timeout=60).json()["servers"]
-    address = requests.compat.urljoin(place, server["url"]).rstrip("/")
-    answer = requests.post(f"{address}/api/predict", files=files, timeout=60)
+    (server,) = requests.get(place).json()["servers"]
+    address = urljoin(place, server["url"]).rstrip("/")
+    answer = requests.post(f"{address}/api/predict", files=files)
     assert answer.status_code == 200
     assert answer.url == f"{form}/api/predict"
     if headers:  # without, this program does not resolve the address, which is relative
@@ -209,40 +192,30 @@ def test_programs_reach_the_form(form, headers, phantom_bytes):
     ],
 )
 def test_the_form_sends_no_upload_elsewhere(form, phantom_bytes, path, status):
-    files = {"image": phantom_bytes}
-    answer = requests.post(form + path, files=files, timeout=60)
+    answer = requests.post(form + path, files={"image": phantom_bytes})
     assert (answer.url, answer.status_code) == (form + path, status)
     assert not answer.history
 
 
-def test_an_error_deep_in_the_form_leads_back(page, form):
-    page.goto(f"{form}/no/such/page")
-    expect(page.get_by_role("alert")).to_be_visible()
-    expect(page.locator("form")).to_have_count(0)  # from here it could lead astray
-    page.get_by_role("link", name=words.AGAIN).click()
-    assert page.url == f"{form}/"
+def said(url: str, prefix: str | None = None) -> bytes:
+    headers = {} if prefix is None else {"X-Forwarded-Prefix": prefix}
+    return requests.get(url, headers=headers).content
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_the_form_heeds_no_hostile_prefix(form_port, phantom_bytes, text):
-    url = f"http://127.0.0.1:{form_port}"
-    for path in ("/", "/api", "/openapi.json", "/none"):
-        plain = requests.get(url + path, timeout=60)
-        said = requests.get(
-            url + path, headers={"X-Forwarded-Prefix": text}, timeout=60
-        )
-        assert said.content == plain.content
+def test_a_hostile_prefix_changes_nothing(flask_url, demo_port):
+    demo = f"http://127.0.0.1:{demo_port}/"
+    pages = [flask_url + path for path in ("", "api", "openapi.json", "none")]
+    pages += [demo + path for path in ("", "config", "gradio_api/info")]
+    for page in pages:
+        assert {said(page, text) for text in HOSTILE} == {said(page)}, page
 
 
-def test_the_prefix_is_for_the_api_alone(form_port):
-    url = f"http://127.0.0.1:{form_port}"
-    for path, count in (("/", 0), ("/api", 1), ("/openapi.json", 1)):
-        page = requests.get(url + path, headers=ANNOUNCED, timeout=60).text
+def test_the_prefix_is_for_the_api_alone(flask_url):
+    for path, count in (("", 0), ("api", 1), ("openapi.json", 1)):
+        page = said(flask_url + path, PREFIX).decode()
         assert len(re.findall(rf"{PREFIX}(?!-\d)", page)) == count  # no example's name
-    assert (
-        f"{url}{PREFIX}</span>/api/predict"
-        in requests.get(f"{url}/api", headers=ANNOUNCED, timeout=60).text
-    )
+    address = f"{flask_url.rstrip('/')}{PREFIX}</span>/api/predict"
+    assert address in said(f"{flask_url}api", PREFIX).decode()
 
 
 @pytest.mark.parametrize(
@@ -263,19 +236,20 @@ def test_a_root_path_is_a_plain_path(text, path):
 
 @pytest.mark.parametrize("start", ["/", "?__theme=dark"])
 def test_the_demo_answers_in_a_browser(
-    page, classifier, demo_port, locked, start, headers
+    visit, heading, demo_port, locked, start, headers
 ):
+    page = visit()
     with proxied(demo_port, headers) as url:
         beside = watched(page, url)
         page.goto(f"{url}{start}")
         if locked:
             page.get_by_label("username").fill(KEY.user)
             page.get_by_label("password").fill(KEY.password)
-            page.get_by_role("button", name="Login").click()
-        page.locator("input[type=file]").first.set_input_files(phantoms()[0])
-        title = page.get_by_role("heading", name=expected(classifier), exact=True)
+            press(page, "Login")
+        choose(page, DRAWING)
+        title = page.get_by_role("heading", name=heading, exact=True)
         expect(title).to_be_in_viewport()
-        shown(page)  # by its scripts
+        visits.shown(page)  # by its scripts
         paths = {cookie["path"] for cookie in page.context.cookies()}
         assert paths == ({PREFIX} if locked else set())
         example = page.locator("button.example img").first
@@ -284,52 +258,41 @@ def test_the_demo_answers_in_a_browser(
         assert example.evaluate("image => image.naturalWidth") > 0
         page.get_by_role("button", name="Use via API").click()
         expect(page.get_by_text("/predict").first).to_be_visible()
-        example = page.get_by_text(f'Client("{url}"')
-        expect(example).to_have_count(1 if headers else 0)
+        address = page.get_by_text(f'Client("{url}"')
+        expect(address).to_have_count(1 if headers else 0)
         if start == "/":  # without the slash, loading had begun where it should not
             assert beside == []
 
 
 def test_programs_reach_the_demo(demo_port, locked, headers, tmp_path):
+    options = {"auth": (KEY.user, KEY.password)} if locked else {}
     with proxied(demo_port, headers) as url:
-        auth = (KEY.user, KEY.password) if locked else None
         client = gradio_client.Client(
-            url, verbose=False, auth=auth, download_files=tmp_path
+            url, verbose=False, download_files=tmp_path, **options
         )
-        picture = gradio_client.handle_file(phantoms()[0])
+        picture = gradio_client.handle_file(DRAWING)
         _, overlay, said = client.predict(picture, api_name="/predict")
         assert overlay
         assert "robability of pneumonia" in said
-        if not locked:
-            config = requests.get(f"{url}/config", timeout=60).json()
-            assert config["root"] == ""  # Gradio's other client takes its own address
+        if not locked:  # Gradio's other client takes its own address
+            assert requests.get(f"{url}/config").json()["root"] == ""
 
 
-def test_a_hostile_prefix_changes_nothing_in_the_demo(demo_port):
-    url = f"http://127.0.0.1:{demo_port}"
-    for path in ("/", "/config", "/gradio_api/info"):
-        plain = requests.get(url + path, timeout=60)
-        for text in HOSTILE:
-            said = requests.get(
-                url + path, headers={"X-Forwarded-Prefix": text}, timeout=60
-            )
-            assert said.content == plain.content
-
-
-@pytest.mark.parametrize("path", ["/gradio_api/upload/", "/logout", "/look"])
-def test_the_demo_leads_nobody_out_of_its_path(demo_port, headers, path):
+@pytest.mark.parametrize(
+    ("method", "path", "target"),
+    [
+        ("POST", "/gradio_api/upload/", "/gradio_api/upload"),
+        ("GET", "/logout", "/"),
+        ("GET", "/look", "/look/"),
+    ],
+)
+def test_the_demo_leads_nobody_out_of_its_path(
+    demo_port, headers, method, path, target
+):
     with proxied(demo_port, headers) as url:
-        method = "POST" if "upload" in path else "GET"
-        answer = requests.request(method, url + path, allow_redirects=False, timeout=60)
+        answer = requests.request(method, url + path, allow_redirects=False)
         assert answer.is_redirect
-        assert (
-            requests.compat.urljoin(url + path, answer.headers["Location"])
-            == {
-                "/gradio_api/upload/": f"{url}/gradio_api/upload",
-                "/logout": f"{url}/",
-                "/look": f"{url}/look/",
-            }[path]
-        )
+        assert urljoin(url + path, answer.headers["Location"]) == url + target
 
 
 def test_redirects_to_elsewhere_stay():
@@ -347,5 +310,5 @@ def test_one_visitor_can_not_set_the_address_that_the_next_one_reads(demo_port):
         {"X-Forwarded-Prefix": "/evil.example"},
         {"X-Gradio-Server": "http://evil.example"},
     ):
-        assert "evil" in requests.get(url, headers=headers, timeout=60).text
-    assert "evil" not in requests.get(url, timeout=60).text
+        assert "evil" in requests.get(url, headers=headers).text
+    assert "evil" not in requests.get(url).text

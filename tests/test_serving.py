@@ -1,6 +1,5 @@
 """What serving costs in memory, and the production server as a whole."""
 
-import io
 import json
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+from pictures import encode
 from PIL import Image
 from servers import FORM, ROOT, served
 
@@ -39,18 +39,12 @@ print((peak() - before) * 1024)
     [("PNG", "L", 1), ("PNG", "RGB", 3), ("PNG", "I;16", 2), ("JPEG", "RGB", 1)],
 )
 def test_answering_a_large_picture_makes_few_copies(kind, mode, bytes_a_pixel):
-    picture = Image.fromarray(draw(1)).resize((5000, 4000))
-    if mode == "I;16":
-        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 200)
-    file = io.BytesIO()
-    (picture if mode == "I;16" else picture.convert(mode)).save(file, kind)
-    done = subprocess.run(
-        [sys.executable, "-c", _MEASURE],
-        cwd=ROOT,
-        input=file.getvalue(),
-        capture_output=True,
-        check=True,
-    )
+    pixels = np.asarray(Image.fromarray(draw(1)).resize((5000, 4000)))
+    deep = mode == "I;16"
+    picture = Image.fromarray(pixels.astype(np.uint16) * 200 if deep else pixels)
+    data = encode(picture if deep else picture.convert(mode), kind)
+    run = [sys.executable, "-c", _MEASURE]
+    done = subprocess.run(run, cwd=ROOT, input=data, capture_output=True, check=True)
     room = 12 * 2**20  # the file, the reduced picture, its map and overlay
     assert int(done.stdout) < MULTIPLE * bytes_a_pixel * 5000 * 4000 + room
 
@@ -71,11 +65,7 @@ def test_production_server_answers_and_stops_when_told(phantom_bytes, tmp_path):
 
 @pytest.mark.server
 def test_production_server_lets_strangers_in_only_when_told():
-    done = subprocess.run(
-        [sys.executable, *FORM, "--host", "0.0.0.0"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    run = [sys.executable, *FORM, "--host", "0.0.0.0"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "--auth" in done.stderr

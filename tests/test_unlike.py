@@ -1,37 +1,31 @@
 """Which regions are unlike the training X-rays, cell by cell."""
 
 import dataclasses
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from pictures import encode
 
 from pneumonia import ImageError, examples, phantoms
 from pneumonia.reading.image import read_picture, to_input
 from pneumonia.serving import gate
-from pneumonia.serving.gate_cells import FEATURES, Cells, in_cells
+from pneumonia.serving.gate_cells import FEATURES, in_cells
 from pneumonia.serving.unlike import MOST, find_unlike
 from pneumonia.web import answer, words
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-def inputs(count: int) -> np.ndarray:
-    found = [read_picture(one.path.read_bytes()).pixels for one in examples()[:count]]
-    return np.concatenate([to_input(pixels) for pixels in found])
-
-
 def test_looking_gives_the_same_answer_and_features_besides(classifier):
-    x = inputs(2)
+    pixels = [read_picture(one.path.read_bytes()).pixels for one in examples()[:2]]
+    x = np.concatenate([to_input(one) for one in pixels])
     outputs, features = classifier.look(x)
     for seen, answered in zip(outputs, classifier.run(x), strict=True):
         assert np.allclose(seen, answered, atol=1e-5)
     assert features.keys() == FEATURES.keys()
-    for of in features.values():
-        assert of.shape[:3] == (2, 8, 8)
+    assert {of.shape[:3] for of in features.values()} == {(2, 8, 8)}
     embedding = features["embedding"].mean(axis=(1, 2))
     assert np.allclose(embedding, outputs.embedding, atol=1e-5)
 
@@ -71,18 +65,12 @@ def test_what_was_pasted_in_is_found(classifier, monkeypatch):
 
 
 def test_it_is_looked_at_as_it_was_asked_for(classifier):
-    with Image.open(phantoms()[0]) as drawing:
-        pixels = 255 - np.asarray(drawing.convert("L"))
-    file = io.BytesIO()
-    Image.fromarray(np.rot90(pixels)).save(file, "PNG")
+    pixels = 255 - read_picture(phantoms()[0].read_bytes()).pixels
     asked = {"invert": True, "upright": True, "read": read_picture}
-    found = find_unlike(classifier, file.getvalue(), **asked)
+    found = find_unlike(classifier, encode(np.rot90(pixels)), **asked)
     assert found.inverted
     assert found.turned == 270
     assert np.array_equal(found.pixels, 255 - pixels)
-
-
-def test_what_cannot_be_read_is_refused(classifier):
     with pytest.raises(ImageError):
         find_unlike(classifier, b"Dear doctor")
 
@@ -90,16 +78,15 @@ def test_what_cannot_be_read_is_refused(classifier):
 def test_the_map_begins_where_it_is_unusual(classifier, phantom_bytes):
     found = find_unlike(classifier, phantom_bytes, read=read_picture)
     far = {"shapes": np.array([[0.5, 1.0], [MOST, 9.0]])}
-    drawn = dataclasses.replace(found, distances=far).maps["shapes"]
-    assert drawn.tolist() == [[0, 0], [1, 1]]
-    assert dataclasses.replace(found, distances=far).counts == {"shapes": 2}
+    found = dataclasses.replace(found, distances=far)
+    assert found.maps["shapes"].tolist() == [[0, 0], [1, 1]]
+    assert found.counts == {"shapes": 2}
 
 
 def test_a_bundle_of_before_offers_no_map(classifier, phantom_bytes):
-    before = dataclasses.replace(
-        classifier, gate=dataclasses.replace(classifier.gate, cells={})
-    )
-    for one in (before, dataclasses.replace(classifier, gate=None)):
+    without = dataclasses.replace(classifier.gate, cells={})
+    for old in (without, None):
+        one = dataclasses.replace(classifier, gate=old)
         assert not one.can_compare
         with pytest.raises(ValueError, match="pneumonia gate"):
             find_unlike(one, phantom_bytes)
@@ -110,41 +97,37 @@ def test_a_bundle_of_before_offers_no_map(classifier, phantom_bytes):
 
 
 def test_cells_are_kept_in_the_bundle_as_they_are(classifier):
-    kept = gate.to_facts(classifier.gate)
-    again = gate.from_facts(kept)
+    again = gate.from_facts(gate.to_facts(classifier.gate))
     for name, cells in classifier.gate.cells.items():
-        for field in dataclasses.fields(Cells):
-            one, other = (getattr(of, field.name) for of in (cells, again.cells[name]))
-            assert np.array_equal(one, other)
+        for field, value in vars(cells).items():
+            assert np.array_equal(value, getattr(again.cells[name], field))
 
 
 def test_the_page_draws_both_maps_and_says_what_they_are(classifier, phantom_bytes):
     found = find_unlike(classifier, phantom_bytes, read=read_picture)
-    far = {name: np.full((8, 8), 2.0) for name in FEATURES}
-    html = answer.render_unlike(dataclasses.replace(found, distances=far))
-    for name in FEATURES:
-        assert words.UNLIKE["methods"][name] in html
-    assert "64 of 64 places" in html
-    assert words.VIEWER["evidence"] in html  # the viewer asks for no label
-    near = {name: np.zeros((8, 8)) for name in FEATURES}
-    html = answer.render_unlike(dataclasses.replace(found, distances=near))
-    assert words.UNLIKE["nowhere"] in html
+
+    def shown(distance: float) -> str:
+        distances = {name: np.full((8, 8), distance) for name in FEATURES}
+        return answer.render_unlike(dataclasses.replace(found, distances=distances))
+
+    for said in ("64 of 64 places", *words.UNLIKE["methods"].values()):
+        assert said in shown(2.0)
+    assert words.VIEWER["evidence"] in shown(2.0)  # the viewer asks for no label
+    assert words.UNLIKE["nowhere"] in shown(0.0)
 
 
 def test_what_is_usual_is_fitted_to_others_than_the_rest():
     unlike_fit = pytest.importorskip("pneumonia.gate.unlike_fit")
     from pneumonia.data.folder import Dataset
 
-    rng = np.random.default_rng(0)
-    count = 300
+    rng, count = np.random.default_rng(0), 300
     features = rng.gamma(2, 1, (count, 8, 8, 40)).astype(np.float32)
     images = np.zeros((count, 224, 224, 1), np.uint8)
     images[:, 0, 0, 0], images[:, 0, 1, 0] = np.divmod(np.arange(count), 256)
 
     def look(x):
-        first, second = (np.rint(255 * x[:, 0, i, 0]).astype(int) for i in (0, 1))
-        found = features[256 * first + second]
-        return dict.fromkeys(FEATURES, found)
+        first, second = np.rint(255 * x[:, 0, :2, 0]).astype(int).T
+        return dict.fromkeys(FEATURES, features[256 * first + second])
 
     groups = np.array([f"p{number}" for number in range(count)])
     blank = {field.name: np.zeros(count, int) for field in dataclasses.fields(Dataset)}

@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 from highdicom import SOPClass
 from pydicom import Dataset
-from pydicom.uid import ComputedRadiographyImageStorage
+from pydicom.uid import UID, ComputedRadiographyImageStorage
 
 from ..reading.dicom import attributes, deflated, geometry
 from ..reading.dicom import header as headers
@@ -25,7 +25,7 @@ from ..reading.dicom.geometry import Lie
 from ..reading.image import is_dicom
 from ..reading.picture import ImageError
 
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID_FORM = re.compile(r"[0-9.]{1,64}")
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _EMPTY = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
@@ -98,17 +98,22 @@ def read(data: bytes) -> Film:
         data = deflated.inflated(data)
         header = headers.read(data)
         dataset = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
-        found = {name: str(dataset.get(name) or "") for name in _UIDS}
+        found = {name: str(dataset.get(name) or "").strip(" \0") for name in _UIDS}
     except ImageError as error:
         raise FilmError(str(error)) from None
     except attributes.PARSE_ERRORS:  # what they say may quote the file
         raise FilmError("the DICOM file is damaged") from None
     for name, uid in found.items():
-        if not _UID.fullmatch(uid):
+        if not _UID_FORM.fullmatch(uid):
             raise FilmError(
                 f"the file has no {name} that can be referred to. Send it through an "
                 "archive, which gives it one"
             )
+    if not _is_standard(UID(found["SOPClassUID"])):
+        raise FilmError(
+            "its SOPClassUID is none of the standard's images. Send it through an "
+            "archive that makes it one"
+        )
     if header.frames > 1:
         raise FilmError(
             f"the file holds {header.frames} pictures, and an answer is of one film. "
@@ -121,26 +126,36 @@ def read(data: bytes) -> Film:
         setattr(facts, name, uid)
     facts.Modality = attributes.text(dataset, "Modality") or "CR"
     facts.Rows, facts.Columns = header.rows, header.columns
-    for name in _LOSS:
-        if attributes.text(dataset, name):
-            facts.add(dataset[name])
+    people = _readable(dataset)
+    if attributes.text(dataset, "LossyImageCompression") == "01":
+        for name in _LOSS:
+            if name in people:
+                facts.add(people[name])
     lie, contradicted = geometry.lie_of(header)
     trusted = header.orientation if lie.sides_known and not contradicted else ()
-    return Film(facts, _readable(dataset), lie, trusted)
+    return Film(facts, people, lie, trusted)
+
+
+def _is_standard(kind: UID) -> bool:
+    """Tell whether a SOP class is an image of the standard as it is today."""
+    known = kind.name != kind and not kind.info and not kind.is_retired
+    return known and "Image Storage" in kind.name
 
 
 def _readable(dataset: Dataset) -> Dataset:
-    """Return the attributes that can be read, without private ones and pixels."""
+    """Return what can be read and written again, without private ones and pixels."""
     kept = Dataset()
     for tag in sorted(dataset.keys()):
         if tag.is_private or tag >= _PIXELS:
             continue
         try:
-            element = dataset[tag]
+            element, alone = dataset[tag], Dataset()
             for item in element.value if element.VR == "SQ" else ():
                 item.remove_private_tags()
                 for _ in item.iterall():
                     pass  # to read it is to find out whether it can be read
+            alone.add(element)
+            alone.save_as(io.BytesIO(), implicit_vr=False, little_endian=True)
             kept.add(element)
         except attributes.PARSE_ERRORS:
             continue

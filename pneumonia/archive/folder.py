@@ -26,11 +26,7 @@ _LONGEST_NAME = 255  # bytes, of most file systems
 
 
 class Folder:
-    """A folder that answers are written to as DICOM.
-
-    Attributes:
-        written: how many films have an answer there.
-    """
+    """A folder that answers are written to as DICOM."""
 
     def __init__(self, path: Path):
         """Choose a folder.
@@ -43,7 +39,6 @@ class Folder:
         """
         kept.check(path)
         self._path = path
-        self.written = 0
 
     def keep(
         self,
@@ -69,28 +64,24 @@ class Folder:
             reason = str(error).rstrip(".")
             line = f"{printable(file[0])}: no DICOM is written: {reason}."
             tqdm.write(line, file=sys.stderr)
-        else:
-            self.written += 1
 
     def _write(
         self, maker: Maker, name: Path, data: bytes, answer: Prediction | ImageError
     ) -> None:
-        reason = ""
+        given: Prediction | str
         if isinstance(answer, ImageError):
             if not answer.offers:  # it could not even be read
                 raise answer
-            reason = answer.reason
-        elif not answer.valid:  # a number that means nothing is no part of a record
-            reason = answer.refused_for[0]
+            given = answer.reason
+        else:  # a number that means nothing is no part of a record
+            given = answer if answer.valid else answer.refused_for[0]
         with film.quietly():
             of = film.read(data)
             found: dict[str, hd.SOPClass | None] = {}
-            if reason or isinstance(answer, ImageError):
-                found["report"] = report.write(maker, of, None, reason)
-            else:
-                found["report"] = report.write(maker, of, answer, "")
-                found["heatmap"] = capture.write(maker, of, answer)
-                found["lungs"] = lungs.write(maker, of, answer)
+            found["report"] = report.write(maker, of, given)
+            if not isinstance(given, str):
+                found["heatmap"] = capture.write(maker, of, given)
+                found["lungs"] = lungs.write(maker, of, given)
             places = self.places(name)
             with kept.all_of(places["report"].parent) as folder:
                 for kind, one in found.items():
@@ -104,7 +95,8 @@ class Folder:
     def holds(self, path: Path) -> bool:
         """Tell by its name whether a file is one that is written here."""
         ends = tuple(f".{kind}.dcm" for kind in KINDS)
-        return path.name.endswith(ends) and self._path in path.parents
+        written = path.name.endswith(ends)
+        return written and self._path.resolve() in path.resolve().parents
 
     def places(self, name: Path) -> dict[str, Path]:
         """Return where the files of a film are kept, by their kind.
@@ -116,9 +108,8 @@ class Folder:
 
 
 def _named(name: Path, end: str) -> Path:
-    """Return a name with another end; one that would be too long ends in a hash."""
-    stem = name.name.removesuffix(".dcm")
-    whole = os.fsencode(stem)
+    """Return a name with an end added; one that would be too long gets a hash."""
+    stem, whole = name.name, os.fsencode(name.name)
     if len(whole) + len(end) > _LONGEST_NAME:
         digest = hashlib.sha256(whole).hexdigest()[:16]
         room = _LONGEST_NAME - len(end) - len(digest) - 1

@@ -3,9 +3,7 @@
 import highdicom as hd
 import numpy as np
 from PIL import Image
-from pydicom import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from ..serving.prediction import Prediction
 from ..serving.zones import LUNG, SIDES, lungs_apart
@@ -13,7 +11,7 @@ from .film import Film, on_film, upright_shape
 from .maker import Maker
 
 _LATERALITY = {"right": codes.SCT.Right, "left": codes.SCT.Left}
-_SEEN = {"right": "left", "left": "right"}  # in a picture that is not mirrored
+_WAYS = (("upper", "lower"), ("left", "right"))  # of a picture, down and across
 
 
 def write(maker: Maker, film: Film, answer: Prediction) -> hd.SOPClass | None:
@@ -35,8 +33,12 @@ def write(maker: Maker, film: Film, answer: Prediction) -> hd.SOPClass | None:
         np.moveaxis(masks[there], 0, -1)[None],
         "BINARY",
         [
-            _segment(maker, uid, number, SIDES[at], answer.sides_known)
-            for number, at in enumerate(there, 1)
+            _segment(
+                maker, uid, number, SIDES[at], None if answer.sides_known else seen
+            )
+            for number, (at, seen) in enumerate(
+                zip(there, sides_seen(masks[there]), strict=True), 1
+            )
         ],
         content_label="LUNGS",
         content_description="Lungs that a network found",
@@ -48,14 +50,16 @@ def write(maker: Maker, film: Film, answer: Prediction) -> hd.SOPClass | None:
         *written.DimensionIndexSequence,
     ):
         item.DimensionOrganizationUID = space  # highdicom's is another each time
+    written.ContentCreatorName = ""  # nobody did; it may be empty, but not missing
     written.PatientOrientation = list(film.orientation) or ""
     return written
 
 
 def _segment(
-    maker: Maker, film: str, number: int, side: str, known: bool
+    maker: Maker, film: str, number: int, side: str, seen: str | None
 ) -> hd.seg.SegmentDescription:
-    label = f"{side} lung" if known else f"lung on the {_SEEN[side]} of the picture"
+    """Describe the lung of a side, or where it is seen if sides are not known."""
+    label = f"lung on the {seen} side of the picture" if seen else f"{side} lung"
     segment = hd.seg.SegmentDescription(
         number,
         label.capitalize(),
@@ -63,19 +67,30 @@ def _segment(
         codes.SCT.Lung,
         "AUTOMATIC",
         maker.in_segment(),
-        tracking_uid=maker.uid(film, f"lung {side}"),
+        tracking_uid=maker.uid(film, f"lung {number}"),
         tracking_id=label,
     )
-    if known:
-        modifier = _item(_LATERALITY[side])
-        segment.SegmentedPropertyTypeCodeSequence[
-            0
-        ].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+    if not seen:
+        (kind,) = segment.SegmentedPropertyTypeCodeSequence
+        kind.SegmentedPropertyTypeModifierCodeSequence = [
+            hd.sr.CodedConcept.from_code(_LATERALITY[side])
+        ]
     return segment
 
 
-def _item(code: Code) -> Dataset:
-    return hd.sr.CodedConcept.from_code(code)
+def sides_seen(masks: np.ndarray) -> list[str]:
+    """Return on which side of the stored film each lung is seen.
+
+    Args:
+        masks: bool (1 or 2, rows, columns), each with a lung.
+    """
+    centres = np.array(
+        [[np.nonzero(mask)[axis].mean() for axis in (0, 1)] for mask in masks]
+    )
+    middle = centres.mean(axis=0) if len(masks) > 1 else np.array(masks.shape[1:]) / 2
+    away = centres - middle
+    axis = int(np.abs(away).sum(axis=0).argmax())
+    return [_WAYS[axis][int(one[axis] > 0)] for one in away]
 
 
 def lungs_of(lungs: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -94,12 +109,6 @@ def lungs_of(lungs: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     mask = np.asarray(fine) >= LUNG
     first, second = (np.flatnonzero(one.any(axis=0)) for one in lungs_apart(lungs))
     last = first[-1] + 1 if len(first) else 0
-    cut = (
-        (last + second[0]) / 2
-        if len(first) and len(second)
-        else np.inf
-        if len(first)
-        else 0
-    )
+    cut = (last + (second[0] if len(second) else lungs.shape[1])) / 2
     on_left = (np.arange(width) + 0.5) / width * lungs.shape[1] < cut
     return np.stack([mask & on_left, mask & ~on_left])

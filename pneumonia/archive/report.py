@@ -32,18 +32,15 @@ _REASON = own("no-answer", "Why there is no answer")
 _LONGEST = 64  # letters of a code's meaning
 
 
-def write(
-    maker: Maker, film: Film, answer: Prediction | None, reason: str
-) -> hd.SOPClass:
+def write(maker: Maker, film: Film, answer: Prediction | str) -> hd.SOPClass:
     """Write the report.
 
     Args:
         maker: the network.
         film: that it is of.
-        answer: None where the network refused to answer.
-        reason: code of why it did.
+        answer: or the code of why the network refused to answer.
     """
-    said = _refused(reason) if answer is None else _answered(maker, answer)
+    said = _refused(answer) if isinstance(answer, str) else _answered(maker, answer)
     evaluations, measurements, texts = said
     uid = film.facts.SOPInstanceUID
     group = sr.MeasurementsAndQualitativeEvaluations(
@@ -78,7 +75,7 @@ def write(
     report = sr.ComprehensiveSR(
         [film.facts],
         content,
-        is_complete=answer is not None,
+        is_complete=not isinstance(answer, str),
         is_final=False,
         is_verified=False,
         coding_schemes=[
@@ -88,8 +85,8 @@ def write(
         ],
         **maker.identity(uid, "Report", 1),
     )
-    if answer is None:
-        report.CompletionFlagDescription = _meaning(reason)
+    if isinstance(answer, str):
+        report.CompletionFlagDescription = _meaning(answer)
     return report
 
 

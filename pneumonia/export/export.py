@@ -22,7 +22,7 @@ from ..outputs import in_batches
 from ..serving.classifier import Classifier, load_classifier, softmax
 from ..serving.prediction import predict
 from ..serving.selfcheck import phantoms
-from . import slim
+from . import metadata, slim
 from .int8 import quantise
 
 CALIBRATION_IMAGES = 128
@@ -62,7 +62,8 @@ def export(
     """Write a run's finder and its best network as a bundle.
 
     Args:
-        run: folder that `train.train` wrote.
+        run: folder that `train.train` wrote. Of a bundle, only what its graph says of
+            itself is written anew, by this version.
         out: the bundle's folder.
         source: the run's data set, where it does not lie any more where it lay.
         operations: share of the convolutions' operations that `slim` leaves, in (0, 1].
@@ -75,9 +76,13 @@ def export(
             than 1 % of the validation labels. Nothing is written then.
         folder.DataError: the data set is not there.
         kept.KeepError: nothing can be written to `out`; what was there is as it was.
+        BundleError: the bundle that came as `run` is damaged.
     """
     run, out = Path(run), Path(out)
     kept.check(out)
+    if (run / "bundle.json").exists():
+        metadata.renew(run, out)
+        return load_classifier(out)
     try:
         record = json.loads((run / "run.json").read_text())
         network, found_by = vgg19.load(run), finder.load(run)
@@ -127,10 +132,10 @@ def export(
         "licence": _licence(record),
     }
     with kept.all_of(out) as place:
-        (place / "classifier.onnx").write_bytes(small.SerializeToString())
+        content, facts["weights"] = metadata.append(small.SerializeToString(), facts)
+        (place / facts["weights"]["file"]).write_bytes(content)
         vgg19.save(network, place / vgg19.KERAS_WEIGHTS, **record["network"])
         shutil.copyfile(run / finder.WEIGHTS, place / finder.WEIGHTS)
-        facts["weights"] = _file(place / "classifier.onnx")
         facts["keras_weights"] = _file(place / vgg19.KERAS_WEIGHTS)
         facts["finder"] = _file(place / finder.WEIGHTS)
         facts["finder"]["parameters"] = found_by.count_params()

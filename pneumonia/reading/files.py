@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+_LINKED = 2 * os.sep  # the end of the name of a link to a folder
 _BLOCK = 2**16  # bytes that are read at once; no path is as long
 
 
@@ -71,7 +72,7 @@ def _below(folder: str) -> Iterator[str]:
         if not name.endswith(os.sep):
             yield path
             continue
-        linked = os.name == "nt" or os.path.islink(path)  # noqa: PTH114
+        linked = os.name == "nt" or name.endswith(_LINKED)
         real = os.path.realpath(path) if linked else _prefix(resolved) + name[:-1]
         if real in seen:
             continue
@@ -90,7 +91,10 @@ def _prefix(folder: str) -> str:
 
 
 def _names(folder: str) -> list[str]:
-    """Return the names in a folder, the last first; those of folders end in a slash."""
+    """Return the names in a folder, the last first.
+
+    Those of folders end in a slash, those of links to folders in two.
+    """
     names = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -98,7 +102,8 @@ def _names(folder: str) -> list[str]:
                 continue
             try:
                 if entry.is_dir():
-                    names.append(entry.name + os.sep)
+                    end = _LINKED if entry.is_symlink() else os.sep
+                    names.append(entry.name + end)
                 elif entry.is_file() or entry.is_symlink():
                     names.append(entry.name)
             except OSError:  # a link to itself, or into what may not be seen

@@ -5,8 +5,8 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
-from contextlib import closing, suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -25,6 +25,9 @@ File = tuple[str | Path, str | Path]
 
 FILES_A_RUN = 4
 """Files that share one run of the network, which then reads its weights but once."""
+
+FILES_A_RUN_ON_GPU = 64
+"""The same on a GPU, most of which would be idle with fewer."""
 
 
 class Keeper(Protocol):
@@ -111,12 +114,17 @@ def answer_files(
         One row for each file, in order.
     """
     workers = os.cpu_count() or 1
-    with closing(IsolatedReader(workers)) as reader:
+    with closing(IsolatedReader(workers)) as reader, ExitStack() as ended:
         options |= {"reader": reader, "overlays": overlays}
+        runs, at_once = in_runs(files), workers
+        if classifier.device != "cpu":  # all cores decode what runs next
+            ahead = ThreadPoolExecutor(workers)
+            ended.callback(ahead.shutdown, cancel_futures=True)
+            options |= {"isolated": True, "ahead": ahead}
+            runs, at_once = in_runs(files, FILES_A_RUN_ON_GPU), 2
         answer = partial(answer_run, classifier, **options)
-        with closing(_in_order(answer, in_runs(files), workers)) as answers:
-            for rows in answers:
-                yield from rows
+        for rows in ended.enter_context(closing(_in_order(answer, runs, at_once))):
+            yield from rows
 
 
 def _in_order(
@@ -179,13 +187,15 @@ def work(path: str | Path) -> int:
         return _NETWORK
 
 
-def in_runs(files: Iterable[File | None]) -> Iterator[list[File]]:
-    """Cut files into lists of `FILES_A_RUN`, or fewer before None and at the end."""
+def in_runs(
+    files: Iterable[File | None], length: int = FILES_A_RUN
+) -> Iterator[list[File]]:
+    """Cut files into lists of a length, or shorter ones before None and at the end."""
     run: list[File] = []
     for file in files:
         if file:
             run.append(file)
-        if run and (not file or len(run) == FILES_A_RUN):
+        if run and (not file or len(run) == length):
             yield run
             run = []
     if run:
@@ -199,6 +209,8 @@ def answer_run(
     described: bool = False,
     keeper: Keeper | None = None,
     reader: IsolatedReader | None = None,
+    isolated: bool = False,
+    ahead: Executor | None = None,
     **options: Any,
 ) -> list[Row]:
     """Answer a few files in one run of the network, as `answer_files` does.
@@ -210,28 +222,32 @@ def answer_run(
         described: say in `Row.more` what answered, when, and which bytes.
         keeper: gets the answer to a file, or why there is none, before there is a row.
         reader: decodes DICOM; None: this process.
+        isolated: it decodes all files.
+        ahead: where files are decoded at the same time; None: one after the other.
         **options: `anyway` and `method` of `predict_batch`.
     """
     rows: dict[int, Row] = {}
     contents: dict[int, bytes] = {}  # of files of which more is asked than pixels
     pictures: dict[int, Picture | ImageError] = {}
     looked_at = overlays is not None or keeper is not None
-    read = partial(_decode, reader, coarse=not looked_at)
-    for at, (path, _) in enumerate(files):
-        try:
-            _check_size(Path(path))
-            if described or keeper:
-                contents[at] = Path(path).read_bytes()
-            pictures[at] = picture_or_error(read, Path(path))
-        except ImageError as error:
-            rows[at] = refused_row(str(path), error)
-        except OSError as error:
-            said = {"message": error.strerror or str(error)}
-            rows[at] = Row(printable(path), "error", reason="unreadable", more=said)
+    read = partial(_decode, reader, coarse=not looked_at, isolated=isolated)
+    look = partial(_look, read, bool(described or keeper))
+    looked: Iterable[_Looked] = (ahead.map if ahead else map)(
+        look, [Path(path) for path, _ in files]
+    )
+    for at, (data, picture) in enumerate(looked):
+        path = files[at][0]
+        if data is not None:
+            contents[at] = data
+        if not isinstance(picture, OSError):
+            pictures[at] = picture
+            continue
+        said = {"message": picture.strerror or str(picture)}
+        rows[at] = Row(printable(path), "error", reason="unreadable", more=said)
     found = answer_pictures(classifier, list(pictures.values()), **options)
     for at, answer in zip(pictures, found, strict=True):
         path, name = files[at]
-        if keeper:
+        if keeper and at in contents:
             keeper.keep(classifier, (Path(path), Path(name)), contents[at], answer)
         if isinstance(answer, ImageError):
             rows[at] = refused_row(str(path), answer)
@@ -246,6 +262,23 @@ def answer_run(
         replace(row, more=row.more | _described(classifier, contents.get(at)))
         for at, row in enumerate(in_order)
     ]
+
+
+_Looked = tuple[bytes | None, Picture | ImageError | OSError]
+
+
+def _look(read: Callable[[Path], Picture], kept: bool, path: Path) -> _Looked:
+    """Return the content of a file, if it is to be kept, and the picture in it."""
+    data = None
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:  # before it is read
+            return None, too_large(size)
+        if kept:
+            data = path.read_bytes()
+        return data, picture_or_error(read, path)
+    except OSError as error:
+        return data, error
 
 
 def _described(classifier: Classifier, data: bytes | None) -> dict[str, Any]:
@@ -273,23 +306,18 @@ def _write_overlay(answer: Prediction, place: Path) -> None:
         raise OSError(error.errno, error.strerror, str(place)) from None
 
 
-def _decode(reader: IsolatedReader | None, path: Path, coarse: bool) -> Picture:
+def _decode(
+    reader: IsolatedReader | None, path: Path, coarse: bool, isolated: bool
+) -> Picture:
     """Decode in this process what is no DICOM and needs no worker.
 
     The decoders of DICOM let no other thread run. A worker reads such a file itself.
     """
     with path.open("rb") as file:
-        if reader and is_dicom(file.read(_HEAD)):
+        if reader and (isolated or is_dicom(file.read(_HEAD))):
             return reader.read(path, coarse=coarse)
         file.seek(0)
         return read_anywhere(file.read(), coarse, reader)
-
-
-def _check_size(path: Path) -> None:
-    """Refuse a file that is larger than what is answered, before it is read."""
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise too_large(size)
 
 
 def overlay_place(folder: Path, name: Path) -> Path:

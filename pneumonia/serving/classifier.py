@@ -7,6 +7,8 @@ framework.
 import hashlib
 import json
 import os
+import sys
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,15 +28,30 @@ from ..outputs import Outputs
 from . import gate as gates
 from .gate_cells import FEATURES, in_cells
 
-# Read when it is imported: without it, ONNX Runtime reports to its maker.
+# Read when it is imported, once: without it, ONNX Runtime reports to its maker.
+_HAS_BEGUN = "onnxruntime" in sys.modules and "ORT_DISABLE_TELEMETRY" not in os.environ
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
+if _HAS_BEGUN and [int(n) for n in onnxruntime.__version__.split(".")[:2]] >= [1, 29]:
+    onnxruntime.disable_telemetry_events()  # of answers; that it runs, it reports
+    warnings.warn(
+        "onnxruntime was imported before pneumonia, and reports to its maker that this "
+        "program runs. Import pneumonia first, or set ORT_DISABLE_TELEMETRY=1 before.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
 _PNEUMONIA = LABELS.index("Pneumonia")
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class BundleError(RuntimeError):
     """The installation is at fault, not the image; says the command that mends it."""
+
+
+class DeviceError(RuntimeError):
+    """The network can't run on the device that was asked for; says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +63,12 @@ class Classifier:
         threshold: probability of pneumonia from which the label is Pneumonia.
         uncertain_band: lowest and highest probability of pneumonia that is reported as
             uncertain.
-        sha256: checksum of the weights, in hexadecimal.
+        sha256: checksum of the weights, in hexadecimal: of the graph in the file, which
+            reports name, and not of the description behind it.
         facts: everything that bundle.json holds.
         folder: of the bundle.
         gate: decides which pictures get no answer; None if the bundle has none.
+        device: `cpu` or `cuda`, which the network runs on.
     """
 
     temperature: float
@@ -60,6 +79,7 @@ class Classifier:
     folder: Path
     _session: onnxruntime.InferenceSession = field(repr=False)
     gate: gates.Gate | None = field(default=None, repr=False)
+    device: str = "cpu"
 
     def run(self, inputs: np.ndarray) -> Outputs:
         """Run the graph once.
@@ -172,28 +192,39 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def load_classifier(
-    bundle: str | Path | None = None, threads: int | None = None
+    bundle: str | Path | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> Classifier:
     """Load a bundle and verify it.
 
     Args:
-        bundle: folder that `python -m pneumonia export` wrote; None: what ships.
+        bundle: folder that `python -m pneumonia export` wrote, or `hf://OWNER/NAME`,
+            which is fetched from the Hugging Face Hub once; None: what ships.
         threads: how many work on one run; None: one a core, the quickest answer. One is
             best where as many pictures as cores are under way at once.
+        device: `cpu`, or `cuda` for a GPU of NVIDIA's, by ONNX Runtime's own provider.
 
     Returns:
         The classifier, ready for `predict`.
 
     Raises:
         BundleError: a file is missing, damaged, of another format or not the one whose
-            checksum is recorded.
+            checksum is recorded; or it can't be fetched.
+        DeviceError: the network can't run on that device here.
     """
     folder = BUNDLE if bundle is None else Path(bundle)
-    mend = (
-        "Restore it with `git checkout -- pneumonia/bundle`, or install it again."
-        if bundle is None
-        else f"Write it again with `python -m pneumonia export RUN --out {folder}`."
-    )
+    if bundle is None:
+        mend = (
+            "Restore it with `git checkout -- pneumonia/bundle`, or install it again."
+        )
+    elif folder.parts[:1] == ("hf:",):
+        from . import hub
+
+        folder = hub.fetch("hf://" + "/".join(folder.parts[1:]))
+        mend = f"Delete {folder} to fetch it anew, or ask who put it on the Hub."
+    else:
+        mend = f"Write it again with `python -m pneumonia export RUN --out {folder}`."
     try:
         facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         if facts["format"] != BUNDLE_FORMAT:
@@ -209,8 +240,13 @@ def load_classifier(
                 f"{IMAGE_SIZE}. {mend}"
             )
         weights = (folder / facts["weights"]["file"]).read_bytes()
-        sha256 = hashlib.sha256(weights).hexdigest()
-        if sha256 != facts["weights"]["sha256"]:
+        said = facts["weights"]
+        # the description behind the graph changes no answer, and no checksum in reports
+        graph = memoryview(weights)[: said.get("graph", said)["bytes"]]
+        digest = hashlib.sha256(graph)
+        sha256 = digest.hexdigest()
+        digest.update(memoryview(weights)[len(graph) :])
+        if digest.hexdigest() != said["sha256"]:
             raise BundleError(
                 f"The weights in {folder} do not match their checksum: they are "
                 f"damaged or were changed. {mend}"
@@ -223,8 +259,9 @@ def load_classifier(
             sha256=sha256,
             facts=facts,
             folder=folder,
-            _session=_open_session(weights, threads),
+            _session=_open_session(weights, threads, device),
             gate=gates.from_facts(facts.get("gate")),
+            device=device,
         )
     except OSError as error:
         raise BundleError(
@@ -238,14 +275,48 @@ def load_classifier(
         ) from error
 
 
-def _open_session(weights: bytes, threads: int | None) -> onnxruntime.InferenceSession:
+def _open_session(
+    weights: bytes, threads: int | None, device: str = "cpu"
+) -> onnxruntime.InferenceSession:
+    """Open a graph for a device, and never for another without a word.
+
+    ONNX Runtime has no int8 convolution for CUDA. There it computes what the graph says
+    literally: it dequantises, convolves floats, and quantises.
+    https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html
+
+    Raises:
+        DeviceError: it can't run there.
+    """
+    there, wanted = onnxruntime.get_available_providers(), _PROVIDERS[device]
+    if wanted not in there:
+        raise DeviceError(
+            f"{device} was asked for, and this onnxruntime {onnxruntime.__version__} "
+            f"has only {', '.join(there)}. Install onnxruntime-gpu instead of "
+            "onnxruntime: `pip uninstall onnxruntime`, then "
+            "`pip install onnxruntime-gpu`."
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # a thread that waits for its part leaves its core to whoever decodes a picture
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only
-    return onnxruntime.InferenceSession(
-        weights, options, providers=["CPUExecutionProvider"]
+    why = ""
+    try:  # what a GPU can't do is left to the CPU, but not all of it
+        session = onnxruntime.InferenceSession(
+            weights,
+            options,
+            providers=[*dict.fromkeys([wanted, _PROVIDERS["cpu"]])],
+            enable_fallback=0,
+        )
+        if wanted in session.get_providers():
+            return session
+    except Exception as error:  # of many kinds, by what the provider lacks
+        if device == "cpu":
+            raise
+        why = f" ({str(error).strip().partition(chr(10))[0][:200]})"
+    raise DeviceError(
+        f"{device} was asked for, and ONNX Runtime could not start on it here{why}. It "
+        "needs a GPU, its driver, and the CUDA and cuDNN that onnxruntime-gpu names."
     )
 
 

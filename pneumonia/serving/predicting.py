@@ -17,6 +17,7 @@ from .batch import File
 from .classifier import Classifier, load_classifier
 
 _STANDARD = "-"  # instead of a file: standard input, or standard output
+_FEW = 100_000  # files that are kept in memory
 _NOBODY_READS = 141  # the status of a program that a closed pipe ends, in a shell
 
 Tables = list[rows.Table | rows.Printed]
@@ -40,9 +41,9 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
         SystemExit: it was stopped, a disk is full, or nobody reads on.
     """
     _understand(args)
-    listed = Path(_STANDARD) in args.paths
+    listed = _STANDARD in args.paths
     if not listed and next(walk(args.paths), None) is None:
-        raise UsageError(f"no file in {', '.join(map(str, args.paths))}.")
+        raise UsageError(f"no file in {', '.join(args.paths)}.")
     if args.engine == "ray":
         _run_on_cluster(args)
         return
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
     if args.resume and not kept:
         raise UsageError("--resume goes on with the file of --csv or --jsonl.")
     files = _lister(args, kept, keeper)
-    classifier = load_classifier(args.bundle, threads=1)
+    classifier = load_classifier(args.bundle, threads=1, device=args.device)
     dicom = None if args.dicom == args.overlays else args.dicom
     # the folders before the tables, which would be left with their heads
     with _kept(args.overlays), _kept(dicom), ExitStack() as opened:
@@ -65,8 +66,12 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
             )
             tables.append(opened.enter_context(closing(table)))
             _warn_unlocked(table, file)
-        extent = None if listed else _measure(files(), tables)
-        _fill(tables, classifier, files(), extent, args, keeper)
+        lacks_row = _without_row(tables)
+        extent, few = (None, None) if listed else _measure(files(), lacks_row)
+        # many are walked again, and not kept
+        walked = (file for file in files() if not file or lacks_row(file))
+        left: Iterable[File | None] = walked if few is None else few
+        _fill(tables, classifier, left, extent, args, keeper)
 
 
 def _understand(args: argparse.Namespace) -> None:
@@ -76,9 +81,11 @@ def _understand(args: argparse.Namespace) -> None:
         UsageError: nothing is asked about, or two tables would be one file.
     """
     if not args.paths and args.jsonl not in (None, _STANDARD):
-        args.paths, args.jsonl = [Path(args.jsonl)], _STANDARD
+        args.paths, args.jsonl = [args.jsonl], _STANDARD
     if not args.paths:
         raise UsageError("no PATH: name files or folders, or - to read a list of them.")
+    if sys.stdin is None and _STANDARD in args.paths:
+        raise UsageError("- reads paths from standard input, which is closed.")
     if args.csv and str(args.csv) == args.jsonl:
         raise UsageError("--csv and --jsonl name the same file. Name another for one.")
 
@@ -106,21 +113,18 @@ def _lister(
             if path is None:
                 yield None
                 continue
-            for file, name in walk([path]):
-                ours = names and file.endswith(names) and Path(file).resolve() in own
-                if not ours:
-                    yield file, name
+            for file in walk([path]):
+                if not file[0].endswith(names) or Path(file[0]).resolve() not in own:
+                    yield file
 
     return files
 
 
-def _named(args: argparse.Namespace) -> Iterator[str | Path | None]:
+def _named(args: argparse.Namespace) -> Iterator[str | None]:
     """Yield the paths that are named, and those of a list, as `read_list` does."""
     for path in args.paths:
-        if path != Path(_STANDARD):
+        if path != _STANDARD:
             yield path
-        elif sys.stdin is None:
-            raise UsageError("- reads paths from standard input, which is closed.")
         else:
             yield from read_list(0, b"\0" if args.null else b"\n")
 
@@ -134,31 +138,40 @@ class _Extent:
     work: int
 
 
-def _measure(files: Iterable[File | None], tables: Tables) -> _Extent:
+def _measure(
+    files: Iterable[File | None], lacks_row: Callable[[File], bool]
+) -> tuple[_Extent, list[File] | None]:
+    """Return how much there is to do, and the files if they are few."""
     count = left = work = 0
+    few: list[File] = []
     for file in files:
         count += 1
-        if file and _lacks_row(file, tables):
+        if file and lacks_row(file):
             left, work = left + 1, work + batch.work(file[0])
-    return _Extent(count, left, work)
+            if left <= _FEW:
+                few.append(file)
+    return _Extent(count, left, work), few if left <= _FEW else None
 
 
-def _lacks_row(file: File, tables: Tables) -> bool:
-    """Tell whether one of the tables had no row of a file when it was opened."""
-    kept = [table for table in tables if isinstance(table, rows.Table)]
-    return not kept or any(file[0] not in table for table in kept)
+def _without_row(tables: Tables) -> Callable[[File], bool]:
+    """Return what tells whether a table had no row of a file when it was opened."""
+    kept = [table for table in tables if isinstance(table, rows.Table) and len(table)]
+    if len(kept) < sum(isinstance(table, rows.Table) for table in tables) or not kept:
+        return lambda file: True
+    if len(kept) == 1:
+        return lambda file: file[0] not in kept[0]
+    return lambda file: any(file[0] not in table for table in kept)
 
 
 def _fill(
     tables: Tables,
     classifier: Classifier,
-    files: Iterable[File | None],
+    left: Iterable[File | None],
     extent: _Extent | None,
     args: argparse.Namespace,
     keeper: batch.Keeper | None,
 ) -> None:
     """Add the rows of files that have none, and say how many there are at the end."""
-    left = (file for file in files if not file or _lacks_row(file, tables))
     asked = {"anyway": args.anyway, "method": args.method, "keeper": keeper}
     asked["described"] = args.jsonl is not None
     kept = any(isinstance(table, rows.Table) for table in tables)
@@ -239,6 +252,8 @@ def _run_on_cluster(args: argparse.Namespace) -> None:
         raise UsageError(
             "--engine ray writes --shards DIR, and no --csv, --jsonl or --dicom."
         )
+    if args.device != "cpu":
+        raise UsageError("--engine ray computes on cores, without --device.")
     found = find_files(path for path in _named(args) if path is not None)
     files = batch.without_outputs(found, [], args.overlays, go_on=True)
     files = [file for file in files if args.shards not in Path(file[0]).parents]

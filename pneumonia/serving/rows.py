@@ -9,14 +9,10 @@ import io
 import json
 import os
 import sys
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
-
-import numpy as np
 
 from ..reading.picture import ImageError
 from .lock import HeldError, hold
@@ -176,32 +172,16 @@ def answered(table: Path) -> set[str]:
         return {row["path"] for row in csv.DictReader(file)}
 
 
-class _Paths:
-    """Which files have a row: 8 bytes for each, for there may be millions.
-
-    Of each path a hash of 64 bits is kept. That two of a million are alike happens to
-    one table in 30 million.
-    """
-
-    def __init__(self, paths: Iterable[str] = ()):
-        self._keys = array("q", map(key, paths))
-        if self._keys:
-            np.frombuffer(self._keys, np.int64).sort()
-
-    def __contains__(self, path: str | Path) -> bool:
-        sought = key(path)
-        at = bisect_left(self._keys, sought)
-        return at < len(self._keys) and self._keys[at] == sought
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-
 def key(path: str | Path) -> int:
-    """Return a number for a file, however it is spelled; of this process alone."""
+    """Return a number for a file, however it is spelled; of this process alone.
+
+    Tables are looked up by it, for there may be millions of rows, and a path takes four
+    times the memory. Two of a million are alike in one table of 30 million.
+    """
     path = str(path)
-    plain = path.startswith("/") and "//" not in path and "/." not in path
-    if not plain or path.endswith("/"):
+    if not path.startswith("/") and os.sep == "/":
+        path = f"{os.getcwd()}/{path}"  # noqa: PTH109 (a million times, maybe)
+    if os.sep != "/" or "//" in path or "/./" in path or path.endswith(("/", "/.")):
         path = str(Path(path).absolute())
     return hash(path if path.isascii() else printable(path))
 
@@ -231,7 +211,7 @@ class Table:
         Raises:
             TableError: another process writes it, or it holds something else.
         """
-        self._path, self._paths, self.locked = path, _Paths(), True
+        self._path, self._keys, self.locked = path, set[int](), True
         self._end = 0
         plain = path.is_file() or not path.exists()  # and no pipe or device
         self._file = path.open("a+b" if plain else "ab", buffering=0)
@@ -260,7 +240,7 @@ class Table:
             )
         self._file.seek(0)
         buffered = io.BufferedReader(self._file, 2**20)
-        self._paths = _Paths(self._read(buffered))
+        self._keys.update(map(key, self._read(buffered)))
         buffered.detach()
         self._file.truncate(self._end)
         if not self._end:
@@ -323,11 +303,11 @@ class Table:
 
     def __contains__(self, path: str | Path) -> bool:
         """Tell whether a file had a row from the start, however either spells it."""
-        return path in self._paths
+        return key(path) in self._keys
 
     def __len__(self) -> int:
         """Return how many rows there were from the start."""
-        return len(self._paths)
+        return len(self._keys)
 
     def in_place(self) -> bool:
         """Tell whether the file still lies where it was opened."""

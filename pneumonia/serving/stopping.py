@@ -2,9 +2,12 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_ONE_WISH = 1.0  # seconds within which two signals are one
 
 
 class Stopped(KeyboardInterrupt):
@@ -15,11 +18,23 @@ class Stopped(KeyboardInterrupt):
 def asked() -> Iterator[list[int]]:
     """Give a list that gets the number of a signal that asks this process to end.
 
-    Nothing is raised: what is under way can be brought to its end. The second signal
-    ends the process at once. One that is ignored, as after nohup, stays so.
+    Nothing is raised: what is under way can be brought to its end. A second signal ends
+    the process at once, but not within a second: `timeout` and others send two. One
+    that is ignored, as after nohup, stays so.
     """
     numbers: list[int] = []
-    with _caught(numbers.append):
+    begun = 0.0
+
+    def stop(number: int) -> None:
+        nonlocal begun
+        if not numbers:
+            begun = time.monotonic()
+            numbers.append(number)
+        elif time.monotonic() - begun > _ONE_WISH:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    with _caught(stop, once=False):
         yield numbers
 
 
@@ -33,17 +48,18 @@ def stoppable() -> Iterator[None]:
     def stop(number: int) -> None:
         raise Stopped(number)
 
-    with _caught(stop):
+    with _caught(stop, once=True):
         yield
 
 
 @contextmanager
-def _caught(stop: Callable[[int], None]) -> Iterator[None]:
+def _caught(stop: Callable[[int], None], once: bool) -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: object) -> None:
-        for caught in before:
-            signal.signal(caught, signal.SIG_DFL)
+        if once:
+            for caught in before:
+                signal.signal(caught, signal.SIG_DFL)
         stop(number)
 
     if threading.current_thread() is threading.main_thread():

@@ -32,7 +32,8 @@ ANSWERS = "answers.jsonl"
 
 _UNFINISHED = (".part", ".partial", ".filepart", ".crdownload", ".tmp")
 _START = datetime(1970, 1, 1, tzinfo=UTC)
-_AT_ONCE = 256  # files between two looks, so that a new one need not wait for old ones
+_AT_ONCE = 10_000  # files that are kept in mind between two looks, at most
+_LONGEST = 60  # seconds between two looks, however many files are ready
 _IDLE = 9  # times as long as a look at all files takes, the least between two looks
 
 
@@ -76,28 +77,31 @@ def run(args: argparse.Namespace, keeper: batch.Keeper | None = None) -> None:
     classifier = load_classifier(args.bundle, threads=1)
     table = Lines(out / ANSWERS, go_on=True)
     with closing(table), stopping.asked() as asked:
-        watch = _Watch(folder, out, table, args.patience)
+        watch = _Watch(folder, out, table, args.every, args.patience)
         print(
             f"watching {args.folder}; {len(watch.done)} files have an answer in "
             f"{args.out / ANSWERS}. {NOTICE}",
             file=sys.stderr,
         )
         if not table.locked:
-            print("note: nothing can be locked there. Let no other watch write it.")
-        options = {"anyway": args.anyway, "keeper": keeper}
+            note = "note: nothing can be locked there. Let no other watch write it."
+            print(note, file=sys.stderr)
+        # what one file does to its reader must not end the watch, again and again
+        options = {"anyway": args.anyway, "keeper": keeper, "isolated": True}
         try:
             while not asked:
                 begun = time.monotonic()
                 ready = watch.look()
                 took = time.monotonic() - begun
-                watch.answer(classifier, ready, asked, options)
-                if not ready:
+                if ready:
+                    watch.answer(classifier, ready, asked, options)
+                else:
                     _wait(max(args.every, _IDLE * took), asked)
         except OSError as error:
-            what = f"{error.strerror}: {error.filename}"
+            where = f": {error.filename}" if error.filename else ""
             raise SystemExit(
-                f"error: {what}. {watch.count} files were answered. The same command "
-                "goes on."
+                f"error: {error.strerror or error}{where}. {watch.count} files were "
+                "answered. The same command goes on."
             ) from error
     print(
         f"stopped: {watch.count} files got a line, {watch.errors} of them no answer.",
@@ -121,9 +125,11 @@ class _Watch:
         errors: those of them that hold no answer.
     """
 
-    def __init__(self, folder: Path, out: Path, table: Lines, patience: float):
+    def __init__(
+        self, folder: Path, out: Path, table: Lines, every: float, patience: float
+    ):
         self._folder, self._out, self._table = folder, out, table
-        self._patience = patience
+        self._every, self._patience = every, patience
         self._pending: dict[str, _State] = {}
         self._closed: set[str] = set()  # folders that can't be opened
         self.count = self.errors = 0
@@ -132,8 +138,8 @@ class _Watch:
     def look(self) -> list[File]:
         """Return files that are whole and have no answer, the newest first.
 
-        A file is whole that is as it was at the last look. One that could not be read
-        is waited for until it has not changed for a while.
+        A file is whole that is as it was some seconds ago. One that could not be read
+        is waited for until it has not changed for longer.
         """
         now, seen = time.monotonic(), dict[str, _State]()
         ready = []
@@ -145,7 +151,8 @@ class _Watch:
                 seen[path] = _State(stamp, now)
                 continue
             seen[path] = state
-            if not state.tried or now - state.since >= self._patience:
+            least = self._patience if state.tried else self._every
+            if now - state.since >= least:
                 ready.append((stamp[1], path, name))
         self._pending = seen
         newest = heapq.nlargest(_AT_ONCE, ready)
@@ -159,7 +166,7 @@ class _Watch:
             if name.endswith(_UNFINISHED) or path.startswith(own):
                 continue
             try:
-                found = Path(path).stat()
+                found = os.stat(path)  # noqa: PTH116 (a million times, maybe)
             except OSError:  # it is gone, or a link that leads nowhere
                 if path == str(self._folder):
                     closed.add(path)
@@ -181,13 +188,15 @@ class _Watch:
     ) -> None:
         """Answer files, and write a line for each, until this process is to end.
 
-        What is under way then gets its line, too.
+        What is under way then gets its line, too. It also ends after a while, so that a
+        new file need not wait for all old ones.
         """
+        until = time.monotonic() + _LONGEST
         begun: deque[str] = deque()
 
         def until_asked() -> Iterator[File]:
             for path, name in files:
-                if asked:
+                if asked or time.monotonic() > until:
                     return
                 begun.append(str(path))
                 yield path, name
@@ -234,13 +243,13 @@ def _lines(table: Path) -> Iterator[tuple[int, int]]:
     """Yield the hashes of the files in a table, and of the stamps that they had."""
     with table.open("rb") as lines:
         for line in lines:
-            found = json.loads(line)
             try:
+                found = json.loads(line)
                 changed = datetime.fromisoformat(found["modified"]) - _START
                 stamp = found["size"], changed // timedelta(microseconds=1)
+                yield key(found["path"]), hash(stamp)
             except (KeyError, TypeError, ValueError):
                 continue  # of `predict`, which does not say it
-            yield key(found["path"]), hash(stamp)
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int]:

@@ -7,12 +7,13 @@ FAT* 2019.
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 
-from .. import contract
+from .. import contract, kept
 from ..data.reframing import CUTS
 from ..evaluation.calibrate import ERROR
 from ..figures.metrics import METRICS, SHOWN
@@ -67,7 +68,7 @@ def write_card(
     """
     folder = Path(bundle or contract.BUNDLE)
     facts = _read(folder / "bundle.json")
-    sha = facts["weights"]["sha256"]
+    sha = facts["weights"].get("graph", facts["weights"])["sha256"]
     found = {"facts": facts} | ({"test": _read(test, sha)} if test else {})
     named = {"report": report, "audit": audit, "ablation": ablation, "adults": adults}
     for name, path in named.items():
@@ -92,6 +93,27 @@ def write_card(
     # blank lines about a heading, and never two of them: the template need not care
     card = re.sub("^## .*$", r"\n\g<0>\n", card, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", card)
+
+
+def write_page(out: Path, bundle: str | Path | None = None, **measured) -> None:
+    """Write the folder of a model's page on the Hugging Face Hub: bundle and card.
+
+    Args:
+        out: a folder; files of the bundle that it holds are replaced.
+        bundle: as in `write_card`.
+        **measured: what else `write_card` takes.
+
+    Raises:
+        CardError: as `write_card`.
+        kept.KeepError: nothing can be written to `out`.
+    """
+    card = write_card(bundle, **measured)
+    kept.check(out)
+    with kept.all_of(out) as place:
+        for file in Path(bundle or contract.BUNDLE).iterdir():
+            if file.suffix in (".json", ".onnx", ".h5"):
+                shutil.copy(file, place)
+        (place / "README.md").write_text(card, encoding="utf-8")
 
 
 def _read(

@@ -8,26 +8,11 @@ import imagecodecs
 import numpy as np
 import pydicom
 from PIL import Image
+from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
+
+from pneumonia.data.phantom import draw
 
 SECRET = "Mustermann^Erika"
 """Stands in every patient attribute of the files; must never be seen again."""
@@ -40,13 +25,14 @@ SOP_CLASS = "1.2.840.10008.5.1.4.1.1.1"  # computed radiography
 
 def make(
     pixels: np.ndarray,
-    syntax: str = ExplicitVRLittleEndian,
+    syntax: str = uid.ExplicitVRLittleEndian,
     preamble: bool = True,
+    stream: bytes | None = None,
     **attributes,
 ) -> bytes:
     """Write (H, W), (frames, H, W) or (H, W, 3) as a DICOM file, CR unless said.
 
-    Pixels are colours where `SamplesPerPixel` is 3.
+    Pixels are colours where `SamplesPerPixel` is 3. A codestream stands in for them.
     """
     colours = attributes.get("SamplesPerPixel") == 3
     several = pixels.ndim == 3 and not colours
@@ -72,7 +58,7 @@ def make(
     dataset.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
     if several:
         dataset.NumberOfFrames = len(frames)
-    if syntax == ExplicitVRBigEndian:
+    if syntax == uid.ExplicitVRBigEndian:
         raw = frames.astype(frames.dtype.newbyteorder(">")).tobytes()
     else:
         raw = frames.tobytes()
@@ -81,24 +67,26 @@ def make(
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = SOP_CLASS
-    if syntax == RLELossless:
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.compress(RLELossless, encoding_plugin="pydicom")  # GDCM's may abort
-    elif syntax in _ENCODERS:
-        dataset.PixelData = encapsulate([_ENCODERS[syntax](f) for f in frames])
+    if syntax == uid.RLELossless and not stream:
+        dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+        own = {"encoding_plugin": "pydicom", "generate_instance_uid": False}
+        dataset.compress(uid.RLELossless, **own)  # GDCM's may abort
+    elif stream or syntax in _ENCODERS:
+        streams = [stream] if stream else [_ENCODERS[syntax](f) for f in frames]
+        dataset.PixelData = encapsulate(streams)
         dataset["PixelData"].is_undefined_length = True
     for name, value in attributes.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
+        if value is not None:
             setattr(dataset, name, value)
+        elif name in dataset:
+            delattr(dataset, name)
     own = str(dataset.file_meta.TransferSyntaxUID)
     if own in JPEG_XL:  # pydicom 3 writes none, so one of the same length stands in
-        dataset.file_meta.TransferSyntaxUID = HTJ2KLosslessRPCL
+        dataset.file_meta.TransferSyntaxUID = uid.HTJ2KLosslessRPCL
     file = io.BytesIO()
     dataset.save_as(file, enforce_file_format=preamble)
     data = file.getvalue()
-    return data.replace(HTJ2KLosslessRPCL.encode(), own.encode())
+    return data.replace(uid.HTJ2KLosslessRPCL.encode(), own.encode())
 
 
 def _by_pillow(kind: str, **options):
@@ -110,60 +98,59 @@ def _by_pillow(kind: str, **options):
     return encode
 
 
-def _jpeg_2000(frame: np.ndarray) -> bytes:
-    kept = {"level": 0, "reversible": True, "codecformat": "J2K"}
-    return imagecodecs.jpeg2k_encode(frame, **kept)
-
-
-def _jpeg_12(frame: np.ndarray) -> bytes:
-    return imagecodecs.jpeg8_encode(frame, level=98, bitspersample=12)
-
-
-def _lossless_jpeg(frame: np.ndarray, predictor: int) -> bytes:
-    kept = {"lossless": True, "bitspersample": 8 * frame.itemsize}
-    return imagecodecs.jpeg8_encode(frame, predictor=predictor, **kept)
+def _jpeg(frame: np.ndarray, **options) -> bytes:
+    bits = {"bitspersample": 8 * frame.itemsize}
+    return imagecodecs.jpeg8_encode(frame, **(bits | options))
 
 
 JPEG_XL = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (110, 111, 112))
 
+_LOSSY_J2K = {"irreversible": True, "quality_mode": "rates", "quality_layers": [20]}
+_KEPT = {"level": 0, "reversible": True, "codecformat": "J2K"}
 _ENCODERS = {
-    JPEG2000: _by_pillow(
-        "JPEG2000",
-        irreversible=True,
-        no_jp2=True,
-        quality_mode="rates",
-        quality_layers=[20],
-    ),
-    JPEGBaseline8Bit: _by_pillow("JPEG", quality=95),
-    JPEGExtended12Bit: _jpeg_12,
-    JPEG2000Lossless: _jpeg_2000,
-    JPEGLossless: lambda frame: _lossless_jpeg(frame, 6),
-    JPEGLosslessSV1: lambda frame: _lossless_jpeg(frame, 1),
-    JPEGLSLossless: imagecodecs.jpegls_encode,
-    JPEGLSNearLossless: lambda frame: imagecodecs.jpegls_encode(frame, level=3),
-    **dict.fromkeys((HTJ2KLossless, HTJ2KLosslessRPCL), imagecodecs.htj2k_encode),
-    HTJ2K: lambda f: imagecodecs.htj2k_encode(f, level=0.0002, reversible=False),
-    JPEG_XL[0]: lambda frame: imagecodecs.jpegxl_encode(frame, lossless=True),
-    JPEG_XL[1]: lambda frame: imagecodecs.jpegxl_encode(frame, distance=0.1),
-    JPEG_XL[2]: lambda frame: imagecodecs.jpegxl_encode(frame, distance=0.1),
+    uid.JPEG2000: _by_pillow("JPEG2000", no_jp2=True, **_LOSSY_J2K),
+    uid.JPEGBaseline8Bit: _by_pillow("JPEG", quality=95),
+    uid.JPEGExtended12Bit: lambda f: _jpeg(f, level=98, bitspersample=12),
+    uid.JPEG2000Lossless: lambda f: imagecodecs.jpeg2k_encode(f, **_KEPT),
+    uid.JPEGLossless: lambda f: _jpeg(f, predictor=6, lossless=True),
+    uid.JPEGLosslessSV1: lambda f: _jpeg(f, predictor=1, lossless=True),
+    uid.JPEGLSLossless: imagecodecs.jpegls_encode,
+    uid.JPEGLSNearLossless: lambda f: imagecodecs.jpegls_encode(f, level=3),
+    uid.HTJ2KLossless: imagecodecs.htj2k_encode,
+    uid.HTJ2KLosslessRPCL: imagecodecs.htj2k_encode,
+    uid.HTJ2K: lambda f: imagecodecs.htj2k_encode(f, level=0.0002, reversible=False),
+    JPEG_XL[0]: lambda f: imagecodecs.jpegxl_encode(f, lossless=True),
+    **dict.fromkeys(JPEG_XL[1:], lambda f: imagecodecs.jpegxl_encode(f, distance=0.1)),
 }
 
+
+def burned_out() -> np.ndarray:
+    """Return a film of 12 bits, the noise of a detector around both ends."""
+    chest = draw(3, size=300)[:, :260].astype(np.uint16) * 16
+    noise = np.random.default_rng(3).normal(0, 40, chest.shape)
+    return np.clip(chest * 1.4 - 700 + noise, 0, 4095).astype(np.uint16)
+
+
+def signed() -> np.ndarray:
+    return (burned_out().astype(int) - 2048).astype(np.int16)
+
+
 SYNTAXES = {
-    "implicit": ImplicitVRLittleEndian,
-    "explicit": ExplicitVRLittleEndian,
-    "big endian": ExplicitVRBigEndian,
-    "deflated": DeflatedExplicitVRLittleEndian,
-    "RLE": RLELossless,
-    "JPEG": JPEGBaseline8Bit,
-    "JPEG of 12 bits": JPEGExtended12Bit,
-    "lossless JPEG": JPEGLossless,
-    "lossless JPEG, SV1": JPEGLosslessSV1,
-    "JPEG-LS": JPEGLSLossless,
-    "JPEG-LS, near": JPEGLSNearLossless,
-    "JPEG 2000": JPEG2000Lossless,
-    "HTJ2K": HTJ2KLossless,
-    "HTJ2K, RPCL": HTJ2KLosslessRPCL,
-    "HTJ2K, lossy": HTJ2K,
+    "implicit": uid.ImplicitVRLittleEndian,
+    "explicit": uid.ExplicitVRLittleEndian,
+    "big endian": uid.ExplicitVRBigEndian,
+    "deflated": uid.DeflatedExplicitVRLittleEndian,
+    "RLE": uid.RLELossless,
+    "JPEG": uid.JPEGBaseline8Bit,
+    "JPEG of 12 bits": uid.JPEGExtended12Bit,
+    "lossless JPEG": uid.JPEGLossless,
+    "lossless JPEG, SV1": uid.JPEGLosslessSV1,
+    "JPEG-LS": uid.JPEGLSLossless,
+    "JPEG-LS, near": uid.JPEGLSNearLossless,
+    "JPEG 2000": uid.JPEG2000Lossless,
+    "HTJ2K": uid.HTJ2KLossless,
+    "HTJ2K, RPCL": uid.HTJ2KLosslessRPCL,
+    "HTJ2K, lossy": uid.HTJ2K,
     "JPEG XL": JPEG_XL[0],
     "JPEG XL, lossy": JPEG_XL[2],
 }

@@ -8,9 +8,9 @@ file that killed it is found.
 """
 
 import argparse
+import contextlib
 import json
 import resource
-import struct
 import subprocess
 import sys
 import time
@@ -18,28 +18,19 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / "helpers"), str(TESTS), str(TESTS.parent)]
 
-from dicoms import SYNTAXES, make, shipped  # noqa: E402
-from pictures import (  # noqa: E402
-    chunk,
-    encode,
-    floats,
-    in_png,
-    palette,
-    png,
-    rgb,
-    table,
-    tiff,
-)
-from pictures import tifffile_of as in_tiff  # noqa: E402
+from dicoms import make, shipped  # noqa: E402
+from pictures import GREY, encode, exif_of, floats  # noqa: E402
+from test_kinds import KINDS  # noqa: E402
+from test_tone import TONES  # noqa: E402
+from test_unusual import FILES  # noqa: E402
 
 from pneumonia import IsolatedReader  # noqa: E402
-from pneumonia.data import phantom  # noqa: E402
 from pneumonia.reading.image import DISPLAY_SIDE, read_picture  # noqa: E402
 from pneumonia.reading.picture import ImageError  # noqa: E402
 
@@ -48,112 +39,24 @@ SLOW_SECONDS = 2.0
 
 MEMORY = 2 * 2**30
 BATCH = 10_000
+LARGE = 250_000  # bytes
 _NUMBERS = [0, 1, 127, 128, 255, 256, 32767, 65535, 2**24, 2**31 - 1, 2**32 - 1]
 
 
 def corpus() -> dict[str, bytes]:
-    """Whole files of every format that is read, small ones."""
-    grey = phantom.draw(1, size=128)[:100, :80].copy()
-    picture = Image.fromarray(grey)
-    colour = picture.convert("RGB")
-    deep = grey.astype(np.uint16) * 16
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    files = {
-        "PNG": encode(picture),
-        "PNG RGBA": encode(picture.convert("RGBA")),
-        "PNG palette": encode(picture.convert("P"), transparency=0),
-        "PNG 16 bit": encode(deep),
-        "JPEG": encode(picture, "JPEG", exif=exif),
-        "JPEG progressive": encode(colour, "JPEG", progressive=True),
-        "JPEG CMYK": encode(picture.convert("CMYK"), "JPEG"),
-        "BMP": encode(picture, "BMP"),
-        "GIF": encode(picture, "GIF", save_all=True, append_images=[picture.rotate(9)]),
-        "WebP": encode(picture, "WEBP"),
-        "WebP lossless": encode(picture.convert("RGBA"), "WEBP", lossless=True),
-        "JPEG 2000": encode(picture, "JPEG2000"),
-        "AVIF": encode(picture, "AVIF"),
-        "AVIF RGBA": encode(picture.convert("RGBA"), "AVIF"),
-        "TIFF": encode(picture, "TIFF"),
-        "TIFF float": encode(deep.astype(np.float32), "TIFF"),
-    }
-    opaque = np.full_like(deep, 65535)
-    files |= {
-        "PNG RGB 16 bit": png(rgb(deep), 2),
-        "PNG grey alpha 16 bit": png(np.dstack([deep, opaque]), 4),
-        "TIFF RGB 16 bit": tiff(rgb(deep)),
-        "TIFF RGB 16 bit deflated": tiff(rgb(deep), packed=True, order=">"),
-        "TIFF uint32 deflated": tiff(deep.astype(np.uint32) << 18, packed=True),
-        "TIFF int8": tiff((grey.astype(np.int16) - 128).astype(np.int8)),
-        "TIFF white is zero": tiff(65535 - deep, photometric=0),
-        "TIFF float64": tiff(grey / 255.0),
-        "TIFF float RGB deflated": tiff(rgb(grey / 255.0), packed=True, order=">"),
-        "TIFF planes of 16 bit": tiff(rgb(deep), planar=2, packed=True),
-        "TIFF grey alpha 16 bit": tiff(np.dstack([deep, opaque]), extra=(2,)),
-        "TIFF thumbnail": tiff(grey, before=tiff(grey[:70, :70], reduced=1)),
-    }
-    files |= unusual(grey, deep)
-    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
-        files[f"TIFF {compression}"] = encode(picture, "TIFF", compression=compression)
-    for name, syntax in SYNTAXES.items():
-        files[f"DICOM {name}"] = make(grey if name == "JPEG" else deep, syntax)
-    for name in (
-        "MR_small_jpeg_ls_lossless",
-        "SC_rgb_jpeg_gdcm",
-        "MR_small_jp2klossless",
-    ):
-        files[f"DICOM {name}"] = shipped(f"{name}.dcm")
-    files["DICOM frames"] = make(np.stack([deep, deep]))
-    files["DICOM table"] = make(deep, VOILUTSequence=[table(0, np.arange(4096))])
-    files["DICOM padding"] = make(deep, PixelPaddingValue=7, PixelPaddingRangeLimit=0)
-    files["DICOM for processing"] = make(
-        deep,
-        PresentationIntentType="FOR PROCESSING",
-        PixelIntensityRelationship="LIN",
-    )
-    files["DICOM palette"] = palette(np.arange(256), grey)
-    files["DICOM RGB 16 bit"] = make(rgb(deep), SamplesPerPixel=3)
-    files["DICOM floats"] = floats(deep.astype(np.float32), FloatPixelPaddingValue=-1.0)
-    files["DICOM presentation"] = make(
-        deep, PresentationLUTSequence=[table(0, np.arange(4096))]
-    )
-    files["DICOM 12 of 16 bits"] = make(deep, BitsStored=12, HighBit=15)
-    files["DICOM window"] = make(deep, WindowCenter="1600", WindowWidth="800")
-    return files
-
-
-def unusual(grey: np.ndarray, deep: np.ndarray) -> dict[str, bytes]:
-    """Return files that Pillow does not decode, and some that say what values mean."""
-    float_lzw = {"compression": "lzw", "predictor": 3}
-    packed = {
-        "zstd": deep,
-        "lzma": deep,
-        "jpeg2000": deep,
-        "jpegxl": deep,
-        "lerc": deep.astype(np.float32),
-        "png": grey,
-        "webp": rgb(grey),
-    }
-    icc = imagecodecs.cms_profile("gray", gamma=1.0)
-    says = struct.pack(">I", 100_000)
-    return {
-        "PNG gamma": in_png(chunk(b"gAMA", says), chunk(b"cICP", b"\1\x10\0\1")),
-        "PNG profile": encode(grey, icc_profile=icc),
-        "JPEG profile": encode(grey, "JPEG", icc_profile=icc),
-        "JPEG without end": encode(grey, "JPEG")[:-2],
-        "JPEG 12 bit": imagecodecs.jpeg_encode(deep, bitspersample=12),
-        "JPEG lossless": imagecodecs.jpeg8_encode(
-            deep, lossless=True, bitspersample=16
-        ),
-        "JPEG-LS": imagecodecs.jpegls_encode(deep),
-        "TIFF packed 12 bit": in_tiff(deep, bitspersample=12),
-        "TIFF lzw float": in_tiff(deep.astype(np.float32), **float_lzw),
-        "TIFF tiles": in_tiff(deep, tile=(32, 32), compression="deflate", predictor=2),
-        **{
-            f"TIFF {name}": in_tiff(pixels, compression=name)
-            for name, pixels in packed.items()
-        },
-    }
+    """Whole files of every format that is read: those of the tests, but large ones."""
+    files = {case.id: case.values[0] for case in KINDS + FILES + TONES}
+    rgba = Image.fromarray(GREY).convert("RGBA")
+    for kind in ("PNG", "WEBP", "AVIF"):
+        files[f"RGBA, {kind}"] = encode(rgba, kind, lossless=True)
+    for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        files[f"TIFF, {name}"] = encode(GREY, "TIFF", compression=name)
+    files["EXIF"] = encode(GREY, "JPEG", exif=exif_of(6))
+    files["float padding"] = floats(GREY / 255.0, DoubleFloatPixelPaddingValue=-1.0)
+    files["window"] = make(GREY, WindowCenter="100", WindowWidth="50")
+    for name in ("MR_small_jpeg_ls_lossless", "SC_rgb_jpeg_gdcm"):
+        files[name] = shipped(f"{name}.dcm")
+    return {name: data for name, data in files.items() if len(data) < LARGE}
 
 
 def mutate(files: list[bytes], seed: int, number: int) -> bytes:
@@ -213,18 +116,15 @@ def work(seed: int, start: int, count: int, read=None) -> dict:
         if took > SLOW_SECONDS:
             findings.append({"number": number, "what": f"took {took:.1f} s"})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        **{"outcomes": outcomes, "findings": findings},
-        **{"slowest_s": slowest, "peak_mib": peak},
-    }
+    found = {"outcomes": outcomes, "findings": findings}
+    return found | {"slowest_s": slowest, "peak_mib": peak}
 
 
 def run_batch(seed: int, start: int, count: int) -> list[dict]:
     """Run a batch elsewhere; of one that dies, find the file."""
     command = [sys.executable, __file__, "--seed", str(seed), "--batch"]
-    done = subprocess.run(
-        [*command, str(start), str(count)], capture_output=True, text=True
-    )
+    command += [str(start), str(count)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return [json.loads(done.stdout.splitlines()[-1])]
     if count == 1:
@@ -268,15 +168,12 @@ def main() -> None:
         print(json.dumps(work(args.seed, *args.batch)))
         return
     if args.only is not None:
-        print(json.dumps(work(args.seed, args.only, 1), indent=2))
-        return
-    if args.isolated:
-        reader = IsolatedReader(1)
-        total = work(args.seed, 0, args.count, reader.read)
-        reader.close()
-        print(json.dumps(total, indent=2))
-        raise SystemExit(bool(total["findings"]))
-    total = fuzz(args.count, args.seed, args.report)
+        total = work(args.seed, args.only, 1)
+    elif args.isolated:
+        with contextlib.closing(IsolatedReader(1)) as reader:
+            total = work(args.seed, 0, args.count, reader.read)
+    else:
+        total = fuzz(args.count, args.seed, args.report)
     print(json.dumps(total, indent=2))
     raise SystemExit(bool(total["findings"]))
 

@@ -7,25 +7,33 @@ from collections.abc import Callable
 
 import numpy as np
 import pydicom
+import pytest
 import tifffile
-from dicoms import make
+from dicoms import SYNTAXES, make
 from PIL import Image
 from pydicom.dataset import Dataset
 
+from pneumonia import ImageError
 from pneumonia.data.phantom import draw
-
-GREY = draw(1, size=256)[:, :200]  # upright, so that a rotation shows
-
-
-LOW, HIGH = int(GREY.min()), int(GREY.max())
+from pneumonia.reading.image import read_picture
+from pneumonia.reading.isolated import read_anywhere
 
 
-STRETCHED = np.rint((GREY.astype(float) - LOW) * 255 / (HIGH - LOW))
+def by_range(pixels: np.ndarray) -> np.ndarray:
+    """Stretch pixels to all shades; NaN is black."""
+    low, high = np.nanmin(pixels), np.nanmax(pixels)
+    return np.nan_to_num(np.rint((pixels.astype(float) - low) * 255 / (high - low)))
 
 
-DEEP = np.ascontiguousarray(GREY).astype(np.uint16) * 16 + 8
+GREY = draw(1, size=256)[:, :200].copy()  # upright, so that a rotation shows
+DEEP = GREY.astype(np.uint16) * 16 + 8
 """12 bits in 16, from 8 to 4088."""
 
+STRETCHED = by_range(GREY)
+STORED = {
+    name: make(GREY if name == "JPEG" else DEEP, syntax)
+    for name, syntax in SYNTAXES.items()
+}
 
 TURNS = {  # EXIF orientation: what brings it upright again
     1: lambda p: p,
@@ -47,16 +55,24 @@ def encode(picture: Image.Image | np.ndarray, kind: str = "PNG", **options) -> b
     return file.getvalue()
 
 
-def rotated_by_exif(orientation: int) -> bytes:
-    turn = {3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}[orientation]
+def lying(turn: int, pixels: np.ndarray = GREY) -> np.ndarray:
+    """Return a picture as it lies in a file that this turn brings upright."""
+    undo = {6: 8, 8: 6}.get(turn, turn)  # the others undo themselves
+    return np.ascontiguousarray(TURNS[undo](pixels))
+
+
+def exif_of(turn: int) -> Image.Exif:
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    return encode(Image.fromarray(GREY).transpose(turn), exif=exif)
+    exif[0x0112] = turn
+    return exif
+
+
+def rotated_by_exif(orientation: int) -> bytes:
+    return encode(lying(orientation), exif=exif_of(orientation))
 
 
 def palette_with_alpha() -> bytes:
-    grey = Image.fromarray(GREY).convert("P")
-    return encode(grey, transparency=0)
+    return encode(Image.fromarray(GREY).convert("P"), transparency=0)
 
 
 def rgb(pixels: np.ndarray) -> np.ndarray:
@@ -68,79 +84,57 @@ def chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + checksum
 
 
-def png(pixels: np.ndarray, colour: int) -> bytes:
-    """Write (H, W, ...) as PNG of 16 bits; colour as in its header."""
-
+def png(pixels: np.ndarray, colour: int, *chunks: bytes) -> bytes:
+    """Write uint8 or uint16 (H, W, ...) as PNG; colour as in its header."""
     height, width = pixels.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1))
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+    bits = 8 * pixels.itemsize
+    rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    packed = chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+    return b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", head), *chunks, packed])
 
 
 def tiff(
     pixels: np.ndarray,
     *,
     order: str = "<",
-    photometric: int | None = None,
-    packed: bool | int = False,
+    packed: bool = False,
     extra: tuple[int, ...] = (),
     planar: int = 1,
     reduced: int = 0,
     before: bytes = b"",
+    photometric: int | None = None,
 ) -> bytes:
-    """Write (H, W) or (H, W, channels) as a page of a TIFF, perhaps behind another.
-
-    `packed` deflates; a number is that of a compression that is only claimed.
-    """
-    height, width = pixels.shape[:2]
-    count = pixels.shape[2] if pixels.ndim == 3 else 1
-    if photometric is None:
-        photometric = 2 if count > 2 else 1
-    stored = np.moveaxis(pixels, -1, 0) if planar == 2 else pixels
-    plane = stored.astype(stored.dtype.newbyteorder(order)).tobytes()
-    strips = [plane]
-    if planar == 2:
-        step = len(plane) // count
-        strips = [plane[at : at + step] for at in range(0, len(plane), step)]
-    if packed is True:
-        strips = [zlib.compress(strip) for strip in strips]
-    bits, kind = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
-    starts = np.cumsum([len(before) or 8, *map(len, strips)]).tolist()
-    tags = {
-        **{254: [reduced], 256: [width], 257: [height], 258: [bits] * count},
-        **{
-            259: [8 if packed is True else packed or 1],
-            262: [photometric],
-            273: starts[:-1],
-        },
-        **{277: [count], 278: [height], 279: [len(strip) for strip in strips]},
-        **{284: [planar], 338: [*extra], 339: [kind] * count},
-    }
-    tags = {tag: values for tag, values in tags.items() if values}
-    behind = starts[-1] + 2 + 12 * len(tags) + 4  # where long values are
-    entries, tail = struct.pack(f"{order}H", len(tags)), b""
-    for tag, values in tags.items():
-        packed_values = struct.pack(f"{order}{len(values)}I", *values)
-        entries += struct.pack(f"{order}HHI", tag, 4, len(values))
-        if len(values) == 1:
-            entries += packed_values
-        else:
-            entries += struct.pack(f"{order}I", behind + len(tail))
-            tail += packed_values
-    head = (b"II" if order == "<" else b"MM") + struct.pack(
-        f"{order}HI", 42, starts[-1]
-    )
-    if before:
-        head = before[:-4] + struct.pack(f"{order}I", starts[-1])
-    return head + b"".join(strips) + entries + bytes(4) + tail
+    """Write (H, W) or (H, W, channels) as a page of a TIFF, perhaps behind another."""
+    file = io.BytesIO(before)
+    colours = pixels.ndim > 2 and pixels.shape[2] > 2
+    with tifffile.TiffWriter(file, byteorder=order, append=bool(before)) as writer:
+        writer.write(
+            np.moveaxis(pixels, -1, 0) if planar == 2 else pixels,
+            photometric=1 + colours if photometric is None else photometric,
+            planarconfig=planar if pixels.ndim > 2 else None,
+            compression="deflate" if packed else None,
+            extrasamples=extra,
+            subfiletype=reduced,
+            metadata=None,
+        )
+    return file.getvalue()
 
 
 def tifffile_of(pixels: np.ndarray, **options) -> bytes:
     file = io.BytesIO()
     kind = "rgb" if pixels.ndim == 3 else "minisblack"
-    tifffile.imwrite(file, pixels, **{"photometric": kind} | options)
+    tifffile.imwrite(file, pixels, **{"photometric": kind, "metadata": None} | options)
     return file.getvalue()
+
+
+def retagged(data: bytes, tag: int, value: int | None) -> bytes:
+    """Overwrite the one value of a TIFF's tag; None makes it one that nobody knows."""
+    places = (data.find(struct.pack("<HHI", tag, kind, 1)) for kind in (3, 4))
+    at = next(place for place in places if place >= 0)
+    if value is None:
+        return data[:at] + struct.pack("<H", 65001) + data[at + 2 :]
+    return data[:at] + struct.pack("<HHII", tag, 4, 1, value) + data[at + 12 :]
 
 
 def raw(name: str, value: bytes, kind: str) -> Callable[[bytes], bytes]:
@@ -149,10 +143,9 @@ def raw(name: str, value: bytes, kind: str) -> Callable[[bytes], bytes]:
     def put(data: bytes) -> bytes:
         tag = pydicom.tag.Tag(name)
         padded = value + b" " * (len(value) % 2)
-        element = struct.pack("<HH2sH", tag.group, tag.element, kind.encode(), 0)
-        element = element[:6] + struct.pack("<H", len(padded)) + padded
+        head = tag.group, tag.element, kind.encode(), len(padded)
         at = data.index(struct.pack("<HH", 0x7FE0, 0x10))
-        return data[:at] + element + data[at:]
+        return data[:at] + struct.pack("<HH2sH", *head) + padded + data[at:]
 
     return put
 
@@ -183,9 +176,52 @@ def floats(pixels: np.ndarray, **attributes) -> bytes:
     return make(pixels, **absent, **{name: pixels.tobytes()}, **attributes)
 
 
-PNG = encode(np.ascontiguousarray(GREY))
+PNG = encode(GREY)
 
 
 def in_png(*chunks: bytes, before: bytes = b"IDAT", data: bytes = PNG) -> bytes:
     at = data.index(before) - 4
     return data[:at] + b"".join(chunks) + data[at:]
+
+
+MARK = (slice(3, 9), slice(4, 12))
+"""48 of 51,200 pixels, a trace."""
+
+
+def marked(pixels: np.ndarray, value: float) -> np.ndarray:
+    pixels = pixels.copy()
+    pixels[MARK] = value
+    return pixels
+
+
+def framed(pixels: np.ndarray, value: float, rows: int = 9) -> np.ndarray:
+    """Overwrite the first rows, as a border is."""
+    pixels = pixels.copy()
+    pixels[:rows] = value
+    return pixels
+
+
+def rows(
+    files: dict[str, bytes],
+    like: np.ndarray = STRETCHED,
+    *,
+    off: int = 0,
+    warned: tuple[str, ...] = (),
+    worker: bool = False,
+) -> list:
+    """Return parameters of `assert_reads`, each file's by its name."""
+    return [pytest.param(f, like, off, warned, worker, id=n) for n, f in files.items()]
+
+
+def assert_reads(data, like, off, warned, worker):
+    """Compare what comes out of a file; where `like` is NaN, anything may."""
+    if worker:
+        with pytest.raises(ImageError) as caught:
+            read_picture(data)
+        assert caught.value.reason == "needs_worker"
+    found = (read_anywhere if worker else read_picture)(data)
+    assert found.pixels.dtype == np.uint8
+    assert found.pixels.shape == like.shape
+    assert np.nanmax(np.abs(found.pixels - like.astype(float))) <= off
+    assert found.warnings == warned
+    assert found.chroma == pytest.approx(0, abs=1e-3 * off)

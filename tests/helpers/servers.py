@@ -1,9 +1,10 @@
-"""The apps as processes of their own, as users start them."""
+"""The apps as users start them, in processes or threads of their own."""
 
 import contextlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,11 +14,16 @@ FORM = ("-m", "pneumonia", "serve", "form")
 
 
 def answers(port: int) -> bool:
-    """Return whether somebody listens on a port."""
     with contextlib.suppress(OSError):
         socket.create_connection(("127.0.0.1", port)).close()
         return True
     return False
+
+
+def run(*command: str, python=sys.executable, **options):
+    """Run Python to its end, from the root, and return what it said."""
+    usual = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 300}
+    return subprocess.run([python, *command], **usual | options)
 
 
 @contextlib.contextmanager
@@ -48,3 +54,13 @@ def served(*command: str, python=sys.executable, inside: tuple = (), **options):
     finally:
         process.terminate()
         process.wait(120)
+
+
+@contextlib.contextmanager
+def in_thread(server):
+    """Let a server of the standard library serve; gives its address."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()

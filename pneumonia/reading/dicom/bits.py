@@ -60,7 +60,10 @@ class Bits:
 
     def alike(self, raw: np.ndarray, number: int) -> np.ndarray:
         """Return bool (n,): which values are a number, however its sign was written."""
-        found = self._unsigned(raw) == number % 2**self.allocated
+        whole = number % 2**self.allocated
+        found = self._unsigned(raw) == whole
+        if self.signed and whole >= 2 ** (self.allocated - 1):
+            number = whole - 2**self.allocated
         if -(2 ** (self.stored - 1)) <= number < 2**self.stored:
             found |= self.numbers(raw) == self.wrap(np.array(number, np.int64))
         return found

@@ -163,6 +163,7 @@ def launch(
             max_file_size=batch_table.MAX_TOTAL,
             prevent_thread_lock=True,
             enable_monitoring=False,
+            ssr_mode=False,  # Spaces may ask for a second server, outside of the door
             state_session_capacity=_SESSIONS,
             app_kwargs={
                 "middleware": [
