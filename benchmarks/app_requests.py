@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -56,23 +57,19 @@ class Outcome:
 
     def agrees(self, other: "Outcome") -> bool:
         """Return whether both say the same; probabilities up to rounding."""
-        if self.said != other.said or (self.probability is None) != (
-            other.probability is None
-        ):
-            return False
-        return self.probability is None or (
+        if None in (self.probability, other.probability):
+            return self == other
+        return self.said == other.said and (
             abs(self.probability - other.probability) < 1e-4
         )
 
 
-def lost(why: object) -> Outcome:
+def lost(why: object, before: str = "lost") -> Outcome:
     """Return the outcome of a request that got no answer."""
-    return Outcome(f"lost: {why}")
+    return Outcome(f"{before}: {why}")
 
 
-def not_let_in(why: object) -> Outcome:
-    """Return the outcome of a request that the server never took."""
-    return Outcome(f"not let in: {why}")
+not_let_in = partial(lost, before="not let in")  # the server never took it
 
 
 def expected(classifier: Classifier, read: Callable, data: bytes) -> Outcome:

@@ -1,6 +1,7 @@
 """An archive: images a second of `python -m pneumonia predict DIR`, and its memory.
 
     python benchmarks/archive.py DIR [--images 600] [--rounds 7] [--repeat 50000]
+    python benchmarks/archive.py DIR --answers
     python benchmarks/archive.py DIR --kinds [NAME ...] [--against CHECKOUT]
 
 Answers the files of DIR, as links in a folder, in a process of its own. Compares with
@@ -11,7 +12,8 @@ changes its pace within a minute. `--repeat` watches memory over that many image
 `--kinds` measures `predict FOLDER` on each kind of file that a hospital has instead,
 made of twelve files of DIR and as large as a detector's pictures; `mixed` has all of
 them. Beside it stand the codec and the network alone on all cores. `--against` takes
-turns with another checkout of the project and the Python in its `.venv`.
+turns with another checkout of the project and the Python in its `.venv`. `--answers`
+compares the answers to such films with those to full pictures.
 """
 
 import argparse
@@ -27,7 +29,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import cycle, islice
-from operator import truediv
+from operator import getitem, truediv
 from pathlib import Path
 
 import imagecodecs
@@ -37,14 +39,15 @@ from measure import machine, memory, read_folder, spread, table
 from PIL import Image
 from pydicom.encaps import get_frame
 
-from pneumonia import load_classifier
+from pneumonia import load_classifier, predict
 from pneumonia.reading.image import read_picture, to_input
 from pneumonia.serving.batch import FILES_A_RUN
 
 ROOT = Path(__file__).parent.parent
 SIZE = 2500, 2048  # pixels of a detector's picture
-NEW = ("deflated", "HTJ2K")  # once refused, so no part of a mixed archive
-DICOM = ("explicit", "JPEG 2000", "lossless JPEG, SV1", "JPEG-LS", *NEW)
+TWELVE, PADDED = {"BitsStored": 12, "HighBit": 11}, {"PixelPaddingValue": 0}
+NEW = ("JPEG-LS", "deflated", "HTJ2K")  # no part of `mixed`, as in `mixed.py`
+DICOM = ("explicit", "JPEG 2000", "lossless JPEG, SV1", *NEW)
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 
@@ -109,9 +112,37 @@ def fill(folder: Path, sources: list[Path], count: int) -> Path:
     return folder
 
 
-def half(source: Path) -> bytes:
-    """Return a file that was cut in its middle."""
-    return source.read_bytes()[: source.stat().st_size // 2]
+def film(source: Path, number: int) -> np.ndarray:
+    """Return an X-ray as a detector's picture, uint16 of 12 bits, the lowest noise."""
+    with Image.open(source) as picture:
+        large = picture.convert("L").resize(SIZE, Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(number).normal(0, 6, SIZE[::-1])
+    return np.clip(np.asarray(large) * 16.0 + noise, 0, 4095).astype(np.uint16)
+
+
+def compare_answers(sources: list[Path]) -> None:
+    """Print how far answers of a folder lie from those of full pictures."""
+    from dicoms import SYNTAXES, make
+
+    classifier, rows = load_classifier(), []
+    for said in ({}, {"WindowCenter": "1800", "WindowWidth": "2400"}, PADDED):
+        apart = {"explicit": [], "JPEG 2000": []}
+        for number, source in enumerate(sources):
+            deep = film(source, number)
+            if said is PADDED:
+                deep[:150] = deep[-100:] = deep[:, :200] = deep[:, -180:] = 0
+            files = [make(deep, SYNTAXES[n], **TWELVE, **said) for n in apart]
+            reads = [partial(read_picture, coarse=coarse) for coarse in (0, 1, 1)]
+            whole, *found = (
+                predict(classifier, file, anyway=True, read=read).p_pneumonia
+                for file, read in zip([files[0], *files], reads, strict=True)
+            )
+            for some, answer in zip(apart.values(), found, strict=True):
+                some.append(abs(answer - whole))
+        for name, some in apart.items():
+            over = sum(one > 0.01 for one in some)
+            rows.append([name, ", ".join(said), over, f"{max(some):.3f}"])
+    print(table(["kind", "with", "by more than 0.01", "most"], rows))
 
 
 def png(deep: np.ndarray) -> bytes:
@@ -131,17 +162,14 @@ def make_kinds(sources: list[Path], folder: Path, asked: list[str]) -> dict:
 
     kinds: dict[str, list[Path]] = {}
     for number, source in enumerate(sources):
-        with Image.open(source) as picture:
-            large = picture.convert("L").resize(SIZE, Image.Resampling.BICUBIC)
-        noise = np.random.default_rng(number).normal(0, 6, SIZE[::-1])
-        deep = np.clip(np.asarray(large) * 16.0 + noise, 0, 4095).astype(np.uint16)
+        deep = film(source, number)
         ways = {
             "JPEG, original": source.read_bytes,
-            "broken JPEG": partial(half, source),
+            "broken JPEG": partial(getitem, source.read_bytes(), slice(-2000)),
             "PNG, 16 bits": partial(png, deep),
         }
         for name in DICOM:
-            packed = partial(make, deep, SYNTAXES[name], BitsStored=12, HighBit=11)
+            packed = partial(make, deep, SYNTAXES[name], **TWELVE)
             ways[f"DICOM, {name}"] = packed
         for name in filter(wanted, ways):
             file = folder / f"{number} {name}.{name.split()[0].strip(',').lower()}"
@@ -222,12 +250,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--repeat", type=int, default=0)
     parser.add_argument("--kinds", nargs="*", metavar="NAME")
+    parser.add_argument("--answers", action="store_true")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     args = parser.parse_args()
     print(f"{machine()}\n")
     sources = sorted(path for path in args.source.rglob("*") if path.is_file())
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
+        if args.answers:
+            compare_answers(sources)
+            return
         if args.kinds is not None:
             sources = sources[:: max(1, len(sources) // 12)]
             measure_kinds(sources, place, args)

@@ -27,14 +27,12 @@ from pathlib import Path
 
 import psutil
 
-sys.path[:0] = [
-    str(Path(__file__).parent),
-    str(Path(__file__).parent.parent),
-    str(Path(__file__).parent.parent / "tests" / "helpers"),
-]
+HERE = Path(__file__).parent
+sys.path[:0] = map(str, (HERE, HERE.parent, HERE.parent / "tests" / "helpers"))
 
 import fuzz  # noqa: E402
 from app_requests import APPS, App, Outcome, begin, end, expected, hostile  # noqa: E402
+from measure import table  # noqa: E402
 
 from pneumonia import IsolatedReader, load_classifier  # noqa: E402
 
@@ -168,7 +166,7 @@ def send_all(app: App, some: Pool, tally: Tally) -> None:
         tally.picture(app, *one, "X-rays")
 
 
-def fault(app: App, good: Pool, name: str) -> str:
+def fault(app: App, good: Pool, name: str) -> tuple[str, str]:
     """Send X-rays under a fault from four clients, and ten more after it."""
     during, after = Tally(), Tally()
     with FAULTS[name](app):
@@ -181,12 +179,12 @@ def fault(app: App, good: Pool, name: str) -> str:
     alive = "runs on" if app.process.poll() is None else "is dead"
     return (
         f"{20 - len(during.wrong)} of 20 right, not answered: {said or 'none'}, "
-        f"wrong: {'; '.join(wrong) or 'none'} "
-        f"| {10 - len(after.wrong)} of 10 right, it {alive}"
+        f"wrong: {'; '.join(wrong) or 'none'}",
+        f"{10 - len(after.wrong)} of 10 right, it {alive}",
     )
 
 
-def stop(app: App, good: Pool) -> str:
+def stop(app: App, good: Pool) -> tuple[str, str]:
     """End a server by SIGTERM under load; tell what became of what it had begun."""
     tally, over = Tally(), threading.Event()
 
@@ -217,41 +215,37 @@ def stop(app: App, good: Pool) -> str:
     said = ", ".join(f"{count} {kind}" for kind, count in cut.items()) or "none"
     return (
         f"{tally.counts['taken']} taken, cut off of them: {said}; "
-        f"{tally.counts['turned away']} turned away "
-        f"| ended with {code} after {took:.1f} s, {left} processes left"
+        f"{tally.counts['turned away']} turned away",
+        f"ended with {code} after {took:.1f} s, {left} processes left",
     )
 
 
-def describe(name: str, tally: Tally) -> list[str]:
+def describe(name: str, tally: Tally) -> list[list[object]]:
     """Return the soak's rows of one app."""
     counts = ", ".join(f"{count:,} {kind}" for kind, count in tally.counts.items())
     deciles = statistics.quantiles(tally.seconds, n=20)
     minutes = [sample[0] / 60 for sample in tally.memory]
-    rows = []
-    for who, held in zip(
-        ("server", "its workers"),
-        list(zip(*tally.memory, strict=True))[1:],
-        strict=True,
-    ):
-        late = [
-            pair
-            for pair in zip(minutes, held, strict=True)
-            if pair[0] > minutes[-1] / 2
-        ]
-        slope = statistics.linear_regression(*zip(*late, strict=True)).slope
-        rows.append(
-            f"| | memory of {who} | {held[0]:.0f} MiB at first, "
-            f"{statistics.median(m for _, m in late):.0f} MiB in the second half "
-            f"({slope:+.2f} MiB a minute), at most {max(held):.0f} MiB |"
-        )
-    return [
-        f"| {name} | requests | {counts} |",
-        f"| | wrong answers, lost requests | {len(tally.wrong)} |",
-        f"| | workers killed | {tally.killed} |",
-        f"| | answer to an X-ray | median {statistics.median(tally.seconds):.2f} s, "
-        f"95 % {deciles[-1]:.2f} s, longest {max(tally.seconds):.2f} s |",
-        *rows,
+    rows = [
+        [name, "requests", counts],
+        ["", "wrong answers, lost requests", len(tally.wrong)],
+        ["", "workers killed", tally.killed],
+        [
+            *("", "answer to an X-ray"),
+            f"median {statistics.median(tally.seconds):.2f} s, 95 % "
+            f"{deciles[-1]:.2f} s, longest {max(tally.seconds):.2f} s",
+        ],
     ]
+    for who, at in (("server", 1), ("its workers", 2)):
+        held = [sample[at] for sample in tally.memory]
+        late = [pair for pair in zip(minutes, held) if pair[0] > minutes[-1] / 2]  # noqa: B905
+        slope = statistics.linear_regression(*zip(*late, strict=True)).slope
+        said = (
+            f"{held[0]:.0f} MiB at first, {statistics.median(m for _, m in late):.0f} "
+            f"MiB in the second half ({slope:+.2f} MiB a minute), at most "
+            f"{max(held):.0f} MiB"
+        )
+        rows.append(["", f"memory of {who}", said])
+    return rows
 
 
 def main() -> None:
@@ -273,8 +267,8 @@ def main() -> None:
             print(f"{name}: {outcome}", file=sys.stderr)
     for name, app in apps.items():
         for what in FAULTS:
-            faults.append(f"| {name} | {what} | {fault(app, good, what)} |")
-        faults.append(f"| {name} | SIGTERM under load | {stop(app, good)} |")
+            faults.append([name, what, *fault(app, good, what)])
+        faults.append([name, "SIGTERM under load", *stop(app, good)])
     left = [path for place in kept for path in place.rglob("*") if path.is_file()]
     shutil.rmtree(folder)
     text = "\n".join(
@@ -291,16 +285,12 @@ def main() -> None:
             f"answer was compared with what the package says of the same file "
             f"({len(good)} X-rays, {len(bad)} damaged files).",
             "",
-            "| app | what | |",
-            "| --- | --- | --- |",
-            *rows,
+            table(["app", "what", ""], rows),
             "",
             "Then single faults, with four clients and 20 X-rays each, and ten more "
             "X-rays after the fault was over:",
             "",
-            "| app | fault | meanwhile | after it |",
-            "| --- | --- | --- | --- |",
-            *faults,
+            table(["app", "fault", "meanwhile", "after it"], faults),
             "",
             f"Files left in the apps' working and temporary folders: {len(left)}.",
             "",

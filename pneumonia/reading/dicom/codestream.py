@@ -30,6 +30,8 @@ class Codestream:
         near: by how much JPEG-LS may miss a number; 0 for the others.
         lossy: whether numbers come back changed, so far as the head tells.
         tagged: a marker of Adobe's says what the colours are.
+        halvings: how often JPEG 2000 keeps the picture at half the size before; 0 for
+            the others.
     """
 
     coding: str
@@ -41,6 +43,7 @@ class Codestream:
     near: int = 0
     lossy: bool = False
     tagged: bool = False
+    halvings: int = 0
 
 
 def head_of(stream: bytes) -> Codestream | None:
@@ -111,4 +114,5 @@ def _jpeg2000(stream: bytes, at: int) -> Codestream | None:
         (size & 0x7F) + 1,
         signed=size >= 0x80,
         lossy=stream[at + 13] == 0,  # the wavelet 9-7
+        halvings=stream[at + 9],
     )

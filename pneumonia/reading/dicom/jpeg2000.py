@@ -15,7 +15,6 @@ from . import attributes
 from .codestream import Codestream
 from .header import Header
 
-_SCALES = 5  # halvings that encoders make unless told otherwise
 # Pixels of a coarser scale that padding may have reached: the filter 5-3 takes in two
 # neighbours on either side at each halving, 2 x (2**n - 1) pixels in all.
 _REACH = 3
@@ -43,7 +42,8 @@ def coarse(
         says, or have a sign that the codec knows nothing of, or padding that can't be
         told from them or is looked at.
     """
-    halvings = _halvings(head.width, head.height, side)
+    size = head.height, head.width
+    halvings = min(deep.averaged(size, side).bit_length() - 1, head.halvings)
     if (
         not halvings
         or header.signed != head.signed
@@ -87,8 +87,3 @@ def _with_wider_padding(
     wider = ImageFilter.MaxFilter(2 * _REACH + 1)
     reached = np.asarray(Image.fromarray(padding).convert("L").filter(wider))
     return np.where(reached, number, scaled)
-
-
-def _halvings(width: int, height: int, side: int) -> int:
-    """Return how often the sides can be halved; 0: not at all."""
-    return min(deep.averaged((height, width), side).bit_length() - 1, _SCALES)
