@@ -6,9 +6,9 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-import onnxruntime
 import psutil
 
 PAUSE = 0.1  # seconds
@@ -24,7 +24,7 @@ def machine() -> str:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return (
         f"{name}, {os.cpu_count()} cores, load average {load:.1f} at the start; "
-        f"Python {platform.python_version()}, ONNX Runtime {onnxruntime.__version__}"
+        f"Python {platform.python_version()}, ONNX Runtime {version('onnxruntime')}"
     )
 
 

@@ -24,7 +24,6 @@ import keras
 import matplotlib as mpl
 import numpy as np
 import onnx
-import onnxruntime
 import tensorflow as tf
 from matplotlib import pyplot as plt
 from measure import machine, read_folder, spread, table, take_turns
@@ -82,6 +81,8 @@ def usual_way(network: networks.Network) -> Callable[[bytes], bytes]:
 
 def onnx_run(graph: onnx.ModelProto) -> Callable[[np.ndarray], object]:
     """Return a run of a graph by ONNX Runtime, on all cores."""
+    import onnxruntime  # after the package, which turns its reports off
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
