@@ -194,8 +194,8 @@ def bare_decoder(file: Path) -> Callable[[], object]:
     stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if stream.startswith(b"\xff\x4f"):
         return lambda: scaled(stream, setattr, "reduce", 2)
-    whole = imagecodecs.jpegls_decode if stream[3] == 0xF7 else imagecodecs.jpeg8_decode
-    return lambda: whole(stream)
+    name = "jpegls" if b"\xff\xf7" in stream[:64] else "jpeg8"
+    return partial(getattr(imagecodecs, f"{name}_decode"), stream)
 
 
 def scaled(data: bytes, ask: Callable[..., object], *how: object) -> None:
