@@ -75,6 +75,11 @@ def forbid():
     sys.addaudithook(watch)
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name no bytes: a zip holds the time, and two workers would see other tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_ignore_collect(collection_path, config):
     # To import a file of tests for Keras takes seconds, before a test is left out.
     tests = config.option.quick and collection_path.match("test_*.py")
