@@ -6,6 +6,7 @@ And what a test needs, so that `make quick` can leave out what is slow to have.
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from servers import in_thread
 
 from pneumonia import load_classifier, phantoms
 
+# A job in the background of a shell ignores Ctrl-C, and so would what tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
