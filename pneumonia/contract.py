@@ -5,6 +5,9 @@ from pathlib import Path
 VERSION = "0.2.0"
 """Of the package. pyproject.toml reads it here, and CHANGELOG.md says what changed."""
 
+PACKAGE = "pneumonia-xray"
+"""How it is called where packages are installed from, and in files that it writes."""
+
 LABELS = ("Normal", "Pneumonia")
 """What the network tells apart, in the order of its outputs."""
 

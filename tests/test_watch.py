@@ -97,12 +97,18 @@ def test_each_film_is_answered_when_it_is_whole(places):
     assert {"band", "zone", "box", "checksum", "time", "size"} <= found[0].keys()
 
 
-def test_a_kill_in_the_middle_loses_and_doubles_nothing(places):
-    folder, out = places
-    for number in range(60):
+def start_on(count, folder, out):
+    """Start a watch on so many pictures, and wait for its first answer."""
+    for number in range(count):
         (folder / f"{number:02}.png").write_bytes(PICTURE)
     process = start(folder, out)
     wait_for(lambda: answers(out))
+    return process
+
+
+def test_a_kill_in_the_middle_loses_and_doubles_nothing(places):
+    folder, out = places
+    process = start_on(60, folder, out)
     process.kill()
     process.communicate()
     with (out / "answers.jsonl").open("ab") as table:
@@ -116,10 +122,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(places):
 
 def test_a_stop_writes_down_what_is_under_way(places):
     folder, out = places
-    for number in range(40):
-        (folder / f"{number:02}.png").write_bytes(PICTURE)
-    process = start(folder, out)
-    wait_for(lambda: answers(out))
+    process = start_on(40, folder, out)
     for _ in range(2):  # as `timeout` does
         process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)

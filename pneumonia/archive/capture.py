@@ -6,11 +6,12 @@ import highdicom as hd
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 
-from ..contract import NOTICE, VERSION
+from ..contract import NOTICE, PACKAGE, VERSION
 from ..serving.prediction import Prediction, say_place, verdict
 from .film import Film
-from .maker import NAME, Maker
+from .maker import Maker
 
 _NARROWEST = 512  # pixels, for words to be read
 _LETTERS = 64  # a line
@@ -24,12 +25,12 @@ def write(maker: Maker, film: Film, answer: Prediction) -> hd.SOPClass:
         lines[1] += f" Heat map: {answer.method}."
     capture: hd.SOPClass = hd.sc.SCImage.from_ref_dataset(
         film.facts,
-        captioned(answer.overlay, [*lines, f"{NAME} {VERSION}"]),
+        captioned(answer.overlay, [*lines, f"{PACKAGE} {VERSION}"]),
         "RGB",
         8,
         "PATIENT",
         patient_orientation=("L", "F"),
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
         **maker.identity(uid, "Heat map", 2, str(answer.method)),
     )
     capture.ConversionType = "WSD"

@@ -1,6 +1,5 @@
 """Answers as DICOM files in a folder: each film's whole or not there, none doubled."""
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from .. import kept
 from ..reading.dicom.attributes import PARSE_ERRORS
 from ..reading.picture import ImageError
+from ..serving.batch import output_name
 from ..serving.classifier import Classifier
 from ..serving.prediction import Prediction
 from ..serving.rows import printable
@@ -21,8 +21,6 @@ from .maker import Maker
 
 KINDS = ("report", "heatmap", "lungs")
 """Of files, each the end of a name before `.dcm`."""
-
-_LONGEST_NAME = 255  # bytes, of most file systems
 
 
 class Folder:
@@ -104,17 +102,7 @@ class Folder:
         Args:
             name: of the film's file, from `find_files`.
         """
-        return {kind: self._path / _named(name, f".{kind}.dcm") for kind in KINDS}
-
-
-def _named(name: Path, end: str) -> Path:
-    """Return a name with an end added; one that would be too long gets a hash."""
-    stem, whole = name.name, os.fsencode(name.name)
-    if len(whole) + len(end) > _LONGEST_NAME:
-        digest = hashlib.sha256(whole).hexdigest()[:16]
-        room = _LONGEST_NAME - len(end) - len(digest) - 1
-        stem = f"{whole[:room].decode(errors='ignore')}-{digest}"
-    return name.with_name(stem + end)
+        return {kind: self._path / output_name(name, f".{kind}.dcm") for kind in KINDS}
 
 
 def _check_free(place: Path, uid: str) -> None:

@@ -12,10 +12,9 @@ from highdicom.sr import AlgorithmIdentification
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from ..contract import VERSION
+from ..contract import PACKAGE, VERSION
 from ..serving.classifier import Classifier
 
-NAME = "pneumonia-xray"
 SCHEME = "99PNEU"
 """Of the codes that no public scheme has; docs/orthanc.md lists them."""
 
@@ -64,8 +63,8 @@ class Maker:
             "series_number": _SERIES + number,
             "instance_number": 1,
             "series_description": f"{kind}; research, not for diagnosis",
-            "manufacturer": NAME,
-            "manufacturer_model_name": NAME,
+            "manufacturer": PACKAGE,
+            "manufacturer_model_name": PACKAGE,
             "software_versions": VERSION,
             "device_serial_number": self.classifier.sha256,
         }
@@ -78,11 +77,15 @@ class Maker:
     def in_report(self) -> AlgorithmIdentification:
         """Return the algorithm for a report."""
         return AlgorithmIdentification(
-            NAME, VERSION, [f"{name}: {it}" for name, it in self.parameters.items()]
+            PACKAGE, VERSION, [f"{name}: {it}" for name, it in self.parameters.items()]
         )
 
     def in_segment(self) -> AlgorithmIdentificationSequence:
         """Return the algorithm for a segment."""
         return AlgorithmIdentificationSequence(
-            NAME, codes.cid7162.ArtificialIntelligence, VERSION, None, self.parameters
+            PACKAGE,
+            codes.cid7162.ArtificialIntelligence,
+            VERSION,
+            None,
+            self.parameters,
         )

@@ -7,10 +7,10 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from .. import words
-from ..contract import NOTICE
+from ..contract import NOTICE, PACKAGE
 from ..serving.prediction import Prediction, explain, say_place, verdict
 from .film import Film
-from .maker import NAME, SCHEME, Maker, own
+from .maker import SCHEME, Maker, own
 
 _CHEST_XRAY = Code("399208008", "SCT", "Plain chest X-ray")
 _FINDINGS = {
@@ -60,9 +60,9 @@ def write(maker: Maker, film: Film, answer: Prediction | str) -> hd.SOPClass:
         )
     device = sr.DeviceObserverIdentifyingAttributes(
         maker.uid("", "device"),
-        name=NAME,
-        manufacturer_name=NAME,
-        model_name=NAME,
+        name=PACKAGE,
+        manufacturer_name=PACKAGE,
+        model_name=PACKAGE,
         serial_number=maker.classifier.sha256,
     )
     content = sr.MeasurementReport(
@@ -80,7 +80,7 @@ def write(maker: Maker, film: Film, answer: Prediction | str) -> hd.SOPClass:
         is_verified=False,
         coding_schemes=[
             CodingSchemeIdentificationItem(
-                SCHEME, f"Codes of {NAME}", responsible_organization=NAME
+                SCHEME, f"Codes of {PACKAGE}", responsible_organization=PACKAGE
             )
         ],
         **maker.identity(uid, "Report", 1),

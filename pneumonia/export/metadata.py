@@ -14,11 +14,8 @@ from typing import Any
 import onnx
 
 from .. import kept
-from ..contract import LABELS, NOTICE, PICTURE_SIZE, VERSION
+from ..contract import LABELS, NOTICE, PACKAGE, PICTURE_SIZE, VERSION
 from ..serving.classifier import load_classifier
-
-NAME = "pneumonia-xray"
-"""Who the file says that it comes from: the name of the package."""
 
 
 def describe(facts: dict[str, Any]) -> dict[str, str]:
@@ -68,7 +65,7 @@ def append(graph: bytes, facts: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
         The whole file, and what `bundle.json` says of it and of the graph in it.
     """
     said = onnx.ModelProto(
-        producer_name=NAME,
+        producer_name=PACKAGE,
         producer_version=VERSION,
         doc_string=f"Chest X-ray: {' or '.join(LABELS)}. {NOTICE}",
     )

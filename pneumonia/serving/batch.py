@@ -79,7 +79,8 @@ def without_outputs(
     outputs: dict[Path, str | Path] = {}
     if overlays:
         outputs = {
-            place(overlay_place(overlays, Path(name))): path for path, name in files
+            place(overlays / output_name(Path(name), ".jpg")): path
+            for path, name in files
         }
     left = []
     for path, name in files:
@@ -254,7 +255,7 @@ def answer_run(
             continue
         rows[at] = answered_row(str(path), answer)
         if overlays is not None:
-            _write_overlay(answer, overlay_place(Path(overlays), Path(name)))
+            _write_overlay(answer, Path(overlays) / output_name(Path(name), ".jpg"))
     in_order = [rows[at] for at in range(len(files))]
     if not described:
         return in_order
@@ -320,20 +321,20 @@ def _decode(
         return read_anywhere(file.read(), coarse, reader)
 
 
-def overlay_place(folder: Path, name: Path) -> Path:
-    """Return where the overlay of a file is kept.
+def output_name(name: Path, end: str) -> Path:
+    """Return how a file that is written of another is called.
 
     Args:
-        folder: of the overlays.
-        name: of the file, from `find_files`.
+        name: of the other, from `find_files`.
+        end: such as `.jpg`.
 
     Returns:
-        The name with `.jpg` added. A name that would be too long for a file system ends
-        in a hash of the whole instead.
+        The name with the end added. One that would be too long for a file system has a
+        hash of the whole before its end instead.
     """
-    whole = os.fsencode(name.name)
-    if len(whole) + len(".jpg") <= _LONGEST_NAME:
-        return folder / name.with_name(f"{name.name}.jpg")
-    digest = hashlib.sha256(whole).hexdigest()[:16]
-    kept = whole[: _LONGEST_NAME - len(f"-{digest}.jpg")].decode(errors="ignore")
-    return folder / name.with_name(f"{kept}-{digest}.jpg")
+    stem, whole = name.name, os.fsencode(name.name)
+    if len(whole) + len(end) > _LONGEST_NAME:
+        digest = hashlib.sha256(whole).hexdigest()[:16]
+        room = _LONGEST_NAME - len(end) - len(digest) - 1
+        stem = f"{whole[:room].decode(errors='ignore')}-{digest}"
+    return name.with_name(stem + end)

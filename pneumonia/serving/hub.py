@@ -6,7 +6,7 @@
 import re
 from pathlib import Path
 
-from ..contract import VERSION
+from ..contract import PACKAGE, VERSION
 from .classifier import BundleError
 
 _ADDRESS = re.compile(r"hf://([^/@\s]+/[^/@\s]+)(?:@([^@\s]+))?")
@@ -46,7 +46,7 @@ def fetch(address: str) -> Path:
             revision=revision,
             allow_patterns=list(_FILES),
             local_files_only=here,
-            library_name="pneumonia-xray",
+            library_name=PACKAGE,
             library_version=VERSION,
         )
         return Path(str(folder))

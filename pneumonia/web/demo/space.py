@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from ...contract import HUB_DATASETS, NOTICE
+from ...contract import HUB_DATASETS, NOTICE, PACKAGE
 from .. import words
 
 _PACKAGE = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def _requirements() -> list[str]:
     What these need in turn is left open: the Hub installs extras of Gradio beside it,
     which ask for other versions of that.
     """
-    needed = map(Requirement, requires("pneumonia-xray") or [])
+    needed = map(Requirement, requires(PACKAGE) or [])
     return [
         f"{one.name}=={version(one.name)}"
         for one in needed
