@@ -133,7 +133,8 @@ def read(
     chroma = spread_of_colour(picture)
     if picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")  # CMYK and Lab go through RGB
-    picture = picture.convert("L")
+    if picture.mode != "L":  # else it would be copied
+        picture = picture.convert("L")
     if lie.height != 1:
         notes.add("not_square")
         picture = square.squared(picture, lie.height, detail.most)

@@ -116,19 +116,17 @@ def _curve_of(profile: bytes) -> tuple[bytes, bool]:
 def _of_curve(curve: bytes, grey: bool) -> Tone | None:
     if not curve:
         return None
-    steps = np.linspace(0, 1, 256)
 
     def tone(stored: np.ndarray) -> np.ndarray:
         light = _light(curve, np.clip(stored, 0, 1))
         return np.clip(light, 0, 1) ** (1 / _SCREEN)
 
-    shown = tone(steps)
+    shown = tone(_STEPS)
     if not np.isfinite(shown).all() or np.ptp(shown) < 0.5:
         raise ValueError("a curve that shows nothing")
-    screens = [steps**2.2, steps**2.4, _light(_SRGB, steps), steps**1.8]
-    for light in screens if grey else screens[:-1]:
-        if np.abs(shown - light ** (1 / _SCREEN)).max() < _ALIKE:
-            return None
+    screens = _SHOWN if grey else _SHOWN[:-1]
+    if (np.abs(shown - screens).max(axis=1) < _ALIKE).any():
+        return None
     return tone
 
 
@@ -159,3 +157,6 @@ def _light(curve: bytes, stored: np.ndarray) -> np.ndarray:
 _SRGB = struct.pack(
     ">4s4xHxx5i", b"para", 3, 157286, 62119, 3417, 5073, 2651
 )  # 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045
+_STEPS = np.linspace(0, 1, 256)
+_LIGHTS = (_STEPS**2.2, _STEPS**2.4, _light(_SRGB, _STEPS), _STEPS**1.8)
+_SHOWN = np.stack(_LIGHTS) ** (1 / _SCREEN)  # the last is a screen's for grey alone
