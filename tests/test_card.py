@@ -32,6 +32,10 @@ GAINS = "hottest_covered.Normal.more_than."
 OWN = "Grad-CAM's maps of the answer Normal show where the evidence in their own"
 LEARNED = SHIPPED["report"] | {"validation_only": False}
 FAMILIES = "report.stress.families."
+LOOKS = [
+    {"Normal": 20, "Pneumonia": 50, "sensitivity": 0.9, "specificity": 0.8},
+    {"Normal": 12, "Pneumonia": 34, "sensitivity": 0.987, "specificity": 0.432},
+]
 WORST = FAMILIES + "other class's tone and frame"
 
 
@@ -177,6 +181,8 @@ def test_every_figure_stands_in_its_section(files, write):
         ("bundle.training.training_patients", 9876, "Who it learned from", "| 9876 |"),
         ("report.band.certain_but_wrong.Normal", 0.4567, POINT, "| 45.7 % |"),
         ("bundle.temperature", 0.4567, "Calibration", "0.457"),
+        ("bundle.looks", LOOKS, POINT, "with a specificity of 43.2 %."),
+        ("bundle.looks", LOOKS, POINT, "| 12 | 34 | 98.7 % | 43.2 % |"),
         ("adults.auroc", figure(0.505), WRONG, "no better than chance"),
         ("adults.auroc", figure(0.4), WRONG, "worse than chance"),
         ("adults.specificity", figure(0.1234), WRONG, "87.7 % of the adults"),

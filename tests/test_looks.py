@@ -58,3 +58,14 @@ def test_every_look_counts_alike_and_small_ones_do_not():
             own = (of == look) & (labels == label)
             assert weights[own].sum() == pytest.approx(expected)
     assert looks.alike(labels, of, least=200) is None
+
+
+def test_answers_are_measured_look_by_look():
+    labels = np.array([0] * 10 + [1] * 20 + [0] * 40 + [1] * 10 + [0] * 9 + [1] * 50)
+    of = np.array([0] * 30 + [1] * 50 + [2] * 59)
+    answers = labels.copy()
+    answers[:4] = 1  # four of ten normals of the first look
+    answers[70] = 0  # one of ten pneumonias of the second
+    first = {"Normal": 10, "Pneumonia": 20, "sensitivity": 1.0, "specificity": 0.6}
+    second = {"Normal": 40, "Pneumonia": 10, "sensitivity": 0.9, "specificity": 1.0}
+    assert looks.rates(labels, of, answers, least=10) == [second, first]

@@ -79,6 +79,17 @@ def test_temperature_is_found_again():
         assert offset == pytest.approx(moved, abs=0.3)
 
 
+def test_an_image_of_weight_two_counts_as_two():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    logits = rng.normal(size=(400, 2)) + np.eye(2)[labels]
+    weights = np.where(logits[:, 1] > logits[:, 0], 2, 1)
+    twice = np.repeat(np.arange(400), weights)
+    expected = fit(logits[twice], labels[twice])
+    assert fit(logits, labels, weights) == pytest.approx(expected, abs=1e-3)
+    assert fit(logits, labels) != pytest.approx(expected, abs=0.01)
+
+
 def test_how_frequent_pneumonia_is_moves_no_probability():
     rng = np.random.default_rng(0)
     labels = (rng.random(20_000) < 0.5).astype(int)

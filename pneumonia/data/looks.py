@@ -11,6 +11,7 @@ Looks are found by k-means on a few numbers of each whole picture: quantiles of 
 grey, its detail at four scales, and the brightness of its corners and its middle.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,9 +149,38 @@ def alike(
         None where none does.
     """
     weights = np.zeros(len(labels))
+    for own in _counting(labels, looks, least):
+        for each in own:
+            weights[each] = 1 / each.sum()
+    return weights / weights.sum() if weights.any() else None
+
+
+def rates(
+    labels: np.ndarray, looks: np.ndarray, answers: np.ndarray, least: int = LEAST
+) -> list[dict[str, float]]:
+    """Return how many answers are right in each look, that with most images first.
+
+    Args:
+        labels: int (n,), indices into LABELS.
+        looks: int (n,).
+        answers: int (n,), indices into LABELS.
+        least: images of each class that a look must hold to count.
+
+    Returns:
+        For each look that counts the images of each label, and `sensitivity` and
+        `specificity`, the shares of right answers in [0, 1].
+    """
+    found = []
+    for own in _counting(labels, looks, least):
+        right = [float((answers[each] == i).mean()) for i, each in enumerate(own)]
+        counts = {name: int(each.sum()) for name, each in zip(LABELS, own, strict=True)}
+        found.append(counts | {"sensitivity": right[1], "specificity": right[0]})
+    return sorted(found, key=lambda row: -sum(row[name] for name in LABELS))
+
+
+def _counting(labels: np.ndarray, looks: np.ndarray, least: int) -> Iterator[list]:
+    """Yield for each look that counts where each label of it is, bool (n,) each."""
     for look in np.unique(looks):
         own = [(looks == look) & (labels == label) for label in range(len(LABELS))]
         if min(each.sum() for each in own) >= least:
-            for each in own:
-                weights[each] = 1 / each.sum()
-    return weights / weights.sum() if weights.any() else None
+            yield own

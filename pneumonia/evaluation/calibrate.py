@@ -15,7 +15,9 @@ ERROR = 0.03
 """Share of each label's X-rays that may get a certain wrong answer."""
 
 
-def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def fit(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | float = 1.0
+) -> tuple[float, float]:
     """Fit what turns logits into probabilities that are right on average.
 
     Platt scaling (1999) in the terms of Guo et al. (2017): the offset and the
@@ -26,13 +28,14 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     Args:
         logits: float (n, 2).
         labels: int (n,), indices into LABELS.
+        weights: float (n,), of the images among those of their label.
 
     Returns:
         A temperature in [0.05, 20], by which logits are divided, and an offset, which
         is added to pneumonia's logit less normal's before.
     """
     margins, signs = logits[:, 1] - logits[:, 0], 2 * labels - 1
-    weights = alike(labels)
+    weights = alike(labels, weights)
 
     def loss(parameters: np.ndarray) -> float:
         log_temperature, offset = parameters

@@ -12,7 +12,7 @@ import onnx
 
 from .. import kept
 from ..contract import BUNDLE_FORMAT, IMAGE_SIZE, LABELS, PICTURE_SIZE
-from ..data import folder, stress
+from ..data import folder, looks, stress
 from ..evaluation import calibrate
 from ..figures.metrics import measure
 from ..network import finder, framing, heatmaps, vgg19
@@ -28,6 +28,7 @@ from .int8 import quantise
 CALIBRATION_IMAGES = 128
 SLIM_IMAGES = 512
 STRESS_COPIES = 3
+AT_ONCE = 1024  # pictures as numbers: all of a data set would take gigabytes
 LEAST_AGREEMENT = 0.99
 PRIVATE = {"source", "extra_source", "command", "plan"}
 """What a run records about the machine that it ran on; its bundle does not."""
@@ -99,7 +100,7 @@ def export(
     several = calibration_images(training, SLIM_IMAGES)
     fewer = slim.slim(whole, several, operations)
     small = quantise(fewer, calibration_images(training))
-    chosen, shift = _choose(small, validation, framed.boxes)
+    chosen, shift = _choose(small, training, validation, framed.boxes)
     shift_logits(small, shift)
     network.classifier.get_layer("logits").bias.assign_add(shift)
 
@@ -146,16 +147,22 @@ def export(
 
 
 def _choose(
-    small: onnx.ModelProto, validation: folder.Dataset, boxes: np.ndarray
+    small: onnx.ModelProto,
+    training: folder.Dataset,
+    validation: folder.Dataset,
+    boxes: np.ndarray,
 ) -> tuple[dict, np.ndarray]:
     """Choose temperature, operating point and uncertain band of a graph.
 
-    They are chosen on the validation patients of the run's data set, each seen as it is
-    and under `stress.FAMILIES`: on the clean images alone nearly every operating point
-    looks equally good.
+    Temperature and operating point are chosen as if every look were as frequent (see
+    `data.looks`): a few hold most of the pictures, and other ones come from elsewhere.
+    So few of the validation patients are in the rare looks that training pictures
+    count, too. The band is chosen on validation patients alone, each seen as it is and
+    under `stress.FAMILIES`: on the clean images nearly every one looks equally good.
 
     Args:
         small: the graph that will be served.
+        training: patients that it learned from.
         validation: patients that training did not see.
         boxes: float (n, 4), of their lungs, as from `framing.boxes`.
 
@@ -168,17 +175,26 @@ def _choose(
         validation.images, validation.labels, STRESS_COPIES, seed=1, boxes=boxes
     )
     views = itertools.chain([validation.images], copies)
-    logits = [run_graph(small, folder.as_input(view)).logits for view in views]
-    clean, logits = len(logits[0]), np.concatenate(logits)
+    logits = np.concatenate([_logits(small, view) for view in views])
+    clean = len(validation.labels)
     labels, groups = (
         np.tile(each, 1 + STRESS_COPIES)
         for each in (validation.labels, validation.groups)
     )
-    temperature, offset = calibrate.fit(logits, labels)
+    known = looks.Looks.among(training.images)
+    seen, new = (known.of(each.images) for each in (training, validation))
+    every = np.concatenate([_logits(small, training.images), logits])
+    of_all = np.concatenate([training.labels, labels])
+    look = np.concatenate([seen, np.tile(new, 1 + STRESS_COPIES)])
+    weights = looks.alike(of_all, look)
+    temperature, offset = calibrate.fit(
+        every, of_all, 1.0 if weights is None else weights
+    )
     shift = np.array([-offset / 2, offset / 2], np.float32)
-    logits, threshold = logits + shift, 0.5
+    every, logits, threshold = every + shift, logits + shift, 0.5
     p = softmax(logits, temperature)[:, 1]
     band = calibrate.conformal_band(labels, p, groups, threshold)
+    once = len(training.labels) + clean
     facts = {
         "temperature": temperature,
         "threshold": threshold,
@@ -193,8 +209,16 @@ def _choose(
             "clean": measure(labels[:clean], p[:clean], groups[:clean], threshold),
             "clean_and_stressed": measure(labels, p, groups, threshold),
         },
+        "looks": looks.rates(of_all[:once], look[:once], every.argmax(axis=1)[:once]),
     }
     return facts, shift
+
+
+def _logits(small: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    """Return the logits (n, 2) of a graph for uint8 (n, 224, 224, 1)."""
+    starts = range(0, len(images), AT_ONCE)
+    views = (folder.as_input(images[start : start + AT_ONCE]) for start in starts)
+    return np.concatenate([run_graph(small, view).logits for view in views])
 
 
 def describe(framed: Framed) -> dict[str, list[float]]:
