@@ -361,8 +361,10 @@ def test_exported_bundle_is_whole_and_answers(run, bundle, drawings, framed):
 def test_export_refuses_what_is_no_run_or_disagrees(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "LEAST_AGREEMENT", 1.01)
     monkeypatch.setattr(export, "quantise", lambda graph, *_: graph)
-    options = ["--out", str(tmp_path / "bundle"), "--operations", "1"]
-    for source, said in ((tmp_path, "holds no trained"), (run, "Nothing was written")):
+    monkeypatch.setattr(export.slim, "slim", lambda graph, *_: graph)
+    options = ["--out", str(tmp_path / "bundle"), "--operations", "0.9"]
+    more = r"Nothing was written\. Leave it more of its work: --operations above 0\.9\."
+    for source, said in ((tmp_path, "holds no trained"), (run, more)):
         refused(said, main, ["export", str(source), *options])
     assert not (tmp_path / "bundle").exists()
 

@@ -106,10 +106,12 @@ def export(
 
     fidelity = _compare(network, small, framed, chosen["temperature"])
     if fidelity["label_agreement"] < LEAST_AGREEMENT:
+        more = f" Leave it more of its work: --operations above {operations:g}."
+        more = more if operations < 1 else ""
         raise ExportError(
             f"int8 and Keras agree on {fidelity['label_agreement']:.1%} of the "
             f"validation labels; expected at least {LEAST_AGREEMENT:.0%}. "
-            "Nothing was written."
+            f"Nothing was written.{more}"
         )
     facts = {
         "format": BUNDLE_FORMAT,
