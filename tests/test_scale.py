@@ -13,6 +13,7 @@ from PIL import Image
 from pneumonia import ImageError, IsolatedReader
 from pneumonia.data import phantom
 from pneumonia.reading import deep, png
+from pneumonia.reading.dicom import codecs
 from pneumonia.reading.image import read_picture, to_input
 from pneumonia.serving import batch
 
@@ -108,6 +109,17 @@ def test_a_sign_and_odd_sides_keep_the_lower_scale(only_coarse):
     found = read_picture(make(film, SYNTAXES["JPEG 2000"], **said), coarse=True).pixels
     plain = read_picture(make(film, **said), coarse=True).pixels
     assert np.abs(found[120:540, :480].astype(int) - plain[120:540, :480]).mean() < 4
+
+
+def test_padding_that_lost_something_is_decoded_in_full(monkeypatch):
+    asked = []
+    whole = codecs._by_imagecodecs
+    monkeypatch.setattr(
+        codecs, "_by_imagecodecs", lambda *a: asked.append(1) or whole(*a)
+    )
+    data = make(padded(0), SYNTAXES["HTJ2K, lossy"], PixelPaddingValue=0, **TWELVE)
+    read_picture(data, coarse=True)
+    assert asked
 
 
 def test_squares_at_the_edges_are_averages_of_what_is_there():
