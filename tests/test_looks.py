@@ -19,13 +19,15 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
 
 def test_what_one_machine_made_is_one_look_whoever_is_on_it(pictures):
     images, made = pictures
-    found = looks.Looks.among(images, 3).of(images)
+    described = looks.describe(images)
+    found = looks.Looks.among(described, 3).of(described)
     for machine in range(3):
         assert len(set(found[made == machine])) == 1
     assert len(set(found)) == 3
-    again = looks.Looks.among(images, 3).of(images[::-1])
+    again = looks.Looks.among(described, 3).of(looks.describe(images[::-1]))
     assert (again[::-1] == found).all()
-    assert len(looks.Looks.among(images[:2], 14).middles) == 2  # no more than pictures
+    few = looks.Looks.among(described[:2], 14)
+    assert len(few.middles) == 2  # no more than pictures
 
 
 def test_both_classes_weigh_alike_within_each_look():

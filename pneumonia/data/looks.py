@@ -83,26 +83,28 @@ class Looks:
     middles: np.ndarray
 
     @classmethod
-    def among(cls, images: np.ndarray, count: int = COUNT) -> "Looks":
+    def among(cls, described: np.ndarray, count: int = COUNT) -> "Looks":
         """Find looks; the same pictures always give the same.
 
         Args:
-            images: uint8 (n, S, S, 1), whole training pictures, as in `describe`.
+            described: float64 (n, 18), of whole training pictures by `describe`.
             count: of looks; fewer where there are fewer pictures.
         """
-        found = describe(images)
-        centre, spread = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-6)
-        count = min(count, len(found))
-        means = KMeans(count, n_init=4, random_state=0).fit((found - centre) / spread)
+        centre = described.mean(axis=0)
+        spread = np.maximum(described.std(axis=0), 1e-6)
+        count = min(count, len(described))
+        means = KMeans(count, n_init=4, random_state=0)
+        means.fit((described - centre) / spread)
         return cls(centre, spread, means.cluster_centers_)
 
-    def of(self, images: np.ndarray) -> np.ndarray:
+    def of(self, described: np.ndarray) -> np.ndarray:
         """Return the look of each picture, int (n,).
 
         Args:
-            images: uint8 (n, S, S, 1), of the size that the looks were found in.
+            described: float64 (n, 18), by `describe`, of pictures of the size that the
+                looks were found in.
         """
-        found = (describe(images) - self.centre) / self.spread
+        found = (described - self.centre) / self.spread
         away = ((found[:, None] - self.middles) ** 2).sum(axis=2)
         return away.argmin(axis=1)
 

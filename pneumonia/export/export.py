@@ -183,11 +183,11 @@ def _choose(
         np.tile(each, 1 + STRESS_COPIES)
         for each in (validation.labels, validation.groups)
     )
-    known = looks.Looks.among(training.images)
-    seen, new = (known.of(each.images) for each in (training, validation))
+    seen, new = (looks.describe(each.images) for each in (training, validation))
+    known = looks.Looks.among(seen)
     every = np.concatenate([_logits(small, training.images), logits])
     of_all = np.concatenate([training.labels, labels])
-    look = np.concatenate([seen, np.tile(new, 1 + STRESS_COPIES)])
+    look = np.concatenate([known.of(seen), np.tile(known.of(new), 1 + STRESS_COPIES)])
     weights = looks.alike(of_all, look)
     temperature, offset = calibrate.fit(
         every, of_all, 1.0 if weights is None else weights

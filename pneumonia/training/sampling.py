@@ -52,7 +52,8 @@ class Batches(keras.utils.PyDataset):
         self.labels = np.concatenate([of_part for _, of_part in parts])
         self.weights = None
         if recipe.looks:
-            found = looks.Looks.among(images.images, recipe.looks).of(images.images)
+            described = looks.describe(images.images)
+            found = looks.Looks.among(described, recipe.looks).of(described)
             self.weights = looks.balance(labels, found)
         self.change = augment.compose(recipe.augmentation)
         self.start(0)
