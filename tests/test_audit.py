@@ -379,7 +379,7 @@ def test_a_masked_network_is_asked_with_the_lungs_where_they_were(tmp_path):
 def shipped(classifier):
     """The Keras network that ships, what it gives for drawings and their features."""
     network, outputs = vgg19.load(), classifier.run(pictures(12))
-    shown = framing.crop(pictures(12), outputs.box)
+    shown = finder.Framed.by(finder.load(BUNDLE), stack(12)).shown(network)
     logits = behind_the_crop(classifier)(shown)
     np.testing.assert_allclose(logits, outputs.logits, atol=0.05)  # as the whole does
     return network, outputs, network.features.predict(shown, verbose=0)

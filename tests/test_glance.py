@@ -199,6 +199,6 @@ def test_a_refusal_shows_on_demand_what_is_unlike(page, app, photo):
     caption, captions = unlike.locator(".caption"), words.UNLIKE["captions"]
     expect(caption).to_have_text(captions["shapes"])
     method = page.get_by_label(words.UNLIKE["viewer"]["method"])
-    method.select_option(words.UNLIKE["methods"]["embedding"])
-    expect(caption).to_have_text(captions["embedding"])
+    method.select_option(words.UNLIKE["methods"]["whole"])
+    expect(caption).to_have_text(captions["whole"])
     expect(page.get_by_role("button", name=words.ANYWAY)).to_be_visible()

@@ -153,9 +153,10 @@ def test_other_engines_can_read_the_shipped_graph_whose_finder_stays_float():
     model = onnx.load(BUNDLE / "classifier.onnx", load_external_data=False)
     assert {domain.domain for domain in model.opset_import} == {""}
     known = """
-        Abs Add Cast Clip Concat Conv CumSum DequantizeLinear Div Equal Flatten Gather
-        Gemm Greater MatMul Max MaxPool Min Mul QuantizeLinear ReduceMax ReduceMean
-        ReduceSum Relu Reshape Resize Sigmoid Sqrt Squeeze Sub Transpose Unsqueeze"""
+        Abs Add AveragePool Cast Clip Concat Conv CumSum DequantizeLinear Div Equal
+        Flatten Gather Gemm Greater MatMul Max MaxPool Min Mul QuantizeLinear ReduceMax
+        ReduceMean ReduceSum Relu Reshape Resize Sigmoid Sqrt Squeeze Sub Transpose
+        Unsqueeze"""
     assert {node.op_type for node in model.graph.node} <= set(known.split())
     made = {name: node for node in model.graph.node for name in node.output}
     kinds = {"finder": set(), "block": set()}

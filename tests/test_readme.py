@@ -9,9 +9,8 @@ import shlex
 import subprocess
 import sys
 from collections import defaultdict
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from string import Template
 
 import pytest
 from servers import PACKAGE, ROOT
@@ -22,6 +21,7 @@ from pneumonia import ImageError, Prediction, arguments, examples
 from pneumonia.contract import BUNDLE
 from pneumonia.serving import gate
 from pneumonia.training import ancestry
+from pneumonia.training.plan import Plan
 from pneumonia.web.form import api
 from pneumonia.web.form import app as flask_app
 
@@ -77,25 +77,33 @@ def test_every_generated_part_is_asked_for_and_ends():
 
 def test_figures_are_of_the_weights_that_ship():
     weights = BUNDLED["weights"]["graph"]["sha256"]
-    for name in ("report", "adults", "audit", "official_test"):
+    for name in ("report", "adults", "audit"):
         assert FACTS[name]["bundle_sha256"] == weights
     assert FACTS["finder"]["sha256"] == BUNDLED["finder"]["sha256"]
 
 
-def test_trainings_of_what_ships_are_told_with_their_augmentation():
-    told = {}
-    (block,) = re.findall("^```sh\n(base=.*?)^```", TRAINING, re.DOTALL | re.MULTILINE)
-    for name, value in re.findall(r"^(\w+)=(.*)$", block, re.MULTILINE):
-        told[name] = Template(*shlex.split(value)).substitute(told)
-    commands = Template(block.replace("\\\n", " ")).substitute(told)
-    lines = [re.sub(r"^\w+=.*", "", line) for line in commands.splitlines()]
-    words = [word for line in lines for word in shlex.split(line)]
-    trained = BUNDLED["training"]
-    asked = [step.get("changes", {}) for step in ancestry.of(trained)]
-    done = [{*of["augmentation"].split("+")} for of in asked if "augmentation" in of]
-    named = [w.partition("=")[2] for w in words if w.startswith("augmentation=")]
-    assert [{*each.split("+")} for each in named] == done
-    assert {*trained["settings"]["augmentation"].split("+")} == done[-1]
+@pytest.mark.keras
+def test_the_trainings_of_what_ships_are_those_that_are_told():
+    from pneumonia.training.recipe import find
+    from pneumonia.training.settings import adjust
+
+    told = TRAINING.split("## The network that ships\n")[1].replace("\\\n", " ")
+    commands = re.findall(r"^python -m pneumonia (train .*)$", told, re.MULTILINE)
+    names = {field.name for field in fields(Plan)}
+    plans = []
+    for words in map(shlex.split, commands):
+        asked = vars(arguments.build(defaultdict(lambda: print)).parse_args(words))
+        plans.append(Plan(**{name: asked[name] for name in names & asked.keys()}))
+    steps = ancestry.of(BUNDLED["training"])
+    assert len(plans) == len(steps) == 2
+    for plan, step in zip(plans, steps, strict=True):
+        settings = asdict(adjust(find(plan.recipe), plan.changes))
+        assert json.loads(json.dumps(settings)) == step["settings"]
+        for name in ("recipe", "seed", "precision"):
+            assert getattr(plan, name) == step[name]
+        assert (plan.extra is not None) == step["extra"]
+        assert (plan.start is not None) == (step["start"] is not None)
+    assert plans[0].backbone_weights == BUNDLED["training"]["backbone_weights"]
 
 
 def test_the_readme_is_short_and_links_every_page():

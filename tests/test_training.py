@@ -185,6 +185,10 @@ def test_frozen_blocks_see_their_images_once_and_a_stop_loses_none(
         assert same == weights.path.startswith(("block1", "block2", "block3", "block4"))
 
 
+def some(images: Framed, chosen: np.ndarray) -> Framed:
+    return Framed(images.images[chosen], images.boxes[chosen], images.lungs[chosen])
+
+
 def batches_of(framed, recipe="default", seed=1, **settings) -> Batches:
     dataset, images = framed
     recipe = adjust(RECIPES[recipe], settings)
@@ -430,7 +434,7 @@ def test_epochs_are_balanced_and_differ(framed):
     dataset, images = framed
     few = np.r_[0:10, 30:60]  # one normal to three pneumonias
     labels = dataset.labels[few]
-    part = dataset.subset(few), Framed(images.images[few], images.boxes[few])
+    part = dataset.subset(few), some(images, few)
     batches, resumed = (batches_of(part) for _ in range(2))
     first = batches.order
     assert abs(labels[first].mean() - 0.5) < 0.01
@@ -449,7 +453,8 @@ def test_looks_tell_no_class_where_both_are_shown_alike_in_them(framed):
     pictures = images.images.copy()
     bright = np.r_[0:20, 30:35]  # 20 of 30 normals, 5 of 30 pneumonias
     pictures[bright] = pictures[bright] // 3 + 160
-    order = batches_of((dataset, Framed(pictures, images.boxes)), looks="2").order
+    changed = Framed(pictures, images.boxes, images.lungs)
+    order = batches_of((dataset, changed), looks="2").order
     in_bright = np.isin(order, bright)
     for look in (in_bright, ~in_bright):
         assert dataset.labels[order[look]].mean() == pytest.approx(0.5, abs=0.01)
@@ -460,7 +465,7 @@ def test_looks_tell_no_class_where_both_are_shown_alike_in_them(framed):
 def test_extra_images_take_their_share(framed):
     dataset, images = framed
     parts = [
-        (Framed(images.images[chosen], images.boxes[chosen]), dataset.labels[chosen])
+        (some(images, chosen), dataset.labels[chosen])
         for chosen in (np.arange(0, 60, 2), np.r_[1, 59])
     ]
     recipe = adjust(DEFAULT, {"extra_share": "0.25"})

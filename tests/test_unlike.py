@@ -9,9 +9,10 @@ import pytest
 from pictures import encode
 
 from pneumonia import ImageError, examples, phantoms
+from pneumonia.outputs import FEATURES
 from pneumonia.reading.image import read_picture, to_input
 from pneumonia.serving import gate
-from pneumonia.serving.gate_cells import FEATURES, in_cells
+from pneumonia.serving.gate_cells import in_cells
 from pneumonia.serving.unlike import MOST, find_unlike
 from pneumonia.web import answer, words
 
@@ -26,13 +27,13 @@ def test_looking_gives_the_same_answer_and_features_besides(classifier):
         assert np.allclose(seen, answered, atol=1e-5)
     assert features.keys() == FEATURES.keys()
     assert {of.shape[:3] for of in features.values()} == {(2, 8, 8)}
-    embedding = features["embedding"].mean(axis=(1, 2))
-    assert np.allclose(embedding, outputs.embedding, atol=1e-5)
+    means = [cells.mean(axis=(1, 2)) for cells in features.values()]
+    assert np.allclose(np.hstack(means), outputs.embedding, atol=1e-5)
 
 
 def test_fine_cells_are_averaged_in_fours():
     values = np.arange(256, dtype=np.float32).reshape(1, 1, 16, 16)
-    cells = in_cells(FEATURES["shapes"], values)
+    cells = in_cells(values)
     assert cells.shape == (1, 8, 8, 1)
     assert cells[0, 0, 0, 0] == np.mean([0, 1, 16, 17])
     assert cells[0, 7, 7, 0] == np.mean([238, 239, 254, 255])

@@ -38,6 +38,8 @@ LICENCE = {
     "training images": "Kermany et al. 2018, doi 10.17632/rscbjbr9sj, CC BY 4.0",
     "training images of adults, if any": "ChestX-ray8, Wang et al. 2017, NIH Clinical "
     "Center",
+    "adults that the gate knows, if any": "ChestX-ray8; Mendeley tuberculosis set, "
+    "Pakistan, CC BY 4.0",
     "masks of the lungs": "V7 Labs, COVID-19 X-ray dataset, CC BY 4.0",
     "starting weights": "VGG19, Simonyan and Zisserman 2014, CC BY 4.0",
 }

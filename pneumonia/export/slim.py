@@ -11,7 +11,7 @@ VGG19 has channels that never fire on chest X-rays, and many that the others for
    what they were (He et al., "Channel Pruning for Accelerating Very Deep Neural
    Networks", ICCV 2017).
 
-The feature map keeps its channels: the head, the heat maps and the gate read it.
+The feature map keeps its channels: the head and the heat maps read it.
 """
 
 import numpy as np

@@ -35,8 +35,8 @@ _AXES = 24
 _LET_ADULTS_IN = 0.98  # as chests, so that they are told what is wrong with them
 _LET_WHOLE_IN = 0.99
 _LET_CHANGED_IN = 0.99
-_LET_CHILDREN_IN = 0.99  # of either class
-_LET_COPIES_IN = 0.98
+_LET_CHILDREN_IN = 0.985  # of either class
+_LET_COPIES_IN = 0.97
 _COPIES = 0.4  # what changed copies weigh, and the rest the pictures as they are
 _ROOM = 1.1  # how much farther than the farthest of them an embedding may lie
 _LUNG_ROOM = 0.7  # how much smaller than nearly all lungs of children one may be
@@ -208,9 +208,9 @@ def _parts(old: Seen) -> Iterator[tuple[str, np.ndarray]]:
     hospitals = sorted(set(old.sources))
     for name in hospitals:
         if len(hospitals) > 1:
-            yield name, old.sources == name
+            yield str(name), old.sources == name
         else:
-            yield name, validation_mask(old.names, _ADULTS_HELD_OUT)
+            yield str(name), validation_mask(old.names, _ADULTS_HELD_OUT)
 
 
 def _fit_lungs(young: Seen, drawn: Seen) -> Lungs:

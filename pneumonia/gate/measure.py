@@ -38,7 +38,7 @@ class Seen:
 
     @property
     def tamed(self) -> np.ndarray:
-        """Return roots of the embeddings, float32 (n, 512)."""
+        """Return roots of the embeddings, float32 (n, f)."""
         return gate_features.root(self.outputs.embedding)
 
     def samples(self, weight: float, let_in: float = LET_IN) -> list[Sample]:

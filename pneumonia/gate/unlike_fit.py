@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ..data.folder import Dataset, as_input
-from ..outputs import in_batches
-from ..serving.gate_cells import FEATURES, Cells, places
+from ..outputs import FEATURES, in_batches
+from ..serving.gate_cells import Cells, places
 from ..serving.gate_features import root
 
 IMAGES = 1200

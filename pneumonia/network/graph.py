@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from ..contract import IMAGE_SIZE, LABELS, PICTURE_SIZE
-from ..outputs import Outputs, in_batches
+from ..outputs import FEATURES, Outputs, in_batches
 from . import heatmaps, layers, vgg19
 from .finder import SIDE
 from .graph_finder import add_box, add_crop, add_lungs
@@ -40,9 +40,9 @@ def build_graph(network: vgg19.Network, finder: keras.Model) -> onnx.ModelProto:
     place = add_box(graph, lung, network.aligned)
     shown = add_crop(graph, grey, place)  # (n, 1, 128, 128)
     feature_map, side, channels = _add_features(graph, shown, network.features)
+    _add_embedding(graph)
     if network.masked:
         feature_map = _add_mask(graph, feature_map, lung, place, side)
-    graph.add("ReduceMean", [feature_map], "embedding", axes=[2, 3], keepdims=0)
     _add_head(graph, network.head, feature_map, side, channels)
     for inner, output, rest in ((lung, "lungs", [SIDE, SIDE]), (place, "box", [4])):
         shape = graph.constant(f"{output}.shape", np.array([-1, *rest]))
@@ -53,7 +53,7 @@ def build_graph(network: vgg19.Network, finder: keras.Model) -> onnx.ModelProto:
             ("image", [PICTURE_SIZE, PICTURE_SIZE, 1]),
             ("logits", [len(LABELS)]),
             ("maps", [len(LABELS), side, side]),
-            ("embedding", [channels]),
+            ("embedding", ["features"]),  # `slim` takes some away
             ("evidence", [side, side]),
             ("lungs", [SIDE, SIDE]),
             ("box", [4]),
@@ -92,6 +92,15 @@ def _add_features(graph: Graph, x: str, features: keras.Model) -> tuple[str, int
             x = graph.add("MaxPool", [x], layer.name, **HALVE)
     _, side, _, channels = features.output_shape
     return x, side, channels
+
+
+def _add_embedding(graph: Graph) -> None:
+    """Add the means of `FEATURES`."""
+    means = [
+        graph.add("ReduceMean", [value], f"{value}.mean", axes=[2, 3], keepdims=0)
+        for value in FEATURES.values()
+    ]
+    graph.add("Concat", means, "embedding", axis=1)
 
 
 def _add_mask(graph: Graph, feature_map: str, lung: str, place: str, side: int) -> str:

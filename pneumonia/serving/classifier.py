@@ -24,9 +24,9 @@ from ..contract import (
     METHODS,
     PICTURE_SIZE,
 )
-from ..outputs import Outputs
+from ..outputs import FEATURES, Outputs
 from . import gate as gates
-from .gate_cells import FEATURES, in_cells
+from .gate_cells import in_cells
 
 # Read when it is imported, once: without it, ONNX Runtime reports to its maker.
 _HAS_BEGUN = "onnxruntime" in sys.modules and "ORT_DISABLE_TELEMETRY" not in os.environ
@@ -101,17 +101,14 @@ class Classifier:
             inputs: as in `run`.
 
         Returns:
-            What `run` returns, and float32 (n, 8, 8, f) for each of `FEATURES`. The
-            mean over the cells of `embedding` is the embedding.
+            What `run` returns, and float32 (n, 8, 8, f) for each of `FEATURES`. Their
+            means over the cells are the embedding.
         """
         names = [*Outputs._fields, *FEATURES.values()]
         found = self._open_for_looking.run(names, {"image": inputs})
         outputs, values = found[: len(Outputs._fields)], found[len(Outputs._fields) :]
-        features = {
-            name: in_cells(value, of)
-            for (name, value), of in zip(FEATURES.items(), values, strict=True)
-        }
-        return Outputs(*outputs), features
+        cells = map(in_cells, values)
+        return Outputs(*outputs), dict(zip(FEATURES, cells, strict=True))
 
     @cached_property
     def _open_for_looking(self) -> onnxruntime.InferenceSession:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..outputs import Outputs
+from ..outputs import FEATURES, Outputs
 from ..reading.picture import DOUBTS, ImageError, Picture
 from ..words import REFUSALS, SENTENCES, WARNINGS  # noqa: F401
 from . import gate_features
@@ -153,7 +153,7 @@ class Gate:
         near: where the training images lie.
         lungs: what is asked of the lungs.
         cells: what training images show in each cell, by the names of
-            `gate_cells.FEATURES`; empty in a bundle of before. Nothing is judged by it.
+            `FEATURES`; empty in a bundle of before. Nothing is judged by it.
     """
 
     chest: Rule
@@ -280,7 +280,7 @@ def from_facts(facts: dict[str, Any] | None) -> Gate | None:
     """
     if facts is None:
         return None
-    child = facts.get("child", {})
+    child, cells = facts.get("child", {}), facts.get("cells", {})
     above, below, left, right = map(float, facts["lungs"]["most"])
     least, even = _floats(facts["lungs"], "least even")
     lungs = Lungs(least, even, (above, below, left, right))
@@ -293,7 +293,8 @@ def from_facts(facts: dict[str, Any] | None) -> Gate | None:
         else None,
         near=_neighbourhood(facts["near"]),
         lungs=lungs,
-        cells={name: _cells(of) for name, of in facts.get("cells", {}).items()},
+        # one of a bundle of before was of the last block
+        cells={name: _cells(of) for name, of in cells.items() if name in FEATURES},
     )
 
 

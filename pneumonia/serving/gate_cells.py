@@ -5,9 +5,9 @@ in the same cell: a Mahalanobis distance along the axes along which cells differ
 and along the length that these leave over (PaDiM, Defard et al., ICPR 2020, with axes
 instead of random features).
 
-Two feature maps are compared. The embedding is the mean of the last one, and it knows
-whether a whole picture is unlike; but each of its cells sees most of the crop, so it
-hardly knows where. A map of the third block does: `benchmarks/unlike.py` measures both.
+Two feature maps are compared, and the embedding is the mean of both. A cell of the
+fourth block sees most of the crop, so it knows less well where something lies than
+one of the third: `benchmarks/unlike.py` measures both.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .gate_features import root
-
-FEATURES = {"shapes": "block3_pool", "embedding": "channels_last"}
-"""What is compared, the one that knows where first: names of the graph's values."""
 
 SIDE = 8
 """Cells along a side."""
@@ -57,16 +54,13 @@ class Cells:
         return np.sqrt((away**2).sum(axis=-1)) / self.usual
 
 
-def in_cells(name: str, values: np.ndarray) -> np.ndarray:
+def in_cells(values: np.ndarray) -> np.ndarray:
     """Return a value of the graph as features of cells, float32 (n, 8, 8, f).
 
     Args:
-        name: one of the values that `FEATURES` names.
         values: float32 (n, f, 16, 16) of a block, whose cells are averaged in fours; or
-            (n, 8, 8, f), which stay as they are.
+            (n, f, 8, 8).
     """
-    if name == FEATURES["embedding"]:
-        return values
     count, size, side, _ = values.shape
     part = side // SIDE
     cells = values.reshape(count, size, SIDE, part, SIDE, part).mean(axis=(3, 5))

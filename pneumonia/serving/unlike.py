@@ -28,7 +28,7 @@ class Unlike:
 
     Attributes:
         pixels: uint8 (H, W), the picture as it was looked at.
-        distances: float32 (8, 8) for each of `gate_cells.FEATURES`, of each cell; 1: as
+        distances: float32 (8, 8) for each of `outputs.FEATURES`, of each cell; 1: as
             far away as is usual at most. The cells divide the box.
         lungs: float32 (96, 96) in [0, 1], probability of lung over the whole picture.
         lungs_found: whether they can be shown as lungs.

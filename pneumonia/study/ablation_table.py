@@ -10,10 +10,10 @@ from ..data import stress
 from .ablation_rows import ROWS
 
 WHAT = """\
-Each row is a training of 19,200 images from the same starting weights, a small part of
-what the network that ships has seen; `published` is longer. Every figure is measured on
-held-out patients, as they are and under every family of stress. The spread is that of
-seeds."""
+Each row is a training of 19,200 images from the same VGG16, which knew ImageNet and
+edges; `published` is longer. None has masks of the lungs or balanced looks, as what
+ships has. Every figure is measured on held-out patients, as they are and under every
+family of stress. The spread is that of seeds."""
 
 
 def collect(out: str | Path, table: str | Path) -> dict:

@@ -161,7 +161,7 @@ VIEWER = {
 UNLIKE = {
     "button": "Show what is unlike the training X-rays",
     "label": "Unlike the training X-rays",
-    "methods": {"shapes": "Shapes", "embedding": "Whole look"},
+    "methods": {"shapes": "Shapes", "whole": "Whole look"},
     "where": "Unlike the training X-rays: {count} of {cells} places. A place is "
     "coloured if 19 of 20 training X-rays are nearer to what is usual there.",
     "nowhere": "No place is farther off than is usual among the training X-rays.",
@@ -170,8 +170,8 @@ UNLIKE = {
     "captions": {
         "shapes": "Shapes are what the network sees in its third block. They "
         "tell well where something foreign lies.",
-        "embedding": "The whole look is what the network's last block sees, and what "
-        "refuses pictures that are far off. It hardly tells where.",
+        "whole": "The whole look is what the network's fourth block sees. With the "
+        "third it refuses pictures that are far off. It tells less well where.",
     },
     "viewer": {
         "map": "Map of what is unlike the training X-rays",
