@@ -21,7 +21,7 @@ from pneumonia.serving import zones
 from pneumonia.serving.overlay import LINE, draw_overlay, enlarge, outline
 from pneumonia.serving.rows import answered_row, write_rows
 from pneumonia.serving.zones import ZONES
-from pneumonia.web.answer import context
+from pneumonia.web.answer import context, render
 
 BOX = np.array([0.25, 0.75, 0.125, 0.875], np.float32)
 """Of `two_lungs`; each of its 8 x 8 cells is 6 pixels of them high and 9 wide."""
@@ -235,6 +235,8 @@ def test_each_label_shows_the_map_that_passed(label, covered, sha256, method, tm
     made = replace(made, folder=tmp_path, sha256=sha256)
     found = answered(made, method=TESTED)
     assert (found.label, found.method) == (label, method)
+    said = '<details class="why" open>' in render(made, found, keep=True)
+    assert said == (method is None)  # why there is no map is not folded away
     if method is None:
         assert not found.coarse.any()
         assert found.place == "untested"
