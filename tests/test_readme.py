@@ -79,6 +79,9 @@ def test_figures_are_of_the_weights_that_ship():
     weights = BUNDLED["weights"]["graph"]["sha256"]
     for name in ("report", "adults", "audit"):
         assert FACTS[name]["bundle_sha256"] == weights
+    older = FACTS["official_test"]["bundle_sha256"] != weights
+    assert ("It is of the weights before" in PAGES["README.md"]) == older
+    assert ("Row 5** is of the weights that shipped before" in ALL) == older
     assert FACTS["finder"]["sha256"] == BUNDLED["finder"]["sha256"]
 
 
@@ -88,11 +91,10 @@ def test_the_trainings_of_what_ships_are_those_that_are_told():
     from pneumonia.training.settings import adjust
 
     told = TRAINING.split("## The network that ships\n")[1].replace("\\\n", " ")
-    commands = re.findall(r"^python -m pneumonia (train .*)$", told, re.MULTILINE)
+    commands = re.findall(r"^python -m pneumonia train .*$", told, re.MULTILINE)
     names = {field.name for field in fields(Plan)}
     plans = []
-    for words in map(shlex.split, commands):
-        asked = vars(arguments.build(defaultdict(lambda: print)).parse_args(words))
+    for asked in map(vars, map(understood, commands)):
         plans.append(Plan(**{name: asked[name] for name in names & asked.keys()}))
     steps = ancestry.of(BUNDLED["training"])
     assert len(plans) == len(steps) == 2

@@ -205,12 +205,12 @@ def _add_child(
 
 def _parts(old: Seen) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each hospital and who is of it; of a single one, some of its patients."""
-    hospitals = sorted(set(old.sources))
+    hospitals = sorted(map(str, set(old.sources)))
     for name in hospitals:
         if len(hospitals) > 1:
-            yield str(name), old.sources == name
+            yield name, old.sources == name
         else:
-            yield str(name), validation_mask(old.names, _ADULTS_HELD_OUT)
+            yield name, validation_mask(old.names, _ADULTS_HELD_OUT)
 
 
 def _fit_lungs(young: Seen, drawn: Seen) -> Lungs:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from ..data import looks
 from ..network.vgg19 import DROPOUT, HIDDEN_UNITS
 from . import augment
 
@@ -125,7 +126,7 @@ _OURS = Recipe(
     epochs=16,
     batch_size=32,
     masked=True,
-    looks=14,
+    looks=looks.COUNT,
     extra_share=0.1,
     optimizer="adamw",
     learning_rate=1e-4,
