@@ -19,6 +19,7 @@ from pneumonia.figures.metrics import METRICS, auroc, confusion_counts, measure
 from pneumonia.figures.reliability import reliability
 from pneumonia.figures.thresholds import both_rates
 from pneumonia.serving.classifier import softmax
+from pneumonia.words import percent
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 1])
 P = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9, 0.95])
@@ -215,7 +216,7 @@ def test_intervals_by_label_draw_as_many_of_each():
 
 @pytest.mark.browser
 def test_pages_count_as_the_package_does(browser):
-    """AUROC, ROC curve and Wilson's interval, in Python and in JavaScript."""
+    """AUROC, ROC curve, Wilson's interval and shares, in Python and in JavaScript."""
     root = Path(__file__).parent.parent
     code = (root / "pneumonia/web/static/counting.js").read_text()
     rng = np.random.default_rng(0)
@@ -224,19 +225,21 @@ def test_pages_count_as_the_package_does(browser):
         for digits in (0, 1, 3):  # many of them equal
             labels = np.r_[0, 1, rng.integers(0, 2, n)]
             cases.append((labels, np.round(rng.random(n + 2), digits)))
+    shares = [0, 0.004, 0.01, 0.347, 0.99, 0.991, 1]
     page = browser.new_page()
-    found = page.evaluate(
-        """async ([code, cases]) => {
+    said, *found = page.evaluate(
+        """async ([code, shares, cases]) => {
           const own = await import(`data:text/javascript,${encodeURIComponent(code)}`);
-          return cases.map(([sick, well]) => ({
+          return [shares.map(own.probability), ...cases.map(([sick, well]) => ({
             auroc: own.auroc(sick, well), roc: own.roc(sick, well),
             interval: own.interval(own.atLeast(sick, 0.5), sick.length),
             none: own.auroc(sick, []),
-          }));
+          }))];
         }""",
-        [code, [[p[y == 1].tolist(), p[y == 0].tolist()] for y, p in cases]],
+        [code, shares, [[p[y == 1].tolist(), p[y == 0].tolist()] for y, p in cases]],
     )
     page.close()
+    assert said == [percent(p) for p in shares]
     for (labels, p), one in zip(cases, found, strict=True):
         assert one["auroc"] == pytest.approx(float(auroc(labels, p)), abs=1e-12)
         ill, spared = both_rates(labels, p, np.unique(p)[::-1])

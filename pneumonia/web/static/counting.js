@@ -7,6 +7,9 @@ export const fill = (text, values) => text.replace(/{(\w+)}/g, (_, name) => valu
 /** A share in [0, 1] in per cent. */
 export const percent = (x) => `${Math.round(100 * x)}%`;
 
+/** A probability in per cent, but never as 0 or 100 %. */
+export const probability = (p) => p < 0.01 ? "under 1%" : p > 0.99 ? "over 99%" : percent(p);
+
 /** Ends of the 95 % interval of a share of n (Wilson 1927). */
 export function interval(share, n) {
   const z = 1.96, middle = (share + (z * z) / (2 * n)) / (1 + (z * z) / n);

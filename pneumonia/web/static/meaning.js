@@ -1,7 +1,7 @@
 // <number-meaning data-report="{...}">: what an answer is worth, in counts of people.
 // `web/demo/tab_meaning.py` writes data-report, the answers to held-out X-rays among it; all
 // words come with it. The last answer of the first tab is told where it would stand.
-import { atLeast, fill, interval, percent, roc } from "./counting.js";
+import { atLeast, fill, interval, percent, probability, roc } from "./counting.js";
 import { draw, make } from "./dom.js";
 import { across, axes, curve, dot, up } from "./plots.js";
 
@@ -100,7 +100,7 @@ class NumberMeaning extends HTMLElement {
     const own = this.own === undefined ? "" : this.own < low ? "below" : this.own > high ? "above" : "in";
     bands.sort(([a], [b]) => (b === own) - (a === own));  // the visitor's own comes first
     this.said.replaceChildren(...bands.map(([band, text]) => make("p", { class: band === own && "own" },
-      ...(band === own ? [make("b", {}, fill(words.own, { p: percent(this.own) })), " "] : []), text)));
+      ...(band === own ? [make("b", {}, fill(words.own, { p: probability(this.own) })), " "] : []), text)));
     this.people(counts);
     this.draw(sick / PEOPLE, low, high);
   }
