@@ -2,23 +2,15 @@
 
 import ast
 import inspect
-import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from drawings import put_run, stack
+from drawings import stack
 
 from pneumonia.data import reframing, stress, subgroups
 from pneumonia.data.folder import Dataset
-from pneumonia.network.finder import Framed
-from pneumonia.study import ablation, ablation_rows, ablation_table
 from pneumonia.training.augment import FAMILIES
-from pneumonia.training.plan import Plan
-from pneumonia.training.recipe import RECIPES
-from pneumonia.training.runs import RunError
-from pneumonia.training.settings import adjust
 
 pytestmark = pytest.mark.keras
 
@@ -225,7 +217,7 @@ def test_training_that_used_a_kind_of_change_is_told():
     every = "+".join(FAMILIES)
     assert all(stress.seen_in_training(name, every) for name in stress.FAMILIES)
     kin = set().union(*(family.kin for family in stress.FAMILIES.values()))
-    assert kin <= FAMILIES.keys()
+    assert kin <= {name.split()[0] for name in FAMILIES}
     assert not any(stress.seen_in_training(name, "mirror") for name in stress.FAMILIES)
     assert stress.seen_in_training("rotation", "mirror+geometry")
     assert not stress.seen_in_training("gamma", "mirror+geometry")
@@ -248,78 +240,3 @@ def test_groups_are_chosen_by_name_and_brightness():
     }
     chosen = subgroups.with_other_class(dataset, "virus")
     assert chosen.tolist() == [True, True, True, False]
-
-
-def test_rows_of_the_ablation_are_recipes():
-    for row in ablation_rows.ROWS.values():
-        changed = adjust(RECIPES[row.recipe], row.settings)
-        assert (changed != RECIPES[row.recipe]) == bool(row.settings)
-    rows = [str(row) for row in ablation_rows.ROWS.values()]
-    assert len({*rows}) == len(rows)
-
-
-def test_row_is_trained_once_with_each_seed(tmp_path, monkeypatch):
-    trained = []
-
-    def train_one(plan):
-        trained.append((plan.out.name, plan.extra))
-        plan.out.mkdir(parents=True)
-        (plan.out / "curves.png").touch()
-        return plan.out
-
-    monkeypatch.setattr(ablation.train, "train", train_one)
-    monkeypatch.setattr(ablation.Views, "of", lambda plan: "views")
-    figures = dict.fromkeys(("clean_auroc", "stress_auroc", "specificity"), 0.9)
-    figures |= {"adult_auroc": 0.5, "families": dict.fromkeys(stress.FAMILIES, 0.9)}
-    monkeypatch.setattr(ablation, "measure_run", lambda *_: figures)
-    plan = Plan("data", tmp_path, extra="adults")
-    for _ in range(2):  # the second time nothing is left to do
-        table = ablation.ablate(plan, ["published", "ours"], (0, 1))
-    names = [("published-0", None), ("published-1", None)]
-    assert trained == [*names, ("ours-0", "adults"), ("ours-1", "adults")]
-    assert [row["name"] for row in table["rows"]] == ["published", "ours"]
-    with pytest.raises(RunError, match="no row none; expected one of published, "):
-        ablation.ablate(plan, ["none"])
-
-
-def test_run_is_measured_on_every_family(drawings, monkeypatch):
-    images = drawings // 2
-    images[LABELS == 1] += 120  # so that only a family can mislead it
-    kinds = "IM-{}", "person{}_virus_1", "NORMAL2-IM-{}", "person{}_bacteria_1"
-    names = [kinds[number % 4].format(number) for number in range(16)]
-    dataset = dataset_of(images, LABELS, names)
-    framed = Framed(images, BOXES)
-    monkeypatch.setattr(Framed, "by", lambda _, x: replace(framed, images=x))
-    views = ablation.Views(dataset, dataset, None)
-    whole = SimpleNamespace(aligned=False, masked=False)
-    monkeypatch.setattr(ablation.vgg19, "load", lambda run: whole)
-    halves = np.arange(16) < 8
-    monkeypatch.setattr(ablation, "validation_mask", lambda groups, share: halves)
-
-    def logits(network, shown):
-        grey = shown.mean(axis=(1, 2, 3))
-        return np.stack([0 * grey, 20 * grey - 8], axis=1)
-
-    monkeypatch.setattr(ablation.vgg19, "run_logits", logits)
-    found = ablation.measure_run("run", views, "float32")
-    assert found["clean_auroc"] == found["adult_auroc"] == 1
-    assert found["families"].keys() == stress.FAMILIES.keys()
-    assert found["families"]["rotation"] == 1
-    assert found["worst_auroc"] < 0.1  # in the tone of the other class
-    assert "tone" in found["worst_family"]
-    assert found["cut_specificity"] > found["worst_specificity"]
-    assert 0 <= found["cut_changed"] < 0.5
-
-
-def test_table_shows_mean_and_spread_over_seeds(tmp_path):
-    table = {}
-    for seed, value in enumerate((0.9, 0.8)):  # one after the other, into one table
-        put_run(tmp_path / str(seed), "ours", seed, value, JPEG=value / 2)
-        table = ablation_table.collect(tmp_path / str(seed), tmp_path / "ablation.json")
-        (tmp_path / "ablation.json").write_text(json.dumps(table))
-    (row,) = table["rows"]
-    assert row["worst_family"] == "JPEG"
-    assert row["seeds"] == [0, 1]
-    assert row["stress_auroc"]["mean"] == pytest.approx(0.85)
-    assert row["stress_auroc"]["spread"] == pytest.approx(0.1)
-    assert "0.850 (0.100)" in ablation_table.summarise(table)

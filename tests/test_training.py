@@ -197,7 +197,7 @@ def batches_of(framed, recipe="default", seed=1, **settings) -> Batches:
 
 def test_kept_feature_maps_lead_to_what_the_whole_network_answers(framed):
     few = {"masked": "true", "images_per_epoch": "8", "batch_size": "4"}
-    batches = batches_of(framed, "short", **few)
+    batches = batches_of(framed, "default", **few)
     network = vgg19.build(masked=True, hidden_units=(8,))
     lower, upper = vgg19.split(network, 4)
     parts, wanted = [], []
@@ -537,7 +537,7 @@ def parsed(command: str) -> Plan:
         Plan(
             Path("data"),
             Path("run"),
-            recipe="short",
+            recipe="published",
             epochs=3,
             settings={"label_smoothing": "0.1", "hidden_units": "64,32"},
             start=Path("before"),

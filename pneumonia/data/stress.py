@@ -148,8 +148,8 @@ def _cut(number: int, name: str) -> Family:
 FAMILIES: dict[str, Family] = {
     "aspect and crop": _moves(0, reframing.aspect, "geometry", "published"),
     "letterbox": _moves(1, reframing.letterbox, "geometry"),
-    "corners and marker": _tones(2, _marker, "masking", "border"),
-    "collimator": _moves(3, reframing.collimator, "masking", "border"),
+    "corners and marker": _tones(2, _marker, "border"),
+    "collimator": _moves(3, reframing.collimator, "border"),
     "window": _tones(4, _window, "tone", "equalise", "histogram"),
     "gamma": _tones(5, _gamma, "tone", "histogram"),
     "low contrast": _tones(6, _low_contrast, "tone"),
@@ -159,7 +159,7 @@ FAMILIES: dict[str, Family] = {
     "rotation": _moves(10, reframing.rotation, "turn", "geometry", "published"),
     "shading": _tones(11, _shading, "shade", "equalise"),
     "other class's tone": _tones(12, _tone, "histogram"),
-    "other class's frame": _moves(13, reframing.frame, "border", "masking"),
+    "other class's frame": _moves(13, reframing.frame, "border"),
     "other class's tone and frame": Family(
         14, _tone_and_frame, reframing.frame, frozenset({"histogram", "border"})
     ),

@@ -32,53 +32,6 @@ Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """float32 (n, H, W, 1) in [0, 1] and a generator -> the same shape, dtype and range."""
 
 
-def cover_edges(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cover corners and borders, and paste bright marks near the border.
-
-    These are the places where the "R" marker, lettering and collimator edges stand.
-    """
-    n, height, width, _ = images.shape
-    images = images.copy()
-    for image in images:
-        grey = rng.choice([0.0, rng.random(), 1.0], p=[0.6, 0.3, 0.1])
-        for rows in (slice(None, _side(rng, height)), slice(-_side(rng, height), None)):
-            for columns in (
-                slice(None, _side(rng, width)),
-                slice(-_side(rng, width), None),
-            ):
-                if rng.random() < 0.15:
-                    image[rows, columns] = grey
-        if rng.random() < 0.2:
-            top, bottom, left, right = rng.integers(0, height // 9, 4)
-            image[:top], image[height - bottom :] = grey, grey
-            image[:, :left], image[:, width - right :] = grey, grey
-        if rng.random() < 0.25:
-            tall, wide = rng.integers(3, height // 10, 2)
-            y = rng.choice([0, height - tall]) + rng.integers(-height // 6, height // 6)
-            x = rng.choice([0, width - wide]) + rng.integers(-width // 6, width // 6)
-            y, x = np.clip(y, 0, height - tall), np.clip(x, 0, width - wide)
-            image[y : y + tall, x : x + wide] = rng.uniform(0.7, 1.0)
-    return images
-
-
-def _side(rng: np.random.Generator, length: int) -> int:
-    return int(rng.integers(length // 16, length // 4))
-
-
-def cut_out(
-    images: np.ndarray, rng: np.random.Generator, probability: float = 0.15
-) -> np.ndarray:
-    """Blank one random rectangle (DeVries and Taylor 2017, "Cutout") in some images."""
-    n, height, width, _ = images.shape
-    images = images.copy()
-    for image in images:
-        if rng.random() < probability:
-            tall, wide = rng.integers(height // 8, height // 3, 2)
-            y, x = rng.integers(0, height - tall), rng.integers(0, width - wide)
-            image[y : y + tall, x : x + wide] = image.mean()
-    return images
-
-
 def lend_frame(
     images: np.ndarray, rng: np.random.Generator, probability: float = 0.3
 ) -> np.ndarray:
@@ -99,11 +52,6 @@ def lend_frame(
     return images
 
 
-def masking(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cover edges and corners, blank rectangles: `cover_edges`, then `cut_out`."""
-    return cut_out(cover_edges(images, rng), rng)
-
-
 def resolution(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Take detail away and add noise: `coarsen`, then `speckle`."""
     return speckle(coarsen(images, rng), rng)
@@ -116,7 +64,6 @@ FAMILIES: dict[str, Augmentation] = {
     "tone": tone,
     "equalise": equalise,
     "histogram": lend_tone,
-    "histogram often": partial(lend_tone, probability=0.5),
     "histogram other": partial(lend_tone, probability=0.5, donors=other_class),
     "border": lend_frame,
     "spectrum": lend_spectrum,
@@ -124,7 +71,6 @@ FAMILIES: dict[str, Augmentation] = {
     "sharpen": sharpen,
     # Never upside down. Mirroring takes away the side of the marker. It also swaps the
     # side of the heart, which decides neither class.
-    "turn": Warp(rotation=8, shift=0, shear=0.06, fill_modes=FILL_MODES),
     "turn far": Warp(
         rotation=15,
         shift=0.03,
@@ -143,7 +89,6 @@ FAMILIES: dict[str, Augmentation] = {
         fill_modes=FILL_MODES,
     ),
     "shade": shade,
-    "masking": masking,
     "resolution": resolution,
     "resolution low": partial(coarsen, probability=0.2, sides=(1 / 5, 1 / 2)),
     "compress": compress,
@@ -158,10 +103,10 @@ DEFAULT = (
     "tone+equalise+histogram+histogram other+border+spectrum+spectrum other+sharpen"
     "+turn far+shade+resolution+resolution low+compress+compress hard"
 )
-"""What the recipe `default` changes. `masking` costs more than it gives."""
+"""What the recipe `default` changes."""
 
 
-MOVES = ("published", "mirror", "turn", "turn far", "geometry")
+MOVES = ("published", "mirror", "turn far", "geometry")
 """Families that move pixels: the mask of the lungs moves along."""
 
 
