@@ -107,13 +107,10 @@ def _say_next(run: Path) -> None:
 
 
 def _ablate(args: argparse.Namespace) -> None:
-    from .study import ablation, ablation_table
-    from .training.plan import Plan
+    from .study import ablation
 
-    options = _options(args)
-    asked = [options.pop(name) for name in ("rows", "seeds", "table")]
-    table = ablation.ablate(Plan(**options), *asked)
-    print(ablation_table.summarise(table))
+    print(ablation.summarise(ablation.ablate(**_options(args))))
+    print(f"table written to {args.out / 'ablation.json'}")
 
 
 def _evaluate(args: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ EXAMPLES_OF = {
     "train-finder": "chest_xray/train --masks masks/ --out runs/finder",
     "evaluate-finder": "chest_xray/train --masks masks/ --out report",
     "average": "runs/1 runs/2 --out runs/mean",
-    "ablate": "chest_xray/train --adults adults/read --out rows",
+    "ablate": "chest_xray/train --adults adults/read --out ablation",
     "evaluate": "chest_xray/test --out report",
     "audit": "chest_xray/train --out audit --validation-only",
     "examples": "chest_xray/train --out examples",
@@ -175,25 +175,29 @@ def build(  # noqa: PLR0915 (a list of options)
     )
     sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="the new")
 
-    sub = command("ablate", "train and measure what each step of the recipe buys")
+    sub = command("ablate", "measure what each step buys, without training")
     sub.add_argument("source", type=Path, help=source_help)
-    sub.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    sub.add_argument("--out", type=Path, required=True, help="folder to write to")
     sub.add_argument(
         "--adults",
-        dest="extra",
         type=Path,
         required=True,
         metavar="DIR",
-        help="X-rays of adults: measured on, and trained on by rows that say so",
+        help="X-rays of adults of another hospital, measured on",
     )
     sub.add_argument(
-        "--table", type=Path, metavar="FILE", help="add to it (default: in --out)"
+        "--donors",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="X-rays of other hospitals that lend tone, detail and borders",
     )
     sub.add_argument(
-        "--rows", nargs="+", default=[], metavar="ROW", help="default: only collect"
+        "--rows", nargs="+", default=[], metavar="ROW", help="default: all"
     )
-    sub.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
-    _add(sub, "finder", "backbone_weights", "precision", "workers")
+    sub.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N")
+    _add(sub, "backbone_weights", "precision")
 
     sub = command("evaluate", "measure a bundle on labelled images")
     sub.add_argument("source", type=Path, help=source_help)

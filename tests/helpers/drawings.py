@@ -1,12 +1,10 @@
 """Data sets of drawn chests, laid out and named as Kermany's X-rays are."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pneumonia.data import stress
 from pneumonia.data.phantom import draw
 
 NAMES = {"NORMAL": "IM-{:04}-0001", "PNEUMONIA": "person{}_virus_1"}
@@ -26,13 +24,3 @@ def data_set(folder: Path, each: int = 30, ill=None, suffix: str = "png") -> Pat
 def stack(count: int, size: int = 224) -> np.ndarray:
     """Draw uint8 (count, size, size, 1)."""
     return np.stack([draw(number, size=size) for number in range(count)])[..., None]
-
-
-def put_run(folder: Path, name: str, seed: int, auroc: float, **families) -> None:
-    """Keep what a run of the ablation was measured to be, alike in every family."""
-    figures = dict.fromkeys(("clean_auroc", "stress_auroc", "specificity"), auroc)
-    figures |= {"adult_auroc": 0.5}
-    figures["families"] = dict.fromkeys(stress.FAMILIES, auroc) | families
-    run = folder / f"{name}-{seed}"
-    run.mkdir(parents=True)
-    (run / "measured.json").write_text(json.dumps(figures))
