@@ -70,6 +70,7 @@ def ablate(
         RunError: no such row; no donors for that row; too few images.
         folder.DataError: a data set is missing, or too small to be split.
         vgg19.WeightsError: the starting weights can't be had.
+        kept.KeepError: `out` can't be written to.
     """
     if unknown := [name for name in rows if name not in ROWS]:
         raise RunError(f"no row {unknown[0]}; expected one of {', '.join(ROWS)}")
@@ -77,6 +78,7 @@ def ablate(
         raise RunError("the row donors needs X-rays that lend: --donors DIR")
     asked = rows or [name for name, row in ROWS.items() if donors or not row.donors]
     out = Path(out)
+    kept.check(out)
     out.mkdir(parents=True, exist_ok=True)
     with placed("one", precision, batch_size=1):
         views = Views(source, out, str(backbone_weights), adults, donors, precision)
@@ -153,7 +155,8 @@ class Views:
             lent = np.concatenate(loaded)
             self.donors = Framed.by(finds, lent)
             self.lending = hashlib.sha256(np.ascontiguousarray(lent)).hexdigest()
-        self.network = frozen.build(backbone_weights)
+        random = backbone_weights == "random"
+        self.network = frozen.build(None if random else backbone_weights)
         weights = Path(backbone_weights)
         if weights.exists():
             backbone_weights = hashlib.sha256(weights.read_bytes()).hexdigest()

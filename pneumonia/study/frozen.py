@@ -33,7 +33,7 @@ _BATCH = 32
 _LENDING = 8  # pictures of other hospitals in a batch that they lend to
 
 
-def build(backbone_weights: str) -> keras.Model:
+def build(backbone_weights: str | None) -> keras.Model:
     """Build VGG19, from what `Framed.shown` gives to numbers.
 
     Args:
