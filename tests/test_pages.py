@@ -25,6 +25,7 @@ from pneumonia import LABELS, MAX_BYTES, TOO_LARGE, examples, phantoms, predict
 from pneumonia.contract import METHODS, NOTICE
 from pneumonia.web import measurements, report, words
 from pneumonia.web.demo import batch_table
+from pneumonia.words import percent
 
 PHOTOGRAPHS = os.environ.get("PNEUMONIA_SCREENSHOTS")
 if PHOTOGRAPHS:
@@ -645,7 +646,7 @@ def test_the_demo_counts_people(page, gradio_url, classifier):
     expect(meaning).to_contain_text(told)
     expect(meaning).to_contain_text(f"{left} are left to a radiologist.")
     answer = predict(classifier, examples()[0].path.read_bytes())
-    said = f"Your X-ray got {answer.p_pneumonia:.0%}"
+    said = f"Your X-ray got {percent(answer.p_pneumonia)}"
     expect(meaning.locator(".said p").first).to_contain_text(said)
     assert meaning.locator("figure svg").count() == 3
     page.get_by_label(words.MEANING["high"]).fill("400")  # takes the lower edge along
