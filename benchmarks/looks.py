@@ -35,7 +35,8 @@ def split(source: Path, out: Path) -> tuple[folder.Dataset, np.ndarray, np.ndarr
     """
     dataset = folder.load(source)
     training, _ = folder.split(dataset)
-    found = looks.Looks.among(looks.describe(training.images))
+    described = looks.describe(training.images)
+    found = looks.Looks.among(described)
     look = found.of(looks.describe(dataset.images))
     normals = [np.mean(dataset.labels[look == k] == 0) for k in range(looks.COUNT)]
     fold = np.argsort(np.argsort(normals)) % FOLDS  # of each look: rare ones spread
@@ -43,7 +44,7 @@ def split(source: Path, out: Path) -> tuple[folder.Dataset, np.ndarray, np.ndarr
         path = out / f"without-{number}.npz"
         if not path.exists():
             folder.save(dataset.subset(fold[look] != number), path)
-    look = found.of(looks.describe(training.images))
+    look = found.of(described)
     return training, look, fold[look]
 
 
@@ -95,16 +96,13 @@ def main() -> None:
     each = "AUROC | specificity | sensitivity |"
     print(f"\n| normals | pneumonias | {each} what ships: {each}")
     print("|" + " --- |" * 8)
-    for k in np.unique(look):
-        labels = training.labels[look == k]
-        counts = np.bincount(labels, minlength=2)
-        if counts.min() < looks.LEAST:
-            continue
-        cells = []
-        for scores in (odds[look == k], ships[look == k]):
-            cells.append(auroc(labels, scores))
-            cells += [np.mean((scores >= 0)[labels == i] == i) for i in (0, 1)]
-        print(f"| {counts[0]} | {counts[1]} |", *(f"{x:.3f} |" for x in cells))
+    for own in looks.counting(training.labels, look, looks.LEAST):
+        here, cells = own[0] | own[1], []
+        for scores in (odds, ships):
+            cells.append(auroc(training.labels[here], scores[here]))
+            cells += [np.mean((scores[part] >= 0) == i) for i, part in enumerate(own)]
+        counts = " | ".join(str(part.sum()) for part in own)
+        print(f"| {counts} |", *(f"{x:.3f} |" for x in cells))
 
 
 if __name__ == "__main__":

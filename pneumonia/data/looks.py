@@ -151,7 +151,7 @@ def alike(
         None where none does.
     """
     weights = np.zeros(len(labels))
-    for own in _counting(labels, looks, least):
+    for own in counting(labels, looks, least):
         for each in own:
             weights[each] = 1 / each.sum()
     return weights / weights.sum() if weights.any() else None
@@ -173,15 +173,21 @@ def rates(
         `specificity`, the shares of right answers in [0, 1].
     """
     found = []
-    for own in _counting(labels, looks, least):
+    for own in counting(labels, looks, least):
         right = [float((answers[each] == i).mean()) for i, each in enumerate(own)]
         counts = {name: int(each.sum()) for name, each in zip(LABELS, own, strict=True)}
         found.append(counts | {"sensitivity": right[1], "specificity": right[0]})
     return sorted(found, key=lambda row: -sum(row[name] for name in LABELS))
 
 
-def _counting(labels: np.ndarray, looks: np.ndarray, least: int) -> Iterator[list]:
-    """Yield for each look that counts where each label of it is, bool (n,) each."""
+def counting(labels: np.ndarray, looks: np.ndarray, least: int) -> Iterator[list]:
+    """Yield for each look that counts where each label of it is, bool (n,) each.
+
+    Args:
+        labels: int (n,), indices into LABELS.
+        looks: int (n,).
+        least: images of each class that a look must hold to count.
+    """
     for look in np.unique(looks):
         own = [(looks == look) & (labels == label) for label in range(len(LABELS))]
         if min(each.sum() for each in own) >= least:

@@ -120,6 +120,11 @@ class Framed:
         lungs = find(finder, images)
         return cls(images, framing.boxes(lungs), lungs.astype(np.float16))
 
+    def subset(self, chosen: np.ndarray) -> "Framed":
+        """Return the images at `chosen`, a boolean mask (n,) or indices."""
+        lungs = None if self.lungs is None else self.lungs[chosen]
+        return Framed(self.images[chosen], self.boxes[chosen], lungs)
+
     def shown(self, how) -> np.ndarray:
         """Return what a network is shown, float32 (n, 128, 128, 1) in [0, 1].
 

@@ -85,8 +85,8 @@ def ablate(
         measured = [tabulate(name, _runs(ROWS[name], views, seeds)) for name in asked]
     words = ["python", "-m", "pneumonia", "ablate", "DIR", "--out", "OUT"]
     words += ["--backbone-weights", Path(backbone_weights).name, "--adults", "ADULTS"]
-    words += ["--donors", *(f"HOSPITAL{i}" for i, _ in enumerate(donors, 1))]
-    words = words if donors else words[:-1]
+    if donors:
+        words += ["--donors", *(f"HOSPITAL{i}" for i, _ in enumerate(donors, 1))]
     words += ["--seeds", *map(str, seeds), "--precision", precision]
     table = {
         "what": WHAT,
@@ -216,10 +216,8 @@ def tabulate(name: str, runs: list[dict[str, float]]) -> dict:
 
 def _scores(row: Row, views: Views, seed: int) -> dict[str, np.ndarray]:
     """Return scores of all images, of the training ones by who never saw their look."""
-    if row.looks:
-        weights = of_machines.balance(views.labels, views.looks)
-    else:
-        weights = np.full(len(views.labels), 1 / len(views.labels))
+    within = views.looks if row.looks else np.zeros_like(views.looks)
+    weights = of_machines.balance(views.labels, within)
     totals = dict.fromkeys(views.of, 0.0)
     for flat in row.flat:
         learned = [views.features("training", row, flat)]

@@ -6,8 +6,6 @@ the pictures of a machine that it never saw is the best guess of what it would s
 elsewhere.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import keras
@@ -21,6 +19,7 @@ from ..network import vgg19
 from ..network.finder import Framed
 from ..training import augment, geometry
 from ..training.devices import one_blas_thread
+from ..training.features import ahead
 from .ablation_rows import Row
 
 BINS = 64
@@ -83,24 +82,21 @@ def features(
     rng = np.random.default_rng(seed)
     size = _BATCH - (_LENDING if donors else 0)
     order = np.arange(len(labels)) if seed is None else rng.permutation(len(labels))
+    batches = np.split(order, range(size, len(order), size))
     out = np.empty((len(labels), *model.output_shape[1:]), np.float32)
 
-    def show(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def show(step: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = batches[step]
         if seed is None:
-            shown = _shown(part(framed, chosen), row)
+            shown = _shown(framed.subset(chosen), row)
         else:
             chosen = chosen[np.argsort(labels[chosen], kind="stable")]
-            shown = _changed(part(framed, chosen), labels[chosen], row, rng, donors)
+            shown = _changed(framed.subset(chosen), labels[chosen], row, rng, donors)
         return chosen, equalised(shown, flat) if flat else shown
 
-    for chosen, shown in _ahead(show, np.split(order, range(size, len(order), size))):
+    for chosen, shown in ahead(show, len(batches)):
         out[chosen] = ops.convert_to_numpy(model.predict_on_batch(shown))
     return out
-
-
-def part(framed: Framed, chosen: np.ndarray) -> Framed:
-    """Return some of the images."""
-    return Framed(framed.images[chosen], framed.boxes[chosen], framed.lungs[chosen])
 
 
 def _shown(framed: Framed, row: Row) -> np.ndarray:
@@ -121,22 +117,11 @@ def _changed(
     if donors:  # between the classes, which lend to each other as before
         lent = rng.choice(len(donors.boxes), _LENDING, replace=False)
         first = int((labels == 0).sum())
-        parts = shown[:first], _shown(part(donors, lent), row), shown[first:]
+        parts = shown[:first], _shown(donors.subset(lent), row), shown[first:]
         shown = np.concatenate(parts)
         own = np.where(own < first, own, own + _LENDING)
     changed = augment.compose(row.changes)(shown, rng)
     return np.clip(changed[own], 0, 1).astype(np.float32)
-
-
-def _ahead(show, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield what `show` makes of each batch; the next one is made meanwhile."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting = [thread.submit(show, batch) for batch in batches[:1]]
-        for batch in [*batches[1:], None]:
-            ready = waiting.pop().result()
-            if batch is not None:
-                waiting.append(thread.submit(show, batch))
-            yield ready
 
 
 def equalised(shown: np.ndarray, by: str) -> np.ndarray:

@@ -4,7 +4,7 @@ Frozen blocks give the same for the same view, and take most of the time. So the
 of some epochs go through them once, and are kept in the run's folder while it trains.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -98,19 +98,21 @@ def _run(lower: keras.Model, batches: Batches) -> list[np.ndarray]:
     """Return what an epoch's views give, and their targets last."""
     found = [
         [*_half(lower.predict_on_batch(images)), targets]
-        for images, targets in _ahead(batches)
+        for images, targets in ahead(batches.__getitem__, len(batches))
     ]
     return [np.concatenate(column) for column in zip(*found, strict=True)]
 
 
-def _ahead(batches: Batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Change the next images while the network looks at these."""
+def ahead(
+    make: Callable[[int], tuple[np.ndarray, np.ndarray]], steps: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield what `make` gives of each step; the next is made while this one is used."""
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(batches.__getitem__, 0)
-        for step in range(1, len(batches) + 1):
+        following = thread.submit(make, 0)
+        for step in range(1, steps + 1):
             now = following.result()
-            if step < len(batches):
-                following = thread.submit(batches.__getitem__, step)
+            if step < steps:
+                following = thread.submit(make, step)
             yield now
 
 

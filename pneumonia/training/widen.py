@@ -37,7 +37,7 @@ def widen(source: str | Path, out: str | Path) -> Path:
         `out`.
 
     Raises:
-        WeightsError: `source` is none.
+        WeightsError: `source` holds no VGG16.
     """
     shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
     model = keras.applications.VGG19(include_top=False, weights=None, input_shape=shape)
