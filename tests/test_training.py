@@ -185,10 +185,6 @@ def test_frozen_blocks_see_their_images_once_and_a_stop_loses_none(
         assert same == weights.path.startswith(("block1", "block2", "block3", "block4"))
 
 
-def some(images: Framed, chosen: np.ndarray) -> Framed:
-    return Framed(images.images[chosen], images.boxes[chosen], images.lungs[chosen])
-
-
 def batches_of(framed, recipe="default", seed=1, **settings) -> Batches:
     dataset, images = framed
     recipe = adjust(RECIPES[recipe], settings)
@@ -434,7 +430,7 @@ def test_epochs_are_balanced_and_differ(framed):
     dataset, images = framed
     few = np.r_[0:10, 30:60]  # one normal to three pneumonias
     labels = dataset.labels[few]
-    part = dataset.subset(few), some(images, few)
+    part = dataset.subset(few), images.subset(few)
     batches, resumed = (batches_of(part) for _ in range(2))
     first = batches.order
     assert abs(labels[first].mean() - 0.5) < 0.01
@@ -465,7 +461,7 @@ def test_looks_tell_no_class_where_both_are_shown_alike_in_them(framed):
 def test_extra_images_take_their_share(framed):
     dataset, images = framed
     parts = [
-        (some(images, chosen), dataset.labels[chosen])
+        (images.subset(chosen), dataset.labels[chosen])
         for chosen in (np.arange(0, 60, 2), np.r_[1, 59])
     ]
     recipe = adjust(DEFAULT, {"extra_share": "0.25"})
