@@ -100,7 +100,8 @@ def test_the_trainings_of_what_ships_are_those_that_are_told():
     assert len(plans) == len(steps) == 2
     for plan, step in zip(plans, steps, strict=True):
         settings = asdict(adjust(find(plan.recipe), plan.changes))
-        assert json.loads(json.dumps(settings)) == step["settings"]
+        younger = {"unchanged": 0.0}  # than these trainings
+        assert json.loads(json.dumps(settings)) == younger | step["settings"]
         for name in ("recipe", "seed", "precision"):
             assert getattr(plan, name) == step[name]
         assert (plan.extra is not None) == step["extra"]

@@ -458,6 +458,18 @@ def test_looks_tell_no_class_where_both_are_shown_alike_in_them(framed):
     assert np.ptp(counts) <= 1  # alike within look and class, give or take one
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_images_is_shown_as_it_is(framed, share):
+    settings = {"aligned": "false", "unchanged": str(share)}
+    batches = batches_of(framed, augmentation="tone", **settings)
+    plain = framed[1].shown(batches.recipe)
+    steps = range(len(batches))
+    shown = np.concatenate([batches[step][0] for step in steps])
+    same = (shown == plain[batches.order]).all(axis=(1, 2, 3))
+    assert abs(same.mean() - share) < (0.1 if share == 0.5 else 0.01)
+    assert (shown[..., 1] == plain[batches.order][..., 1]).all()
+
+
 def test_extra_images_take_their_share(framed):
     dataset, images = framed
     parts = [
@@ -505,6 +517,7 @@ def test_batches_show_the_whole_picture_or_the_lungs_or_both(framed):
         ("margin=5", "no setting is called margin"),
         ("kept_epochs=2 frozen_blocks=0", "frozen_blocks 1 to 4"),
         ("kept_epochs=0", "a number from 1"),
+        ("unchanged=1.5", "expected 0 to 1"),
     ],
 )
 def test_settings_are_read_as_on_a_command_line_or_refused(settings, read):
@@ -584,11 +597,12 @@ def test_record_of_a_plan_names_no_place_of_this_machine():
 def test_earlier_commands_say_what_their_recipe_says_otherwise_by_now():
     settings = asdict(DEFAULT) | {"augmentation": "tone+turn far", "average": None}
     settings |= {"hidden_units": [64, 32], "balanced": False}
+    del settings["label_smoothing"]  # as if there was none when it was trained
     (first,) = ancestry.of_plan(Plan("DIR", "RUN", epochs=3), DEFAULT, None)
     start = {"ancestry": [first | {"settings": settings}]}
     told = ancestry.of_plan(Plan("data", "out", start="it"), DEFAULT, start)
     again = choose(parsed(commands({"ancestry": told})[0]))
-    assert as_json(again) == settings | {"epochs": 3}
+    assert as_json(again) == settings | {"epochs": 3, "label_smoothing": 0.0}
     with pytest.raises(RecipeError, match="no recipe best; expected one of published"):
         choose(Plan("data", "run", recipe="best"))
 

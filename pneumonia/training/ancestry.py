@@ -9,7 +9,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .plan import Plan, flag
@@ -67,12 +67,18 @@ def _by_now(step: Step) -> Step:
     """Return a step that also asks for what its recipe says otherwise by now."""
     if not step.get("settings"):  # of an average, or not known
         return step
-    from .recipe import find
+    from .recipe import Recipe, find
 
     today = json.loads(json.dumps(asdict(find(step["recipe"]))))
+    # a setting that is younger than the run is what it does where nobody names it
+    younger = {
+        field.name: field.default
+        for field in fields(Recipe)
+        if field.name not in step["settings"] and field.default is not MISSING
+    }
     moved = {
         name: _as_text(value)
-        for name, value in step["settings"].items()
+        for name, value in (younger | step["settings"]).items()
         if name not in step["changes"] and today.get(name, value) != value
     }
     return step | {"changes": step["changes"] | moved}

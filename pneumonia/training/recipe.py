@@ -17,6 +17,7 @@ class Recipe:
 
     Attributes:
         augmentation: families of changes, as in `augment.compose`.
+        unchanged: share of the images that are shown as they are, in [0, 1].
         aligned: show the network crops to the lungs; False: whole pictures.
         masked: show it where the lungs are, so that it looks nowhere else.
         standardize: scale each image inside the network (see `vgg19.build`).
@@ -66,6 +67,7 @@ class Recipe:
     learning_rate: float
     hidden_units: tuple[int, ...] = HIDDEN_UNITS
     dropout: float = DROPOUT
+    unchanged: float = 0.0
     masked: bool = False
     looks: int | None = None
     kept_epochs: int | None = None
@@ -92,6 +94,8 @@ class Recipe:
                 f"on, and frozen_blocks 1 to 4; they are {self.kept_epochs} and "
                 f"{self.frozen_blocks}"
             )
+        if not 0 <= self.unchanged <= 1:
+            raise RecipeError(f"unchanged is {self.unchanged:g}; expected 0 to 1")
         for name, expected in (
             ("optimizer", ("sgd", "adamw")),
             ("schedule", ("plateau", "cosine")),

@@ -67,8 +67,11 @@ class Batches(keras.utils.PyDataset):
         size = self.recipe.batch_size
         rng = np.random.default_rng((self.seed, self.epoch, step))
         chosen = self.order[step * size : (step + 1) * size]
-        images = self.change(self._framed(chosen, rng), rng)
-        return images.astype(np.float32), one_hot(self.labels[chosen])
+        images = self._framed(chosen, rng)
+        changed = self.change(images.copy(), rng).astype(np.float32)
+        as_they_are = rng.random(len(chosen)) < self.recipe.unchanged
+        changed[as_they_are] = images[as_they_are]
+        return changed, one_hot(self.labels[chosen])
 
     def _framed(self, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Crop images to their lungs, about as the finder will."""
