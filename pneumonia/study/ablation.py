@@ -220,7 +220,7 @@ def _scores(row: Row, views: Views, seed: int) -> dict[str, np.ndarray]:
     weights = of_machines.balance(views.labels, within)
     totals = dict.fromkeys(views.of, 0.0)
     for flat in row.flat:
-        learned = [views.features("training", row, flat)]
+        learned = [views.features("training", row, flat)] if row.plain else []
         if row.changes:
             learned.append(views.features("training", row, flat, seed))
         often = len(learned)

@@ -23,6 +23,7 @@ class Row:
             "crop". The scores of several passes are averaged.
         donors: pictures of other hospitals lend tone, detail and borders, too.
         mean: the scores of all seeds are averaged.
+        plain: it is fitted on the images as they are, too; False: on the copies alone.
     """
 
     what: str
@@ -33,6 +34,7 @@ class Row:
     flat: tuple[str, ...] = ("",)
     donors: bool = False
     mean: bool = False
+    plain: bool = True
 
 
 def _less(what: str, *families: str) -> Row:
@@ -55,6 +57,7 @@ ROWS = {
     "everywhere": Row("seen everywhere in the crop", within=False),
     "no looks": Row("classes alike over all images", looks=False),
     "no copies": Row("no changed copies", changes=""),
+    "no plain": Row("changed copies alone", plain=False),
     "no tone": _less(
         "no changes of tone",
         *("tone", "equalise", "shade", "histogram", "histogram other"),
