@@ -267,6 +267,24 @@ def test_two_are_compared_with_linked_zoom_and_window(demo):
     assert fits(demo)
 
 
+@on_desktop
+def test_files_chosen_before_the_script_came_are_compared(demo):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    demo.route("**/look/compare.js*", hold)
+    tab(demo, words.TAB_COMPARE)
+    choose(demo, *phantoms()[:2])
+    end = time.monotonic() + 30
+    while not held:
+        assert time.monotonic() < end, "the script was never asked for"
+        demo.wait_for_timeout(50)
+    held[0].continue_()
+    expect(demo.locator(f"compare-two {DRAWN}")).to_have_count(2)
+
+
 SHOWN = """(image) => {
   const { naturalWidth: width, naturalHeight: height } = image;
   const canvas = document.createElement("canvas");

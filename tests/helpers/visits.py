@@ -51,7 +51,9 @@ def example(page, number: int = 1):
 
 
 def tab(page, name: str):
-    page.get_by_role("tab", name=name).click()
+    wanted = page.get_by_role("tab", name=name)
+    wanted.click()
+    expect(wanted).to_have_attribute("aria-selected", "true")  # for `field`
     if name in (words.TAB_MANY, words.TAB_YOURS):
         field(page).wait_for(state="attached")
 
