@@ -23,17 +23,6 @@ class CompareTwo extends HTMLElement {
     this.pair = this.querySelector(".pair");
     this.refusal = this.querySelector("[data-most]");
     this.sides = [...this.querySelectorAll(".side")].map((shown) => ({ shown }));
-    const early = [];
-    this.querySelectorAll("input[type=file]").forEach((input, place) => {
-      const side = this.sides[place];
-      const take = () => {
-        const files = [...input.files];
-        input.value = "";
-        if (files.length) this.take(files, side);
-      };
-      input.addEventListener("change", take);
-      if (input.files.length) early.push(take);  // chosen before this script came
-    });
     for (const button of this.querySelectorAll("[data-self]")) {
       button.addEventListener("click", () => this.ask(this.sides[1], this.sides[0].file, { [button.dataset.self]: 1 }));
     }
@@ -42,7 +31,16 @@ class CompareTwo extends HTMLElement {
     this.linked = this.querySelector(".linked");
     this.linked.addEventListener("change", () => this.link(this.sides[0]));
     this.bring();
-    for (const take of early) take();
+    this.querySelectorAll("input[type=file]").forEach((input, place) => {
+      const side = this.sides[place];
+      const take = () => {
+        const files = [...input.files];
+        input.value = "";
+        if (files.length) this.take(files, side);
+      };
+      input.addEventListener("change", take);
+      if (input.files.length) take();  // chosen before this script came
+    });
   }
 
   /** Begin with what another tab brought. */
