@@ -53,7 +53,8 @@ def example(page, number: int = 1):
 def tab(page, name: str):
     wanted = page.get_by_role("tab", name=name)
     wanted.click()
-    expect(wanted).to_have_attribute("aria-selected", "true")  # for `field`
+    # `field` looks into the tab that is shown
+    expect(wanted).to_have_attribute("aria-selected", "true")
     if name in (words.TAB_MANY, words.TAB_YOURS):
         field(page).wait_for(state="attached")
 

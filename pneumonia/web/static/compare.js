@@ -2,7 +2,7 @@
 // linked: both show the same share of their pictures in the same way. The second one may
 // be the first one mirrored or inverted, which should not change what is seen in it.
 import { fill } from "./counting.js";
-import { load, make, post, say } from "./dom.js";
+import { chosen, load, make, post, say } from "./dom.js";
 import { plate } from "./given.js";
 import { Stage } from "./stage.js";
 
@@ -32,14 +32,7 @@ class CompareTwo extends HTMLElement {
     this.linked.addEventListener("change", () => this.link(this.sides[0]));
     this.bring();
     this.querySelectorAll("input[type=file]").forEach((input, place) => {
-      const side = this.sides[place];
-      const take = () => {
-        const files = [...input.files];
-        input.value = "";
-        if (files.length) this.take(files, side);
-      };
-      input.addEventListener("change", take);
-      if (input.files.length) take();  // chosen before this script came
+      chosen(input, (files) => { if (files.length) this.take(files, this.sides[place]); });
     });
   }
 

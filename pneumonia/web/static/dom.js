@@ -68,3 +68,17 @@ export function follow(bar) {
     bar.title = share < 1 ? `${Math.round(100 * share)}%` : "";
   };
 }
+
+/** Hand a field's files over as they are chosen, and those of before its script came.
+    Returns whether there were such. */
+export function chosen(input, take) {
+  const hand = () => {
+    const files = [...input.files];
+    input.value = "";  // the same ones may be chosen again
+    take(files);
+  };
+  const early = input.files.length > 0;
+  input.addEventListener("change", hand);
+  if (early) hand();
+  return early;
+}

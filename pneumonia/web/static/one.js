@@ -4,7 +4,7 @@
 // what a refusal offers and for reports. An X-ray that ships is answered already: the
 // first of them is shown before anything is asked.
 import { bind, send } from "./asking.js";
-import { follow, make } from "./dom.js";
+import { chosen, follow, make } from "./dom.js";
 import { plate } from "./given.js";
 
 class OneXray extends HTMLElement {
@@ -12,20 +12,15 @@ class OneXray extends HTMLElement {
     if (this.shown) return;
     this.shown = this.querySelector(".shown");
     this.waiting = this.shown.firstElementChild;
-    const input = this.querySelector("input[type=file]");
-    const take = () => {
-      const [file] = input.files;
-      input.value = "";  // the same one may be chosen again
-      if (file) this.ask(() => file);
-      else this.begin(this.waiting);  // it was refused before it was sent
-    };
-    input.addEventListener("change", take);
     const examples = [...this.querySelectorAll(".example")];
     for (const example of examples) {
       example.addEventListener("click", () => this.show(example));
     }
-    if (input.files.length) take();  // chosen before this script came
-    else if (examples.length) this.show(examples[0], true);
+    const early = chosen(this.querySelector("input[type=file]"), ([file]) => {
+      if (file) this.ask(() => file);
+      else this.begin(this.waiting);  // it was refused before it was sent
+    });
+    if (!early && examples.length) this.show(examples[0], true);
   }
 
   /** Give up what was asked, and show something else; the signal ends when that is given up. */

@@ -3,7 +3,7 @@
 // the server (`web/demo/ask_many.py`) keeps neither. So those that were refused can be asked
 // about once more, and a test that was stopped goes on, without sending all again.
 import { fill } from "./counting.js";
-import { make, say } from "./dom.js";
+import { chosen, make, say } from "./dom.js";
 import { body, content, list, parts } from "./parts.js";
 
 const TRIES = 3, LONGEST = 30;  // seconds to wait before the next try
@@ -18,14 +18,7 @@ class YoursRoom extends HTMLElement {
     [this.running, this.decide, this.measured] = ["running", "decide", "measured"].map((name) => this.querySelector(`.${name}`));
     this.wrong = this.running.nextElementSibling;
     this.items = [];
-    const input = this.querySelector("input[type=file]");
-    const take = () => {
-      const files = [...input.files];
-      input.value = "";
-      if (files.length) this.take(files);
-    };
-    input.addEventListener("change", take);
-    if (input.files.length) take();  // chosen before this script came
+    chosen(this.querySelector("input[type=file]"), (files) => { if (files.length) this.take(files); });
     this.running.querySelector("button").addEventListener("click", () => this.stop.abort());
   }
 
